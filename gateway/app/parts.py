@@ -176,7 +176,7 @@ def build_storage(common: SharedParts) -> StorageParts:
         claim=claim,
         room=room,
         journal=journal,
-        index=open_index(settings, moved=journal.moved_queue),
+        index=open_index(settings, moved=journal.moved_queue, until_recorded=journal.until_recorded),
         converter=ConversionPool(settings.conversion, spool.path, common.metrics, min_free_bytes=spool.min_free_bytes),
     )
 

@@ -36,7 +36,8 @@ class Journal(Protocol):
     ) -> Instance:
         """Return only when payload (`edited` pieces when given, else `body`), instance and deliveries are on disk.
 
-        `instance.payload` is ignored; the answer carries the real one. `body` stays the caller's to close.
+        `instance.payload` is ignored; the answer carries the real one, and no identifier: the store may follow behind
+        the answer (`until_recorded`). `body` stays the caller's to close.
         Raises SpoolFull.
         """
         ...
@@ -51,6 +52,13 @@ class Journal(Protocol):
         """As `commit`, begun at once and without a task; None for what is too large for that: `commit` it then.
 
         Raises SpoolFull, also through the completion.
+        """
+        ...
+
+    async def until_recorded(self) -> None:
+        """Return when queries and counts see every instance that was acknowledged before; `claim` and `settle` do.
+
+        Raises Temporary when the store takes nothing now.
         """
         ...
 

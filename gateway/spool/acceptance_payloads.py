@@ -13,7 +13,7 @@ from gateway.model.instance import Instance
 from gateway.ports.encoded_data_set import EncodedDataSet
 from gateway.ports.errors import SpoolFull
 from gateway.spool.body import flat, slices
-from gateway.spool.committer import Acceptance
+from gateway.spool.commit_requests import Acceptance
 from gateway.spool.large import LargeFile, ReceivedFile
 from gateway.spool.presence import NotInPlace
 from gateway.spool.segment import digest_of

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -11,7 +11,8 @@ from gateway.common.completion import Completion
 from gateway.model.delivery import DeliveryState
 from gateway.ports.meter import Meter
 from gateway.ports.store import Store
-from gateway.spool.committer import Acceptance, CommitGroup, CommitRequest, Committer
+from gateway.spool.commit_requests import Acceptance, CommitGroup, CommitRequest, Recorded
+from gateway.spool.committer import Committer
 from gateway.spool.journal_state import JournalState
 from gateway.spool.store import SpoolStore
 from gateway.spool.writing import Writing
@@ -47,6 +48,8 @@ class Commits:
         self._started: asyncio.Future[None] = self._loop.create_future()
         self._ended = asyncio.Event()
         self._unfinished: set[CommitRequest] = set()
+        self._unrecorded: set[Acceptance] = set()
+        """Acknowledged instances that the store may not know yet."""
         self._accepted_at_s = float("-inf")
         self._lone_groups = 0
         """The number of groups of one object each, in succession."""
@@ -54,8 +57,11 @@ class Commits:
             open_store=open_store,
             payloads=payloads,
             now=now,
+            monotonic=monotonic,
             started=lambda error: self._loop.call_soon_threadsafe(_settle_future, self._started, None, error),
-            finish=lambda group: self._loop.call_soon_threadsafe(self._finish, group),
+            answer=lambda group: self._loop.call_soon_threadsafe(self._answer, group),
+            record=lambda requests: self._loop.call_soon_threadsafe(self._record, requests),
+            ended=lambda: self._loop.call_soon_threadsafe(self._committer_ended),
             failed=writing.failed,
         )
 
@@ -87,46 +93,61 @@ class Commits:
     def hand_in(self, request: CommitRequest) -> None:
         """Raises JournalClosed."""
         if self._state.problem:
-            self._let_go(request)
+            if isinstance(request, Acceptance):
+                _release(request)
             self._state.check()
         self._unfinished.add(request)
         self._committer.submit(request)
 
-    # --- on the event loop, once a group ------------------------------------------------------------------------
+    async def until_recorded(self) -> None:
+        """Return when the store knows every instance that was acknowledged before now.
 
-    def _finish(self, group: CommitGroup | None) -> None:
-        if group is None:
-            self._committer_ended()
-            return
-        woken: set[str] = set()
+        Raises SpoolFull, Temporary when it cannot; JournalClosed.
+        """
+        if self._unrecorded:
+            await self.submit(Recorded(self._loop.create_future()))
+
+    # --- on the event loop --------------------------------------------------------------------------------------
+
+    def _answer(self, group: CommitGroup) -> None:
+        """These are durable, or refused."""
         accepted = 0
         for request in group.requests:
             self._unfinished.discard(request)
-            if isinstance(request, Acceptance):
-                accepted += request.error is None
-                self._let_go(request)
-                if request.error is None and request.accepted is not None and request.accepted.deliveries:
-                    woken |= {
-                        dispatch.destination
-                        for dispatch in request.dispatches
-                        if dispatch.state is DeliveryState.PENDING
-                    }
+            if request.error is None and request.answer is not None:
+                accepted += 1
+                self._unrecorded.add(request)
+            else:
+                _release(request)
             _settle_future(request.done, request.answer, request.error)
         if accepted:
             self._accepted_at_s = self._monotonic()
             self._lone_groups = self._lone_groups + 1 if accepted == 1 else 0
             self._meter.observe("gateway_commit_seconds", group.duration_s)
             self._meter.observe("gateway_commit_instances", accepted)
-        self._due(woken)
 
-    def _let_go(self, request: CommitRequest) -> None:
-        """The commit holds its large file no more; a committed row does, when there is one."""
-        if not isinstance(request, Acceptance) or request.file is None:
-            return
-        if request.accepted is not None and request.error is None and request.accepted.payload is None:
-            self._payloads.adopt(request.file)
-        request.file.release()
-        request.file = None
+    def _record(self, requests: Sequence[CommitRequest]) -> None:
+        """These are in the store, or could not be."""
+        woken: set[str] = set()
+        for request in requests:
+            self._unfinished.discard(request)
+            if isinstance(request, Acceptance):
+                self._unrecorded.discard(request)
+                self._recorded(request, woken)
+            _settle_future(request.done, request.answer, request.error)
+        if woken:
+            self._due(woken)
+
+    def _recorded(self, acceptance: Acceptance, woken: set[str]) -> None:
+        accepted = acceptance.accepted
+        if acceptance.error is None and accepted is not None:
+            if acceptance.file is not None and accepted.payload is None:
+                self._payloads.adopt(acceptance.file)
+            if accepted.deliveries:
+                for dispatch in acceptance.dispatches:
+                    if dispatch.state is DeliveryState.PENDING:
+                        woken.add(dispatch.destination)
+        _release(acceptance)
 
     def _committer_ended(self) -> None:
         self._ended.set()
@@ -135,9 +156,17 @@ class Commits:
         error = self._committer.failure or RuntimeError("the committer thread ended")
         self._state.break_(error)
         for request in list(self._unfinished):
-            self._let_go(request)
+            if isinstance(request, Acceptance):
+                _release(request)
             _settle_future(request.done, None, self._state.error())
         self._unfinished.clear()
+
+
+def _release(acceptance: Acceptance) -> None:
+    """The request holds its large file no more; the store does, when it names it."""
+    if acceptance.file is not None:
+        acceptance.file.release()
+        acceptance.file = None
 
 
 def _settle_future(future: asyncio.Future[Any] | Completion[Any], answer: Any, error: BaseException | None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -18,13 +19,13 @@ from gateway.model.listener import Limits
 from gateway.model.settings import Spool
 from gateway.ports.delivery_queue import QueueDepth
 from gateway.ports.encoded_data_set import DataSetReceiver, EncodedDataSet
-from gateway.ports.errors import SpoolFull
+from gateway.ports.errors import SpoolFull, Temporary
 from gateway.ports.meter import Meter, NoMeter
 from gateway.ports.store import Store
 from gateway.ports.store_room import StoreRoom
 from gateway.spool.acceptance_payloads import AcceptancePayloads
+from gateway.spool.commit_requests import Call, ClaimRequest, Settling
 from gateway.spool.commits import Commits
-from gateway.spool.committer import Call, ClaimRequest, Settling
 from gateway.spool.disk import Disk, LocalDisk
 from gateway.spool.free_space import UnboundedFreeSpace
 from gateway.spool.housekeeping import POLL_S, SWEEP_S, Housekeeping
@@ -154,7 +155,7 @@ class GroupCommitJournal:
         return Housekeeping(
             payloads=self._payloads,
             call=self._call,
-            read=self.read,
+            read=self._read,
             changed=partial(_notify, self._operator_listeners),
             retention_s=self._spool.retention_s,
             keep_s=self._keep_s,
@@ -291,7 +292,7 @@ class GroupCommitJournal:
         return held
 
     async def next_due(self, destination: str) -> datetime | None:
-        return await self.read(lambda store: store.deliveries.next_due(destination))
+        return await self._read(lambda store: store.deliveries.next_due(destination))
 
     async def depths(self) -> list[QueueDepth]:
         return await self.read(lambda store: store.deliveries.depths())
@@ -312,8 +313,24 @@ class GroupCommitJournal:
 
     # --- the store, for operators -------------------------------------------------------------------------------
 
+    async def until_recorded(self) -> None:
+        """Return when the store knows every instance that was acknowledged before now.
+
+        Raises Temporary when it takes nothing; JournalClosed.
+        """
+        await self._commits.until_recorded()
+
     async def read(self, function: Callable[[Store], T]) -> T:
-        """The answer of `function` to the reading connection in its own thread: no commit waits for it."""
+        """The answer of `function` to the reading connection in its own thread: no commit waits for it.
+
+        It knows all instances that were acknowledged before, unless the store takes nothing (`write_problems`).
+        """
+        self._state.check()
+        with contextlib.suppress(Temporary):
+            await self._commits.until_recorded()
+        return await self._read(function)
+
+    async def _read(self, function: Callable[[Store], T]) -> T:
         self._state.check()
         return await self._loop.run_in_executor(self._threads.reading, function, self._reader)
 

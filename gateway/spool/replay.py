@@ -7,6 +7,7 @@ whose redo record is damaged are held for an operator, objects whose own bytes a
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -46,6 +47,11 @@ Choose = Callable[[Position, Instance, Sequence[Dispatch]], Sequence[Dispatch] |
 def identify_nothing(view: memoryview, transfer_syntax_uid: str) -> Identifiers | None:
     """Identifies nothing."""
     return None
+
+
+def held_for_recovery(instance: Instance) -> RecordedArrival:
+    """An instance that the store does not take as it is: without index entry and kept facts, for an operator."""
+    return dataclasses.replace(instance, index=None, kept_facts=""), [RECOVERED]
 
 
 def everything(position: Position, instance: Instance, dispatches: Sequence[Dispatch]) -> Sequence[Dispatch] | None:
@@ -231,14 +237,17 @@ class _Replay:
         with self._store.transaction():
             self._store.deliveries.accept(held, self._now(), self._payloads.can_read)
         for instance, _ in held:
-            self._result.held.append(instance.sop_instance_uid)
-            log.error(
-                "instance_held_after_recovery",
-                sop_instance_uid=instance.sop_instance_uid,
-                file=instance.payload.name,
-                offset_bytes=instance.payload.offset_bytes,
-                reason="its redo record is damaged: its destinations are not known",
-            )
+            self._report_held(instance, "its redo record is damaged: its destinations are not known")
+
+    def _report_held(self, instance: Instance, reason: str) -> None:
+        self._result.held.append(instance.sop_instance_uid)
+        log.error(
+            "instance_held_after_recovery",
+            sop_instance_uid=instance.sop_instance_uid,
+            file=instance.payload.name,
+            offset_bytes=instance.payload.offset_bytes,
+            reason=reason,
+        )
 
     def _identified(self, payload: PayloadRef, transfer_syntax_uid: str) -> Identifiers | None:
         try:
@@ -334,16 +343,30 @@ class _Replay:
         return result
 
     def _accept_alone(self, now: datetime, arrival: RecordedArrival) -> int:
-        """Accept one arrival; 0 when it is the one that breaks its transaction, else 1."""
-        try:
-            with self._store.transaction(is_durable=False):
-                self._store.deliveries.accept([arrival], now, self._payloads.can_read)
-        except (GatewayError, MemoryError):
-            raise
-        except Exception as error:
-            self._report_lost(arrival[0], f"the queue does not take it: {type(error).__name__}: {error}")
-            return 0
-        return 1
+        """Accept one arrival; 0 when it is the one that breaks its transaction, else 1.
+
+        That one is held, without what is not needed to keep it; lost is what the store does not take even so.
+        """
+        broken_by: Exception | None = None
+        for form in (arrival, held_for_recovery(arrival[0])):
+            try:
+                with self._store.transaction(is_durable=False):
+                    self._store.deliveries.accept([form], now, self._payloads.can_read)
+            except (GatewayError, MemoryError):
+                raise
+            except Exception as error:
+                broken_by = broken_by or error
+                continue
+            if broken_by is not None:
+                self._report_held(form[0], f"the store does not take it whole: {type(broken_by).__name__}: {broken_by}")
+            return int(broken_by is None)
+        payload = arrival[0].payload
+        end_bytes = payload.offset_bytes + payload.length_bytes
+        kept_as = self._payloads.keep_copy(payload.name, payload.offset_bytes, end_bytes, "the store does not take it")
+        self._result.kept_as.append(kept_as)
+        why = f"the store does not take it: {type(broken_by).__name__}: {broken_by}; a copy is {kept_as}"
+        self._report_lost(arrival[0], why)
+        return 0
 
 
 def _place(name: str, record: RecordHeader) -> PayloadRef:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import threading
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
 from gateway.model.instance import Instance
@@ -22,16 +22,22 @@ T = TypeVar("T")
 
 
 class IndexReader:
-    """Reads what was committed; commits never wait for it, nor it for them.
+    """Reads what was acknowledged; commits never wait for it.
 
     `open_store` is called once a thread, when it is first needed. `moved` says why its file is not the gateway's own
     any more, empty while it is: another file knows nothing of what the gateway holds, and would say that there is
-    nothing.
+    nothing. `until_recorded` returns when the store knows what was acknowledged before; it raises Temporary.
     """
 
-    def __init__(self, open_store: Callable[[], Store], moved: Callable[[], str] = lambda: "") -> None:
+    def __init__(
+        self,
+        open_store: Callable[[], Store],
+        moved: Callable[[], str] = lambda: "",
+        until_recorded: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
         self._open_store = open_store
         self._moved = moved
+        self._until_recorded = until_recorded
         self._threads = concurrent.futures.ThreadPoolExecutor(THREADS, thread_name_prefix="index-reader")
         self._here = threading.local()
         self._opened: list[Store] = []
@@ -81,6 +87,8 @@ class IndexReader:
 
     async def _run(self, function: Callable[[Store], T]) -> T:
         """Run `function` in a reading thread; a caller that is cancelled ends the statement that runs for it."""
+        if self._until_recorded is not None:
+            await self._until_recorded()
         job = _Job(function)
         try:
             running = asyncio.get_running_loop().run_in_executor(self._threads, job.run, self._store)

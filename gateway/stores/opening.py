@@ -7,7 +7,7 @@ for most commands need none. Another kind is chosen here.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
 from gateway.common.steady_clock import SteadyClock
@@ -53,9 +53,15 @@ def open_store(
     )
 
 
-def open_index(settings: Settings, *, is_read_only: bool = False, moved: Callable[[], str] = lambda: "") -> IndexReader:
-    """The `Index` port on the store that is there; opened when it is first asked. See `open_store`."""
-    return IndexReader(lambda: open_store(settings, must_exist=True, is_read_only=is_read_only), moved)
+def open_index(
+    settings: Settings,
+    *,
+    is_read_only: bool = False,
+    moved: Callable[[], str] = lambda: "",
+    until_recorded: Callable[[], Awaitable[None]] | None = None,
+) -> IndexReader:
+    """The `Index` port on the store that is there; opened when it is first asked. See `open_store`, `IndexReader`."""
+    return IndexReader(lambda: open_store(settings, must_exist=True, is_read_only=is_read_only), moved, until_recorded)
 
 
 def store_room(settings: Settings, monotonic: Callable[[], float] = time.monotonic) -> StoreRoom:

@@ -157,6 +157,11 @@ async def commit(
     return await journal.commit(instance(number), body, None, dispatches), body
 
 
+def without_id(made: Instance) -> Instance:
+    """An answer has no identifier: the store may give it later."""
+    return dataclasses.replace(made, instance_id=0)
+
+
 def stored(journal: Journal, payload: PayloadRef) -> bytes:
     body = journal.open(payload)
     try:
@@ -186,12 +191,12 @@ async def test_what_was_committed_comes_back_and_survives(site: Site, length_byt
     body.close()
     assert answer.payload.digest == hashlib.sha256(data).digest()
     assert answer.payload.length_bytes == length_bytes
-    assert answer.instance_id > 0
     assert stored(site.journal, answer.payload) == data
     again = await restart(site)
     assert stored(again, answer.payload) == data
     (claimed,) = await again.claim("pacs", 10, 60.0)
-    assert claimed.instance == answer
+    assert claimed.instance.instance_id > 0
+    assert without_id(claimed.instance) == without_id(answer)
 
 
 @pytest.mark.parametrize("fragment_bytes", [1, 100, 4096, 70_000], ids="fragments of {}".format)
@@ -288,13 +293,13 @@ async def test_a_duplicate_is_one_delivery_and_one_payload(site: Site, length_by
     first, body = await commit(site.journal, data)
     body.close()
     second, body = await commit(site.journal, data)
-    assert second.instance_id == first.instance_id
-    assert second.payload == first.payload
+    assert second.payload.digest == first.payload.digest
     assert bytes(body.view()) == data
     body.close()
     again = await restart(site)
     assert stored(again, first.payload) == data
-    assert len(await again.claim("pacs", 10, 60.0)) == 1
+    (claimed,) = await again.claim("pacs", 10, 60.0)
+    assert claimed.instance.payload == first.payload
     assert len(site.files(str(Path(first.payload.name).parent))) == 1
 
 
@@ -317,6 +322,7 @@ async def test_next_due_and_depths(site: Site) -> None:
     assert await journal.next_due("pacs") is None
     _, body = await commit(journal, b"1234", [TO_PACS, TO_VNA])
     body.close()
+    await journal.until_recorded()
     assert await journal.next_due("pacs") == NOON
     await journal.claim("pacs", 1, 60.0)
     assert await journal.next_due("pacs") == NOON + timedelta(seconds=60)
@@ -329,9 +335,11 @@ async def test_listeners_hear_of_new_due_deliveries_only(site: Site) -> None:
     site.journal.subscribe(heard.append)
     _, body = await commit(site.journal, b"data", [TO_PACS, HELD])
     body.close()
+    await site.journal.until_recorded()
     assert heard == ["pacs"]
     _, body = await commit(site.journal, b"data", [TO_PACS])
     body.close()
+    await site.journal.until_recorded()
     assert heard == ["pacs"], "a duplicate is nothing new"
 
 
@@ -410,7 +418,10 @@ async def test_what_is_committed_by_completion_is_kept_as_what_is_awaited(site: 
         assert isinstance(answer, Instance)
         assert stored(journal, answer.payload) == content(length_bytes)
     again = await restart(site)
-    assert [claimed.instance for claimed in await again.claim("pacs", 10, 60.0)] == answers
+    claimed = await again.claim("pacs", 10, 60.0)
+    assert [without_id(each.instance) for each in claimed] == [
+        without_id(each) for each in answers if isinstance(each, Instance)
+    ]
 
 
 async def test_what_goes_into_a_file_is_not_committed_by_completion(journal: Journal) -> None:

@@ -255,6 +255,9 @@ class MemoryJournal:
             loop.call_soon(completion.set_exception, error)
         return completion
 
+    async def until_recorded(self) -> None:
+        self._check()
+
     async def claim(
         self, destination: str, limit: int, lease_s: float, apart: ExcludedLikenesses | None = None
     ) -> list[Delivery]:

@@ -7,7 +7,7 @@ import dataclasses
 import errno
 import os
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from gateway.model.delivery import DeliveryState
+from gateway.model.delivery import Delivery, DeliveryState
 from gateway.model.instance import IndexEntry, Instance
 from gateway.model.query import Query, QueryLevel
 from gateway.model.settings import Spool
@@ -86,12 +86,25 @@ def site(tmp_path: Path) -> Site:
     return Site(tmp_path)
 
 
-async def commit(journal: GroupCommitJournal, data: bytes = b"data", number: int = 1) -> Instance:
+async def acknowledge(journal: GroupCommitJournal, data: bytes = b"data", number: int = 1) -> Instance:
+    """Commit; the store may not know the instance yet."""
     body = InMemoryDataSet([data])
     try:
         return await journal.commit(instance(number), body, None, [TO_PACS])
     finally:
         body.close()
+
+
+async def commit(journal: GroupCommitJournal, data: bytes = b"data", number: int = 1) -> Instance:
+    """The same, until the store knows the instance."""
+    stored = await acknowledge(journal, data, number)
+    await journal.until_recorded()
+    return stored
+
+
+def without_id(made: Instance) -> Instance:
+    """An answer has no identifier: the store may give it later."""
+    return dataclasses.replace(made, instance_id=0)
 
 
 async def commit_soon(journal: GroupCommitJournal, data: bytes = b"data", number: int = 1) -> Instance:
@@ -155,7 +168,7 @@ async def test_no_row_is_committed_before_its_bytes_are_on_disk(site: Site) -> N
         assert not waiting.done()
         slow.may_end.set()
         stored = await waiting
-        assert [each.instance for each in reader.administration.list(DeliveryFilter(), 10)] == [stored]
+        assert [without_id(each.instance) for each in reader.administration.list(DeliveryFilter(), 10)] == [stored]
         reader.close()
 
 
@@ -182,28 +195,61 @@ async def test_claims_alone_sync_no_payload(site: Site) -> None:
 
 
 class Breakable(OverridableStore):
-    """Fails for instances that it is told to fail for."""
+    """Takes no transaction with instance 13 in it; held, and without index entry, it takes that too."""
+
+    takes_held = True
 
     def accept(self, arrivals: Any, *rest: Any) -> Any:
-        if any(each.sop_instance_uid.endswith(".13") for each, _ in arrivals):
-            raise ValueError("unlucky")
+        for each, dispatches in arrivals:
+            is_held = self.takes_held and [dispatch.state for dispatch in dispatches] == [DeliveryState.HELD]
+            if each.sop_instance_uid.endswith(".13") and not is_held:
+                raise ValueError("unlucky")
         return super().accept(arrivals, *rest)
 
 
-async def test_one_bad_request_does_not_fail_its_group(site: Site) -> None:
-    site.queue_factory = lambda: Breakable(site.folder / "queue.db", now=site.clock)
-    site.disk = disk = SlowSync()
+class Unbearable(Breakable):
+    """Takes instance 13 in no form."""
+
+    takes_held = False
+
+
+async def commit_in_one_group(site: Site, journal: GroupCommitJournal, numbers: Sequence[int]) -> None:
+    """Instance 1 alone, then these."""
+    assert isinstance(site.disk, SlowSync)
+    first = asyncio.create_task(acknowledge(journal, number=1))
+    await asyncio.to_thread(site.disk.entered.wait, 20)
+    group = [asyncio.create_task(acknowledge(journal, b"%d" % number, number)) for number in numbers]
+    await asyncio.sleep(0)
+    site.disk.may_end.set()
+    await asyncio.gather(first, *group)
+
+
+def numbers_of(deliveries: Sequence[Delivery]) -> set[int]:
+    return {int(each.instance.sop_instance_uid.rpartition(".")[2]) for each in deliveries}
+
+
+@pytest.mark.parametrize("kind", [Breakable, Unbearable], ids=["held", "left out until the next start"])
+async def test_an_instance_that_breaks_the_transaction_does_not_fail_the_others(
+    site: Site, kind: type[Breakable]
+) -> None:
+    site.queue_factory = lambda: kind(site.folder / "queue.db", now=site.clock)
+    site.disk = SlowSync()
+    with capture_logs() as logs:
+        async with site.journal() as journal:
+            await commit_in_one_group(site, journal, range(10, 16))
+            assert numbers_of(await journal.claim("pacs", 100, 60.0)) == {1, 10, 11, 12, 14, 15}
+            assert journal.health() == ""
+            held = await journal.read(
+                lambda store: store.administration.list(DeliveryFilter(state=DeliveryState.HELD), 10)
+            )
+            assert [each.instance.sop_instance_uid.rpartition(".")[2] for each in held] == ["13"] * kind.takes_held
+    (reported,) = [each for each in logs if each["event"] == "instance_not_recorded"]
+    assert reported["log_level"] == "critical"
+    assert reported["sop_instance_uid"].endswith(".13")
+    site.queue_factory = lambda: SQLiteStore(site.folder / "queue.db", now=site.clock)
     async with site.journal() as journal:
-        first = asyncio.create_task(commit(journal, number=1))
-        await asyncio.to_thread(disk.entered.wait, 20)
-        group = [asyncio.create_task(commit(journal, number=number)) for number in range(10, 16)]
-        await asyncio.sleep(0)
-        disk.may_end.set()
-        await first
-        answers = await asyncio.gather(*group, return_exceptions=True)
-        assert [type(answer).__name__ for answer in answers] == ["Instance"] * 3 + ["ValueError"] + ["Instance"] * 2
-        assert journal.health() == ""
-        assert len(await journal.claim("pacs", 100, 60.0)) == 6
+        again = numbers_of(await journal.claim("pacs", 100, 60.0))
+        assert (13 in again) is not kind.takes_held, "what was acknowledged is held, or comes back"
 
 
 # --- no room ----------------------------------------------------------------------------------------------------
@@ -280,7 +326,7 @@ async def test_a_failing_disk_is_no_room_and_nothing_is_half_committed(
         assert journal.health() == ""
     async with site.journal() as journal:
         (claimed,) = await journal.claim("pacs", 10, 60.0)
-        assert claimed.instance == kept
+        assert without_id(claimed.instance) == kept
         assert bytes(journal.open(kept.payload).view()) == b"after"
 
 
@@ -296,18 +342,43 @@ class FullQueue(OverridableStore):
         return answer
 
 
-async def test_a_queue_without_room_keeps_no_row_and_goes_on(site: Site) -> None:
+async def test_a_store_without_room_gets_what_was_acknowledged_later_and_nothing_more_is(site: Site) -> None:
     site.queue_factory = lambda: FullQueue(site.folder / "queue.db", now=site.clock)
     async with site.journal() as journal:
         FullQueue.is_full = True
+        first = await acknowledge(journal)
         with pytest.raises(SpoolFull):
-            await commit(journal)
+            await journal.until_recorded()
+        for number in (2, 3):
+            with pytest.raises(SpoolFull):
+                await acknowledge(journal, b"refused", number)
+        assert await journal.depths() == [], "queries of the state go on"
+        assert "no more" in journal.write_problems()["database"]
         FullQueue.is_full = False
-        assert await journal.depths() == []
-        first = await commit(journal)
-        second = await commit(journal, b"other", number=2)
+        second = await commit(journal, b"other", number=4)
         for stored, data in ((first, b"data"), (second, b"other")):
             assert bytes(journal.open(stored.payload).view()) == data
+        claimed = await journal.claim("pacs", 10, 60.0)
+        assert [without_id(each.instance) for each in claimed] == [first, second]
+
+
+@pytest.mark.parametrize("length_bytes", [1000, 3_000_000], ids=["small", "large"])
+async def test_what_the_store_never_took_is_taken_by_the_next_start(site: Site, length_bytes: int) -> None:
+    site.queue_factory = lambda: FullQueue(site.folder / "queue.db", now=site.clock)
+    with capture_logs() as logs:
+        async with site.journal() as journal:
+            FullQueue.is_full = True
+            body = await write(journal, length_bytes)
+            assert isinstance(body, InMemoryDataSet | ReceivedFile)
+            stored = await journal.commit(instance(), body, None, [TO_PACS])
+            body.close()
+    FullQueue.is_full = False
+    (told,) = [each for each in logs if each["event"] == "instances_not_recorded"]
+    assert told["instances"] == 1
+    async with site.journal() as journal:
+        (claimed,) = await journal.claim("pacs", 10, 60.0)
+        assert without_id(claimed.instance) == stored
+        assert bytes(journal.open(stored.payload).view()) == b"x" * length_bytes
 
 
 # --- memory -----------------------------------------------------------------------------------------------------
@@ -436,7 +507,7 @@ async def test_objects_come_in_turn_when_so_many_groups_had_one_and_until_one_ha
         assert journal.is_in_turn
 
 
-@pytest.mark.parametrize("commit", [commit, commit_soon], ids=["awaited", "by-completion"])
+@pytest.mark.parametrize("commit", [acknowledge, commit_soon], ids=["awaited", "by-completion"])
 @pytest.mark.parametrize("call", ["pwritev", "fdatasync"])
 async def test_a_failing_disk_is_reported_to_all_that_wait(site: Site, call: str, commit: Any) -> None:
     async with site.journal() as journal:
@@ -447,7 +518,7 @@ async def test_a_failing_disk_is_reported_to_all_that_wait(site: Site, call: str
         await commit(journal, number=2)
 
 
-@pytest.mark.parametrize("commit", [commit, commit_soon], ids=["awaited", "by-completion"])
+@pytest.mark.parametrize("commit", [acknowledge, commit_soon], ids=["awaited", "by-completion"])
 async def test_when_the_committer_dies_everybody_is_reported(site: Site, commit: Any) -> None:
     site.queue_factory = lambda: Deadly(site.folder / "queue.db", now=site.clock)
     site.disk = disk = SlowSync()
@@ -460,7 +531,7 @@ async def test_when_the_committer_dies_everybody_is_reported(site: Site, commit:
         disk.may_end.set()
         await first
         answers = await asyncio.gather(*waiting, return_exceptions=True)
-        assert [type(answer) for answer in answers] == [JournalClosed] * 6
+        assert [type(answer) for answer in answers] == [Instance] * 6, "they are durable"
         with pytest.raises(JournalClosed, match="the committer is gone") as caught:
             await told
         assert isinstance(caught.value.__cause__, SystemExit)
@@ -471,8 +542,33 @@ async def test_when_the_committer_dies_everybody_is_reported(site: Site, commit:
             journal.receiver()
     site.queue_factory = lambda: SQLiteStore(site.folder / "queue.db", now=site.clock)
     async with site.journal() as journal:
-        # The one that was answered. The six that were written were answered that they are not kept: they are not.
-        assert len(await journal.claim("pacs", 10, 60.0)) == 1
+        assert len(await journal.claim("pacs", 10, 60.0)) == 7, "the next start has all that were acknowledged"
+
+
+class DeadlySync(SlowSync):
+    """The second sync kills its thread."""
+
+    def fdatasync(self, descriptor: int) -> None:
+        if self.calls.count("fdatasync"):
+            raise SystemExit("the committer is gone")
+        super().fdatasync(descriptor)
+
+
+async def test_what_is_not_durable_when_the_committer_dies_is_refused(site: Site) -> None:
+    site.disk = disk = DeadlySync()
+    async with site.journal() as journal:
+        first = asyncio.create_task(acknowledge(journal, number=1))
+        await asyncio.to_thread(disk.entered.wait, 20)
+        waiting = [asyncio.create_task(acknowledge(journal, number=number)) for number in range(10, 16)]
+        await asyncio.sleep(0)
+        disk.may_end.set()
+        await first
+        answers = await asyncio.gather(*waiting, return_exceptions=True)
+        assert [type(answer) for answer in answers] == [JournalClosed] * 6
+    site.disk = FaultyDisk()
+    async with site.journal() as journal:
+        uids = {each.instance.sop_instance_uid for each in await journal.claim("pacs", 10, 60.0)}
+        assert instance(1).sop_instance_uid in uids
 
 
 async def test_an_orderly_end_is_no_failure(site: Site) -> None:

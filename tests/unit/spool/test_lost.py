@@ -94,6 +94,6 @@ async def test_an_object_that_is_sent_again_replaces_lost_bytes(
         again = await commit(journal, data)
         claimed = await journal.claim("pacs", 10, 60.0)
         assert [delivery.instance.payload for delivery in claimed] == [lost.payload, kept.payload]
-        assert again == kept  # a duplicate once more
+        assert again.payload.digest == kept.payload.digest  # a duplicate once more
         with contextlib.closing(journal.open(kept.payload)) as body:
             assert bytes(body.view()) == data

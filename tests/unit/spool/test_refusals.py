@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 import errno
 import shutil
@@ -26,7 +25,7 @@ from gateway.sqlite.store import SQLiteStore
 from tests.support.overridable_store import OverridableStore
 from tests.support.samples import TO_PACS, instance
 from tests.unit.spool.faulty import FaultyDisk, error
-from tests.unit.spool.test_journal import Breakable, Site, SlowSync, commit, until
+from tests.unit.spool.test_journal import Site, acknowledge, commit, until
 from tests.unit.spool.test_power_cut import owed, roll_back, saved
 from tests.unit.spool.test_replay import uids
 
@@ -65,44 +64,55 @@ def kinds(site: Site) -> list[int]:
 
 
 @pytest.mark.parametrize("refused", [1, 3], ids=["one", "three in a row"])
-async def test_a_refused_group_is_taken_back(site: Site, no_room: type[NoRoom], refused: int) -> None:
+async def test_what_is_refused_while_the_store_takes_nothing_is_not_written(
+    site: Site, no_room: type[NoRoom], refused: int
+) -> None:
     async with site.journal() as journal:
         await commit(journal, number=1)
         no_room.is_full = True
-        for number in range(2, 2 + refused):
+        await acknowledge(journal, number=2)
+        with pytest.raises(SpoolFull):
+            await journal.until_recorded()
+        for number in range(3, 3 + refused):
             with pytest.raises(SpoolFull):
                 await commit(journal, number=number)
         no_room.is_full = False
         await commit(journal, number=9)
-    assert uids(await owed(site)) == ["1", "9"]
-    assert kinds(site) == [0, 1, 0, 1], "no byte of what was refused stays"
+    assert uids(await owed(site)) == ["1", "2", "9"]
+    assert kinds(site) == [0, 1, 0, 1, 0, 1], "no byte of what was refused"
 
 
 @pytest.mark.parametrize("is_process_killed", [False, True], ids=["closed", "killed"])
-async def test_a_refused_group_that_was_the_last_is_not_delivered(
+async def test_what_was_refused_last_is_not_delivered(
     site: Site, no_room: type[NoRoom], is_process_killed: bool
 ) -> None:
     before = await saved(site)
     async with site.journal() as journal:
         no_room.is_full = True
+        await acknowledge(journal, number=2)
         with pytest.raises(SpoolFull):
-            await commit(journal, number=2)
+            await journal.until_recorded()
+        with pytest.raises(SpoolFull):
+            await commit(journal, number=3)
     no_room.is_full = False
     if is_process_killed:
         roll_back(site, before)
-    assert uids(await owed(site)) == ["1"]
+    assert uids(await owed(site)) == ["1", "2"]
 
 
 async def test_what_was_refused_may_be_sent_again(site: Site, no_room: type[NoRoom]) -> None:
     before = await saved(site)
     async with site.journal() as journal:
         no_room.is_full = True
+        await acknowledge(journal, number=2)
         with pytest.raises(SpoolFull):
-            await commit(journal, number=2)
+            await journal.until_recorded()
+        with pytest.raises(SpoolFull):
+            await commit(journal, number=3)
         no_room.is_full = False
-        await commit(journal, number=2)
+        await commit(journal, number=3)
     roll_back(site, before)
-    assert uids(await owed(site)) == ["1", "2"]
+    assert uids(await owed(site)) == ["1", "2", "3"]
 
 
 class FailsOnce:
@@ -141,25 +151,6 @@ async def test_a_cancellation_is_durable_before_the_refusal_is_answered(site: Si
             await commit(journal, number=2)
         calls = [each for each in site.disk.calls if each != "free_bytes"]
     assert calls == ["pwritev", "fdatasync", "create", "sync_folder", "pwritev", "fdatasync"]
-
-
-async def test_part_of_a_group_that_was_refused_is_cancelled(site: Site) -> None:
-    """One request breaks the transaction; the others are kept, each alone."""
-    before = await saved(site)
-    site.queue_factory = lambda: Breakable(site.folder / "queue.db", now=site.clock)
-    site.disk = disk = SlowSync()
-    async with site.journal() as journal:
-        first = asyncio.create_task(commit(journal, number=2))
-        await asyncio.to_thread(disk.entered.wait, 20)
-        group = [asyncio.create_task(commit(journal, b"%d" % number, number)) for number in (12, 13, 14)]
-        await asyncio.sleep(0)
-        disk.may_end.set()
-        await first
-        answers = await asyncio.gather(*group, return_exceptions=True)
-        assert [type(each).__name__ for each in answers] == ["Instance", "ValueError", "Instance"]
-    site.queue_factory = lambda: SQLiteStore(site.folder / "queue.db", now=site.clock)
-    roll_back(site, before)
-    assert uids(await owed(site)) == ["1", "2", "12", "14"]
 
 
 def becomes_read_only(disk: FaultyDisk) -> Callable[[], None]:

@@ -196,7 +196,7 @@ async def test_a_journal_and_a_reader_on_one_queue(tmp_path: Path) -> None:
 
     journal = GroupCommitJournal(Spool(str(tmp_path / "spool"), min_free_bytes=0), open_queue)
     await journal.start()
-    index = IndexReader(open_queue)
+    index = IndexReader(open_queue, until_recorded=journal.until_recorded)
     for number in range(3):
         await journal.commit(held(number), InMemoryDataSet([b"x" * 10]), None, [TO_PACS])
         assert len(await index.find_instances(ALL)) == number + 1

@@ -1,0 +1,179 @@
+"""Acknowledged instances on their way into the store: when they are recorded, with what, and what a failure changes."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.common.completion import Completion
+from gateway.model.instance import PayloadRef
+from gateway.ports.delivery_administration import DeliveryFilter
+from gateway.ports.errors import SpoolFull
+from gateway.ports.store import Store
+from gateway.spool.commit_requests import Acceptance, Call, ClaimRequest, Settling
+from gateway.spool.recording import MOST_WAITING, RECORDED_AFTER_S, TRIED_AGAIN_S, Recording
+from gateway.spool.redo import Position
+from gateway.spool.store import SpoolStore
+from gateway.spool.writing import WrittenPlace
+from tests.support.overridable_store import OverridableStore
+from tests.support.samples import TO_PACS, Clock, instance, settlement
+
+
+class Payloads(SpoolStore):
+    """The part of a spool that recording asks."""
+
+    class Room:
+        is_invalid = False
+
+        def invalidate(self) -> None:
+            self.is_invalid = True
+
+    class Segments:
+        end = Position("segments/00000001.seg", 4096)
+
+    def __init__(self) -> None:
+        self.room: Any = self.Room()
+        self.segments: Any = self.Segments()
+
+    def can_read(self, ref: PayloadRef) -> bool:
+        return True
+
+
+class CountedStore(OverridableStore):
+    """Counts the sizes of its acceptances; takes none while `is_full`."""
+
+    is_full = False
+
+    def __init__(self, *rest: Any, **options: Any) -> None:
+        super().__init__(*rest, **options)
+        self.sizes: list[int] = []
+
+    def accept(self, arrivals: Any, *rest: Any) -> Any:
+        if self.is_full:
+            raise SpoolFull("queue: the disk takes no more")
+        self.sizes.append(len(arrivals))
+        return super().accept(arrivals, *rest)
+
+
+class Bench:
+    """One `Recording` with its store; time moves as a test says."""
+
+    def __init__(self, store: CountedStore, clock: Clock) -> None:
+        self.store, self.clock = store, clock
+        self.seconds = 0.0
+        self.failures: list[WrittenPlace] = []
+        self.payloads = Payloads()
+        self.recording = Recording(self.payloads, lambda: self.seconds, lambda place, _: self.failures.append(place))
+
+    def acceptances(self, *numbers: int) -> list[Acceptance]:
+        made = [
+            Acceptance(
+                Completion(),
+                instance=instance(number, body=b"%d" % number),
+                dispatches=[TO_PACS],
+                payload=PayloadRef("segments/00000001.seg", number * 128, 4, b"%032d" % number),
+            )
+            for number in numbers
+        ]
+        for each in made:
+            each.place()
+        return made
+
+    def record(self, *others: Any) -> list[Acceptance]:
+        return self.recording.record(others, self.store, self.clock())
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    clock = Clock()
+    with contextlib.closing(CountedStore(tmp_path / "queue.db", now=clock)) as store:
+        yield Bench(store, clock)
+
+
+def claims() -> ClaimRequest:
+    return ClaimRequest(Completion(), destination="pacs", limit=10, lease_s=60.0)
+
+
+def test_when_instances_are_due(bench: Bench) -> None:
+    recording = bench.recording
+    assert (recording.wait_s(), recording.is_due) == (None, False)
+    recording.add(bench.acceptances(1))
+    assert (recording.wait_s(), recording.is_due) == (RECORDED_AFTER_S, False)
+    bench.seconds = RECORDED_AFTER_S / 2
+    recording.add(bench.acceptances(2))
+    assert recording.wait_s() == RECORDED_AFTER_S / 2, "the first one counts"
+    bench.seconds = RECORDED_AFTER_S
+    assert (recording.wait_s(), recording.is_due) == (0.0, True)
+    assert len(bench.record()) == 2
+    assert (recording.wait_s(), recording.is_due) == (None, False)
+
+
+def test_many_instances_are_due_at_once(bench: Bench) -> None:
+    bench.recording.add(bench.acceptances(*range(MOST_WAITING - 1)))
+    assert not bench.recording.is_due
+    bench.recording.add(bench.acceptances(MOST_WAITING))
+    assert bench.recording.is_due
+
+
+def test_groups_are_one_transaction_and_claims_come_after_them(bench: Bench) -> None:
+    bench.recording.add(bench.acceptances(1, 2))
+    bench.recording.add(bench.acceptances(3))
+    claim = claims()
+    assert len(bench.record(claim)) == 3
+    assert bench.store.sizes == [3]
+    assert len(claim.answer) == 3
+    assert bench.store.spool.replayed_position() == Payloads.Segments.end
+    settling = Settling(Completion(), settlements=[settlement(each) for each in claim.answer])
+    called = Call(Completion(), function=lambda store: len(store.administration.list(DeliveryFilter(), 10)))
+    assert bench.record(settling, called) == []
+    assert settling.answer == [True, True, True]
+    assert called.answer == 3
+
+
+def test_a_store_that_takes_nothing_keeps_them_waiting_and_refuses_the_rest(bench: Bench) -> None:
+    bench.recording.add(bench.acceptances(1, 2))
+    bench.store.is_full = True
+    claim = claims()
+    assert bench.record(claim) == []
+    assert isinstance(claim.error, SpoolFull)
+    assert isinstance(bench.recording.problem, SpoolFull)
+    assert bench.recording.wait_s() == TRIED_AGAIN_S
+    assert bench.failures == ["database"]
+    assert bench.payloads.room.is_invalid
+    assert bench.store.spool.replayed_position() == ("", 0)
+    bench.store.is_full = False
+    assert len(bench.record()) == 2
+    assert bench.recording.problem is None
+
+
+def test_an_error_of_others_alone_is_no_problem_of_what_was_acknowledged(bench: Bench) -> None:
+    def refuse(store: Store) -> None:
+        raise SpoolFull("no")
+
+    called = Call(Completion(), function=refuse)
+    assert bench.record(called) == []
+    assert isinstance(called.error, SpoolFull)
+    assert bench.recording.problem is None
+
+
+def test_a_call_that_breaks_the_transaction_fails_alone(bench: Bench) -> None:
+    def fail(store: Store) -> None:
+        raise ValueError("unlucky")
+
+    bench.recording.add(bench.acceptances(1, 2))
+    called, claim = Call(Completion(), function=fail), claims()
+    assert len(bench.record(called, claim)) == 2
+    assert isinstance(called.error, ValueError)
+    assert len(claim.answer) == 2
+    assert bench.store.spool.replayed_position() == Payloads.Segments.end
+
+
+def test_the_end_leaves_what_is_not_taken_to_the_next_start(bench: Bench) -> None:
+    bench.recording.add(bench.acceptances(1))
+    bench.store.is_full = True
+    assert bench.recording.end(bench.store, bench.clock()) == []
+    assert bench.store.spool.replayed_position() == ("", 0)
