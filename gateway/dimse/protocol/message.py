@@ -6,6 +6,7 @@ Values are text for UI, AE and LO, int for US and UL, a tuple of tags for AT. Ke
 from __future__ import annotations
 
 import enum
+import functools
 import struct
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -125,7 +126,10 @@ _ELEMENTS: dict[int, tuple[str, tuple[Callable[[bytes], Any], Callable[[Any], by
 _DECODERS = {element: (keyword, vr[0]) for element, (keyword, vr) in _ELEMENTS.items()}
 _ENCODERS = {keyword: (element, vr[1]) for element, (keyword, vr) in _ELEMENTS.items()}
 _ORDER = {keyword: element for keyword, (element, _) in _ENCODERS.items()}
+_NUMBERS = frozenset(keyword for keyword, (_, vr) in _ELEMENTS.items() if vr is US)
+_MESSAGE_ID, _AFFECTED_SOP_INSTANCE_UID = 0x0110, 0x1000
 _HEADER = struct.Struct("<HHI")
+_NUMBER = struct.Struct("<HHIH")
 _GROUP_LENGTH = struct.Struct("<HHII")
 
 
@@ -154,14 +158,72 @@ def decode(data: bytes) -> Command:
     return command
 
 
+class CommandDecoder:
+    """Decodes the commands of one association. A command that is as the one before it, but for Message ID and Affected
+    SOP Instance UID, is known already: objects of a series come so."""
+
+    __slots__ = ("_before", "_command", "_id_at", "_uid_at", "_uid_end")
+
+    def __init__(self) -> None:
+        self._before = b""
+        self._command: Command = {}
+        self._id_at = self._uid_at = self._uid_end = 0
+
+    def decode(self, encoded: bytes) -> Command:
+        """As `decode`."""
+        before, id_at, uid_at, uid_end = self._before, self._id_at, self._uid_at, self._uid_end
+        if (
+            before
+            and len(encoded) == len(before)
+            and encoded[:id_at] == before[:id_at]
+            and encoded[id_at + 2 : uid_at] == before[id_at + 2 : uid_at]
+            and encoded[uid_end:] == before[uid_end:]
+        ):
+            command = self._command.copy()
+            command["MessageID"] = encoded[id_at] | encoded[id_at + 1] << 8
+            command["AffectedSOPInstanceUID"] = _text(encoded[uid_at:uid_end])
+            return command
+        command = decode(encoded)
+        self._remember(encoded, command)
+        return command
+
+    def _remember(self, encoded: bytes, command: Command) -> None:
+        """Keep a command with one Message ID and, behind it, one Affected SOP Instance UID."""
+        places: dict[int, list[tuple[int, int]]] = {}
+        position = 0
+        while position < len(encoded):
+            _, element, length = _HEADER.unpack_from(encoded, position)
+            places.setdefault(element, []).append((position + 8, position + 8 + length))
+            position += 8 + length
+        ids, uids = places.get(_MESSAGE_ID, []), places.get(_AFFECTED_SOP_INSTANCE_UID, [])
+        self._before = b""
+        if len(ids) == 1 and len(uids) == 1 and ids[0][1] - ids[0][0] == 2 and ids[0][1] <= uids[0][0]:
+            self._before, self._command = encoded, command.copy()
+            self._id_at, (self._uid_at, self._uid_end) = ids[0][0], uids[0]
+
+
+@functools.lru_cache(maxsize=256)
+def _ordered(keywords: tuple[str, ...]) -> tuple[tuple[str, int, Callable[[Any], bytes] | None], ...]:
+    """(keyword, element, its encoder or None for a number of 16 bits) in the standard's order, without the group
+    length. The few sets of elements that commands have are sorted once. Raises KeyError for an unknown keyword."""
+    ordered = sorted(keywords, key=_ORDER.__getitem__)
+    return tuple(
+        (keyword, _ENCODERS[keyword][0], None if keyword in _NUMBERS else _ENCODERS[keyword][1])
+        for keyword in ordered
+        if keyword != "CommandGroupLength"
+    )
+
+
 def encode(command: Mapping[str, Any]) -> bytes:
     """Write a command set with its group length; elements in the standard's order, None left out."""
     parts = []
-    for keyword in sorted(command, key=_ORDER.__getitem__):
+    for keyword, element, write in _ordered(tuple(command)):
         value = command[keyword]
-        if value is None or keyword == "CommandGroupLength":
+        if value is None:
             continue
-        element, write = _ENCODERS[keyword]
+        if write is None:
+            parts.append(_NUMBER.pack(0, element, 2, int(value)))
+            continue
         encoded = write(value)
         parts.append(_HEADER.pack(0, element, len(encoded)))
         parts.append(encoded)

@@ -129,6 +129,10 @@ class PDUReader:
 
     def next(self) -> Fragment | WholePDU | MalformedPData | None:
         """The next piece; None when more bytes are needed, or after `MalformedPData`."""
+        if not (self._item_left or self._pdu_left or self._carry or self._collected is not None or self.is_broken):
+            whole = self._take_whole()
+            if whole is not None:
+                return whole
         while not self.is_broken:
             if self._item_left:
                 return self._take_data()
@@ -144,6 +148,25 @@ class PDUReader:
                 self._release()
                 return None
         return None
+
+    def _take_whole(self) -> Fragment | None:
+        """A P-DATA-TF with one presentation data value that is all there, as most are; None for anything else."""
+        start = self._position
+        if self._end - start < PDU_HEADER_BYTES + ITEM_HEADER_BYTES:
+            return None
+        pdu_type, length, item_length, context_id, control = _WHOLE_HEADER.unpack_from(self._view, start)
+        stop = start + PDU_HEADER_BYTES + length
+        if (
+            pdu_type != P_DATA_TF
+            or length != item_length + 4
+            or item_length <= 2
+            or length > self.largest_data_bytes
+            or stop > self._end
+        ):
+            return None
+        self._position = stop
+        self._empty = 0
+        return context_id, control, self._view[start + PDU_HEADER_BYTES + ITEM_HEADER_BYTES : stop]
 
     def _release(self) -> None:
         self._view, self._position, self._end = _EMPTY, 0, 0

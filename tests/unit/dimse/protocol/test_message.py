@@ -10,7 +10,7 @@ from pydicom.dataset import Dataset
 from pynetdicom.dsutils import decode as stock_decode
 from pynetdicom.dsutils import encode as stock_encode
 
-from gateway.dimse.protocol.message import CommandField, MalformedCommand, decode, encode
+from gateway.dimse.protocol.message import CommandDecoder, CommandField, MalformedCommand, decode, encode
 
 EXAMPLES: dict[str, dict[str, Any]] = {
     "C-ECHO-RQ": {
@@ -130,3 +130,43 @@ def test_command_fields_are_those_of_pynetdicom() -> None:
         name.replace("_", "-"): field for name, field in stock_fields.items()
     }
     assert stock_decode(BytesIO(encode({"Status": 0x0122})), True, True).Status == 0x0122
+
+
+def decoded(decode_one: Any, data: bytes) -> object:
+    """The command, or the words of its error."""
+    try:
+        return decode_one(data)
+    except MalformedCommand as error:
+        return str(error)
+
+
+UIDS = st.sampled_from(["1.2.3.45", "1.2.3.46", "1.2.3.456", "", "1.2.3.45".ljust(300, "7")])
+
+
+@given(st.data())
+def test_a_decoder_that_remembers_reads_what_the_plain_one_reads(data: st.DataObject) -> None:
+    """Commands of one association: most as the one before, some changed in any byte, cut, or with an element twice."""
+    decoder = CommandDecoder()
+    for _ in range(data.draw(st.integers(2, 6))):
+        name = data.draw(st.sampled_from([*EXAMPLES, "C-STORE-RQ", "C-STORE-RQ", "C-STORE-RQ"]))
+        values = {**EXAMPLES[name], "AffectedSOPInstanceUID": data.draw(UIDS)}
+        if "MessageID" in values:
+            values["MessageID"] = data.draw(st.integers(0, 65535))
+        encoded = bytearray(encode(values))
+        match data.draw(st.sampled_from(["as it is", "as it is", "changed", "cut", "twice"])):
+            case "changed":
+                encoded[data.draw(st.integers(0, len(encoded) - 1))] = data.draw(st.integers(0, 255))
+            case "cut":
+                del encoded[data.draw(st.integers(0, len(encoded))) :]
+            case "twice":
+                encoded += encode({"MessageID": 7, "AffectedSOPInstanceUID": "1.2"})[12:]
+        assert decoded(decoder.decode, bytes(encoded)) == decoded(decode, bytes(encoded))
+
+
+def test_a_decoder_that_remembers_gives_each_command_away() -> None:
+    decoder = CommandDecoder()
+    for message_id in (1, 2, 3):
+        command = decoder.decode(encode({**EXAMPLES["C-STORE-RQ"], "MessageID": message_id}))
+        assert command["MessageID"] == message_id
+        assert command["MoveOriginatorMessageID"] == 12
+        command.clear()
