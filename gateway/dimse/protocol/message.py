@@ -127,7 +127,8 @@ _DECODERS = {element: (keyword, vr[0]) for element, (keyword, vr) in _ELEMENTS.i
 _ENCODERS = {keyword: (element, vr[1]) for element, (keyword, vr) in _ELEMENTS.items()}
 _ORDER = {keyword: element for keyword, (element, _) in _ENCODERS.items()}
 _NUMBERS = frozenset(keyword for keyword, (_, vr) in _ELEMENTS.items() if vr is US)
-_MESSAGE_ID, _AFFECTED_SOP_INSTANCE_UID = 0x0110, 0x1000
+_MESSAGE_IDS = {0x0110: "MessageID", 0x0120: "MessageIDBeingRespondedTo"}
+_AFFECTED_SOP_INSTANCE_UID = 0x1000
 _HEADER = struct.Struct("<HHI")
 _NUMBER = struct.Struct("<HHIH")
 _GROUP_LENGTH = struct.Struct("<HHII")
@@ -159,15 +160,17 @@ def decode(data: bytes) -> Command:
 
 
 class CommandDecoder:
-    """Decodes the commands of one association. A command that is as the one before it, but for Message ID and Affected
-    SOP Instance UID, is known already: objects of a series come so."""
+    """Decodes the commands of one association. A command that is as the one before it, but for the Message ID and the
+    Affected SOP Instance UID, is known already: objects of a series come so, and their responses."""
 
-    __slots__ = ("_before", "_command", "_id_at", "_uid_at", "_uid_end")
+    __slots__ = ("_before", "_command", "_id_at", "_id_keyword", "_uid_at", "_uid_end")
 
     def __init__(self) -> None:
         self._before = b""
         self._command: Command = {}
+        self._id_keyword = ""
         self._id_at = self._uid_at = self._uid_end = 0
+        """Where the number and the UID lie; no UID where both ends are the same."""
 
     def decode(self, encoded: bytes) -> Command:
         """As `decode`."""
@@ -180,26 +183,34 @@ class CommandDecoder:
             and encoded[uid_end:] == before[uid_end:]
         ):
             command = self._command.copy()
-            command["MessageID"] = encoded[id_at] | encoded[id_at + 1] << 8
-            command["AffectedSOPInstanceUID"] = _text(encoded[uid_at:uid_end])
+            command[self._id_keyword] = encoded[id_at] | encoded[id_at + 1] << 8
+            if uid_at != uid_end:
+                command["AffectedSOPInstanceUID"] = _text(encoded[uid_at:uid_end])
             return command
         command = decode(encoded)
         self._remember(encoded, command)
         return command
 
     def _remember(self, encoded: bytes, command: Command) -> None:
-        """Keep a command with one Message ID and, behind it, one Affected SOP Instance UID."""
-        places: dict[int, list[tuple[int, int]]] = {}
+        """Keep a command with one Message ID, of its own or of the request, and at most one UID, behind that."""
+        ids: list[tuple[int, int, int]] = []
+        uids: list[tuple[int, int, int]] = []
         position = 0
         while position < len(encoded):
             _, element, length = _HEADER.unpack_from(encoded, position)
-            places.setdefault(element, []).append((position + 8, position + 8 + length))
+            place = (element, position + 8, length)
+            if element in _MESSAGE_IDS:
+                ids.append(place)
+            elif element == _AFFECTED_SOP_INSTANCE_UID:
+                uids.append(place)
             position += 8 + length
-        ids, uids = places.get(_MESSAGE_ID, []), places.get(_AFFECTED_SOP_INSTANCE_UID, [])
         self._before = b""
-        if len(ids) == 1 and len(uids) == 1 and ids[0][1] - ids[0][0] == 2 and ids[0][1] <= uids[0][0]:
-            self._before, self._command = encoded, command.copy()
-            self._id_at, (self._uid_at, self._uid_end) = ids[0][0], uids[0]
+        if len(ids) == 1 and ids[0][2] == 2 and len(uids) <= 1:
+            element, self._id_at, _ = ids[0]
+            _, self._uid_at, length = uids[0] if uids else (0, self._id_at + 2, 0)
+            self._uid_end = self._uid_at + length
+            if self._uid_at > self._id_at:
+                self._before, self._command, self._id_keyword = encoded, command.copy(), _MESSAGE_IDS[element]
 
 
 @functools.lru_cache(maxsize=256)

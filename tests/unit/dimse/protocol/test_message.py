@@ -148,10 +148,12 @@ def test_a_decoder_that_remembers_reads_what_the_plain_one_reads(data: st.DataOb
     """Commands of one association: most as the one before, some changed in any byte, cut, or with an element twice."""
     decoder = CommandDecoder()
     for _ in range(data.draw(st.integers(2, 6))):
-        name = data.draw(st.sampled_from([*EXAMPLES, "C-STORE-RQ", "C-STORE-RQ", "C-STORE-RQ"]))
+        name = data.draw(st.sampled_from([*EXAMPLES, "C-STORE-RQ", "C-STORE-RQ", "C-MOVE-RSP"]))
         values = {**EXAMPLES[name], "AffectedSOPInstanceUID": data.draw(UIDS)}
-        if "MessageID" in values:
-            values["MessageID"] = data.draw(st.integers(0, 65535))
+        for keyword in {"MessageID", "MessageIDBeingRespondedTo"} & values.keys():
+            values[keyword] = data.draw(st.integers(0, 65535))
+        if data.draw(st.booleans()):
+            del values["AffectedSOPInstanceUID"]
         encoded = bytearray(encode(values))
         match data.draw(st.sampled_from(["as it is", "as it is", "changed", "cut", "twice"])):
             case "changed":
