@@ -126,7 +126,7 @@ _ELEMENTS: dict[int, tuple[str, tuple[Callable[[bytes], Any], Callable[[Any], by
 _DECODERS = {element: (keyword, vr[0]) for element, (keyword, vr) in _ELEMENTS.items()}
 _ENCODERS = {keyword: (element, vr[1]) for element, (keyword, vr) in _ELEMENTS.items()}
 _ORDER = {keyword: element for keyword, (element, _) in _ENCODERS.items()}
-_NUMBERS = frozenset(keyword for keyword, (_, vr) in _ELEMENTS.items() if vr is US)
+_NUMBERS = frozenset(keyword for keyword, vr in _ELEMENTS.values() if vr is US)
 _MESSAGE_IDS = {0x0110: "MessageID", 0x0120: "MessageIDBeingRespondedTo"}
 _AFFECTED_SOP_INSTANCE_UID = 0x1000
 _HEADER = struct.Struct("<HHI")
