@@ -253,7 +253,7 @@ class AcceptorAssociation(OpeningAssociation):
         while self._queue and self._ended is None:
             message = self._current = self._queue.popleft()
             self.table = message.table
-            if self._held & ReadingHeld.QUEUE and len(self._queue) < MOST_QUEUED // 2:
+            if self._held and self._held & ReadingHeld.QUEUE and len(self._queue) < MOST_QUEUED // 2:
                 self._unhold(ReadingHeld.QUEUE)
             later = self._serve(message)
             if later is not None:
