@@ -140,9 +140,7 @@ METRICS = (
         ("peer",),
     ),
     # --- durability
-    Metric(
-        Histogram, "gateway_commit_seconds", "One group commit: payloads and redo record, written and synced."
-    ),
+    Metric(Histogram, "gateway_commit_seconds", "One group commit: payloads and redo record, written and synced."),
     Metric(Histogram, "gateway_commit_instances", "Instances in one group commit.", (), GROUP_SIZES),
     Metric(Gauge, "gateway_spool_free_bytes", "Free bytes of the spool's file system."),
     Metric(Gauge, "gateway_spool_min_free_bytes", "Below this many free bytes C-STORE is answered 0xA700."),

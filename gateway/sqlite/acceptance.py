@@ -16,7 +16,7 @@ from gateway.ports.delivery_queue import AcceptedInstance
 from gateway.sqlite import rows
 from gateway.sqlite.index_tables import IndexTables
 from gateway.sqlite.row_reader import ASSOCIATIONS_CACHED
-from gateway.sqlite.rows import batch, microseconds
+from gateway.sqlite.rows import NOT_INDEXED, batch, microseconds
 from gateway.sqlite.transactions import Transactions
 
 log = structlog.get_logger()
@@ -97,10 +97,8 @@ class Acceptor:
             self._accept(instance, dispatches, owed.setdefault(identity, {}), now_us, added)
             for (instance, dispatches), identity in zip(arrivals, identities, strict=True)
         ]
-        if added.entries:
-            placed = self._index.place(added.entries, {row[0] for row in added.instances})
-            added.instances = [(*row, *placed.get(row[0], ())) for row in added.instances]
-        self._insert(added.instances, added.deliveries, now_us)
+        placed = self._index.place(added.entries, {row[0] for row in added.instances}) if added.entries else {}
+        self._insert([row + placed.get(row[0], NOT_INDEXED) for row in added.instances], added.deliveries, now_us)
         if added.kept:
             self._transactions.do("keep_facts", kept=batch(added.kept))
         return answers
@@ -175,12 +173,12 @@ class Acceptor:
         for facts in [facts for facts, association_id in known.items() if association_id in orphans]:
             del known[facts]
 
-    def _insert(self, instances: Sequence[object], deliveries: Sequence[object], now_us: int) -> None:
+    def _insert(self, instances: Sequence[tuple[Any, ...]], deliveries: Sequence[tuple[Any, ...]], now_us: int) -> None:
         if instances:
-            self._transactions.do("insert_instances", instances=batch(instances))
+            self._transactions.insert("insert_instances", instances)
         if deliveries:
             self._known.created_at = due_at = self.horizon(now_us)
-            self._transactions.do("insert_deliveries", deliveries=batch(deliveries), due_at=due_at)
+            self._transactions.insert("insert_deliveries", [(*row, due_at, due_at) for row in deliveries])
 
     def horizon(self, now_us: int) -> int:
         """The present, or the newest arrival when the clock was set back a little."""

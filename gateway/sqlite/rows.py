@@ -47,6 +47,15 @@ def batch(rows: Sequence[object]) -> str:
     return text.decode()
 
 
+def fit(rows: Sequence[tuple[object, ...]]) -> Sequence[tuple[object, ...]]:
+    """Rows as values of a statement. Text that SQLite could not hold (NUL, lone surrogates) is replaced."""
+    try:
+        is_fit = b"\\u" not in _encode_rows(rows)
+    except UnicodeEncodeError:
+        is_fit = False
+    return rows if is_fit else [tuple(_cleaned(list(row))) for row in rows]
+
+
 def _plain(value: object) -> str:
     """Text of a class of its own, such as pydicom's UID, as plain text."""
     if isinstance(value, str):
@@ -88,8 +97,12 @@ def association_facts(text: str) -> AssociationFacts:
     return AssociationFacts(**{name: value for name, value in values.items() if name in known})
 
 
+NOT_INDEXED = (None, "", 0)
+"""The series key, attributes and mark of the newest, for an instance that is not in the index."""
+
+
 def instance_row(instance_id: int, instance: Instance, association_id: int, settled_at: int | None) -> tuple[Any, ...]:
-    """Values for `insert_instances`."""
+    """Values for `insert_instances`; those of the index, or `NOT_INDEXED`, follow."""
     payload = instance.payload
     return (
         instance_id,
@@ -102,14 +115,14 @@ def instance_row(instance_id: int, instance: Instance, association_id: int, sett
         payload.name,
         payload.offset_bytes,
         payload.length_bytes,
-        payload.digest.hex(),
+        payload.digest,
         microseconds(instance.received_at),
         settled_at,
     )
 
 
 def delivery_row(delivery_id: int, instance_id: int, instance: Instance, dispatch: Dispatch) -> tuple[Any, ...]:
-    """Values for `insert_deliveries`."""
+    """Values for `insert_deliveries`; `created_at` and `due_at` follow."""
     return (
         delivery_id,
         instance_id,
