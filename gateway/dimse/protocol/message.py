@@ -159,6 +159,10 @@ def decode(data: bytes) -> Command:
     return command
 
 
+LONGEST_REMEMBERED = 1024
+"""Bytes of a command: longer than that of any C-STORE or response without an odd value."""
+
+
 class CommandDecoder:
     """Decodes the commands of one association. A command that is as the one before it, but for the Message ID and the
     Affected SOP Instance UID, is known already: objects of a series come so, and their responses."""
@@ -193,6 +197,9 @@ class CommandDecoder:
 
     def _remember(self, encoded: bytes, command: Command) -> None:
         """Keep a command with one Message ID, of its own or of the request, and at most one UID, behind that."""
+        self._before = b""
+        if len(encoded) > LONGEST_REMEMBERED:
+            return
         ids: list[tuple[int, int, int]] = []
         uids: list[tuple[int, int, int]] = []
         position = 0
@@ -204,7 +211,6 @@ class CommandDecoder:
             elif element == _AFFECTED_SOP_INSTANCE_UID:
                 uids.append(place)
             position += 8 + length
-        self._before = b""
         if len(ids) == 1 and ids[0][2] == 2 and len(uids) <= 1:
             element, self._id_at, _ = ids[0]
             _, self._uid_at, length = uids[0] if uids else (0, self._id_at + 2, 0)
