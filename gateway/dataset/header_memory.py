@@ -73,12 +73,14 @@ class HeaderMemory:
     def of(self, sender: str, sop_class_uid: str, transfer_syntax_uid: str) -> KnownHeaders:
         """The patterns of one kind."""
         kind = (sender, sop_class_uid, transfer_syntax_uid)
-        known = self._kinds.get(kind) or KnownHeaders()
-        self._kinds[kind] = known
+        known = self._kinds.get(kind)
         try:
-            self._kinds.move_to_end(kind)
+            if known is not None:
+                self._kinds.move_to_end(kind)
+                return known
+            self._kinds[kind] = made = KnownHeaders()
             if len(self._kinds) > self._most:
                 self._kinds.popitem(last=False)
         except KeyError:  # another thread took it away meanwhile
-            pass
-        return known
+            return known or KnownHeaders()
+        return made

@@ -83,6 +83,8 @@ class _WantedInRun(NamedTuple):
     """Elements that are not read as text."""
     varying: Element | None
     """The element of varying length behind it, where it is wanted."""
+    is_text: bool
+    """That one is read as text."""
 
 
 class HeaderFit(NamedTuple):
@@ -185,7 +187,7 @@ class HeaderPattern:
         """As `HeaderFit.read`."""
         found: list[Element] = []
         read = self._read.get(wanted)
-        for place, unpack, tags, vrs, others, varying in self._reading_of(wanted) if read is None else read:
+        for place, unpack, tags, vrs, others, varying, is_text in self._reading_of(wanted) if read is None else read:
             start = places[place]
             if tags:
                 level.add_all(tags, vrs, unpack(view, start))
@@ -193,7 +195,11 @@ class HeaderPattern:
                 found.append(Element(tag, vr, start + at, start + value, start + stop, start + end))
             if varying is not None:
                 tag, vr, at, value, _stop, _end = varying
-                found.append(Element(tag, vr, start + at, start + value, places[place + 1], places[place + 2]))
+                value, stop, end = start + value, places[place + 1], places[place + 2]
+                if is_text and stop == end and stop - value <= MAX_TEXT_BYTES:
+                    level.add(tag, vr, bytes(view[value:stop]))
+                else:
+                    found.append(Element(tag, vr, start + at, value, stop, end))
         return found
 
     def found(self, places: RunPlaces, selection: TagSelection) -> list[Element]:
@@ -342,11 +348,11 @@ def _wanted_in(
 ) -> _WantedInRun:
     raw, layout = wanted.selection.raw(is_big_endian=encoding.is_big_endian), layout_of(encoding)
     chosen = [element for element in elements if layout.raw(element.tag) in raw]
-    texts = [
-        one
-        for one in chosen
-        if one.vr != SEQUENCE and one.tag not in wanted.inner and one.stop - one.value <= MAX_TEXT_BYTES
-    ]
+
+    def is_text(one: Element) -> bool:
+        return one.vr != SEQUENCE and one.tag not in wanted.inner and one.stop - one.value <= MAX_TEXT_BYTES
+
+    texts = [one for one in chosen if is_text(one)]
     behind, form = 0, ""
     for one in texts:
         form += f"{one.value - behind}x{one.stop - one.value}s"
@@ -358,4 +364,5 @@ def _wanted_in(
         tuple(one.vr for one in texts),
         tuple(one for one in chosen if one not in texts),
         varying if varying is not None and layout.raw(varying.tag) in raw else None,
+        varying is not None and is_text(varying),
     )

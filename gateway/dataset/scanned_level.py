@@ -139,9 +139,14 @@ class Level:
         raw = self._raw.get(tag)
         if raw is None or tag in self.known:
             return None
-        vr = self.vr_of(tag, raw[0])
-        codecs = charset.DEFAULT if vr == "UI" else self._codecs()  # the most wanted, and always ASCII
-        value = texts(raw[1], vr, codecs, is_big_endian=self._is_big_endian(tag, raw[0]))
+        written, data = raw
+        if written == "UI" and data.isascii() and b"\\" not in data and b"\x1b" not in data:  # the most wanted
+            text = data.decode("ascii").strip(" \0")
+            value: Texts = (text,) if text else ()
+        else:
+            vr = self.vr_of(tag, written)
+            codecs = charset.DEFAULT if vr == "UI" else self._codecs()  # always ASCII
+            value = texts(data, vr, codecs, is_big_endian=self._is_big_endian(tag, written))
         self.known[tag] = value
         return value
 

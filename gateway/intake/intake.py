@@ -7,7 +7,6 @@ here knows by which protocol the instance came.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import NamedTuple
@@ -255,7 +254,7 @@ class Intake:
             and is_forwarder(incoming.facts, table)
             and self._is_loop(incoming, plan, self._loops)
         ):
-            return replace(plan, dispatches=held(plan.dispatches))
+            return plan._replace(dispatches=held(plan.dispatches))
         return plan
 
     def _not_kept(self, incoming: Incoming, plan: RoutingPlan) -> int:

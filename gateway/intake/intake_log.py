@@ -37,11 +37,10 @@ class IntakeLog:
     def unmatched(self, incoming: Incoming, action: str, reason: str, facts: ObjectFacts) -> None:
         """No rule wants it: `action` is done. Rejected and discarded instances have a line of their own."""
         self.meter.count("gateway_unmatched_instances_total", peer=peer_label(incoming.facts), action=action)
+        if action == "hold" and not self._is_first(incoming.facts.association_id):
+            return
         fields = {"study_instance_uid": facts.study_instance_uid, "action": action, "reason": reason}
-        if action != "hold":
-            self._warn("instance_unmatched", incoming, **fields)
-        elif self._is_first(incoming.facts.association_id):
-            self._warn("instance_unmatched", incoming, **fields, more=MORE)
+        self._warn("instance_unmatched", incoming, **fields, **({"more": MORE} if action == "hold" else {}))
 
     def decided(self, incoming: Incoming, decision: FateDecision, facts: ObjectFacts) -> None:
         """A rule drops, rejects or holds it. A rejected instance is logged as refused."""

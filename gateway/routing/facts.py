@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from gateway.common.plain_text import shown_uid
 from gateway.dataset.dictionary import SPECIFIC_CHARACTER_SET
@@ -16,7 +15,7 @@ from gateway.dataset.inflation import InflationSteps
 from gateway.dataset.original import ORIGINAL_ATTRIBUTES
 from gateway.dataset.private import takes_away
 from gateway.dataset.rewrite import is_frame
-from gateway.dataset.scan import Scanned, at_once, checking_lengths, scanning
+from gateway.dataset.scan import NOTHING_ODD, Scanned, at_once, checking_lengths, scanning
 from gateway.dataset.scanned_level import Level, WantedElements, wanted
 from gateway.model.association import AssociationFacts
 from gateway.model.attribute_path import AttributePath
@@ -36,9 +35,11 @@ _HEADERS = HeaderMemory()
 """Headers of objects that arrive, and of stored ones, which look as they arrived."""
 
 
-@dataclass(frozen=True, slots=True)
-class ObjectFacts:
-    """`gateway.ports.facts.Facts` of a scanned object. Only attributes that were scanned for have values."""
+class ObjectFacts(NamedTuple):
+    """`gateway.ports.facts.Facts` of a scanned object. Only attributes that were scanned for have values.
+
+    A tuple, since one is made for each object.
+    """
 
     association: AssociationFacts
     sop_class_uid: str
@@ -47,9 +48,9 @@ class ObjectFacts:
     length_bytes: int
     received_at: datetime
     level: Level
-    oddities: Mapping[str, str] = field(default_factory=dict)
+    oddities: Mapping[str, str] = NOTHING_ODD
     """Oddities: the row of `gateway.leniency` → the place in the data set."""
-    fit: HeaderFit | None = field(default=None, repr=False, compare=False)
+    fit: HeaderFit | None = None
     """The places of all elements in the bytes that were scanned, where they are known; None after edits."""
 
     def values(self, path: AttributePath) -> tuple[str, ...] | None:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import NamedTuple
 
 from gateway.dataset.encoding import DEFLATED
 from gateway.dataset.inflation import InflationSteps
@@ -49,6 +50,8 @@ MOST_LOOKUPS = 16
 
 UNMATCHED_RULE = "unmatched"
 """The name in a route's place of an object that `unmatched: hold` keeps."""
+UNMATCHED_HELD = (Dispatch(UNMATCHED_RULE, "", "", HELD),)
+"""The dispatches of such an object."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +85,16 @@ class Route:
     marks: Marks = field(default_factory=dict, repr=False, compare=False)
     """The marks of settings inside `when`."""
     fate: Fate | None = field(init=False, repr=False, compare=False)
+    dispatches: tuple[Dispatch, ...] = field(init=False, repr=False, compare=False)
+    """One for each of `to`, pending."""
+    held_dispatches: tuple[Dispatch, ...] = field(init=False, repr=False, compare=False)
+    """The same, held."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "fate", fate_of(self.actions))
+        for name, state in (("dispatches", PENDING), ("held_dispatches", HELD)):
+            made = tuple(Dispatch(self.name, one, self.actions_json, state) for one in self.to)
+            object.__setattr__(self, name, made)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +108,8 @@ class RetrieveCoercion:
     actions: tuple[Action, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class RoutingPlan:
-    """The decision about one object."""
+class RoutingPlan(NamedTuple):
+    """The decision about one object. A tuple, since one is made for each object."""
 
     dispatches: tuple[Dispatch, ...]
     edits: tuple[Alteration, ...]
@@ -258,11 +267,8 @@ class RoutingTable:
                 if here.is_final:
                     return RoutingPlan((), (), False, facts, here)
                 decision = decision or here
-            state = PENDING if route.fate is None and not is_held else HELD
-            for destination in route.to:
-                key = (destination, route.actions_json)
-                if key not in dispatches:
-                    dispatches[key] = Dispatch(route.name, destination, route.actions_json, state)
+            for dispatch in route.dispatches if route.fate is None and not is_held else route.held_dispatches:
+                dispatches.setdefault((dispatch.destination, dispatch.actions_json), dispatch)
             if route.stop:
                 break
         return RoutingPlan(
@@ -344,7 +350,7 @@ class RoutingTable:
     def _held(self) -> tuple[Dispatch, ...]:
         if self.unmatched != "hold":
             return ()
-        return (Dispatch(UNMATCHED_RULE, "", "", DeliveryState.HELD),)
+        return UNMATCHED_HELD
 
 
 def _index_of(rules: Sequence[Coercion | Route]) -> RuleIndex | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -48,7 +47,7 @@ def built(config: object) -> Transcode:
 def test_what_it_asks_for(config: object, source: str, expected: dict[str, object] | None) -> None:
     action = built(config)
     assert isinstance(action, Converting)
-    asked = action.convert(replace(facts({}), transfer_syntax_uid=source))
+    asked = action.convert(facts({})._replace(transfer_syntax_uid=source))
     assert asked == (None if expected is None else Conversion("transcode", expected))
     assert asked is None or not asked.is_optional
     assert (list(action.edits(facts({}))), list(action.attributes())) == ([], [])
