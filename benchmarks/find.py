@@ -19,6 +19,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from tests.support.gateway_process import GatewayProcess
 from tests.support.identifiers import CT, EXPLICIT, attributes
 from tests.support.load import wire
 from tests.support.load.generator import receive_pdu
-from tests.support.load.measure import machine
+from tests.support.load.measure import machine, tree_cpu_seconds
 from tests.support.load.report import Bar, number, table, write_section
 from tests.support.load.scratch import scratch
 from tests.support.peers import Orthanc, storescu
@@ -233,18 +234,40 @@ async def run(root: Path, rounds: int) -> tuple[str, bool]:
         for holder, count in ((gateway, MATCHES), (archive, MATCHES_OF[DCMQRSCP]), (orthanc, MATCHES)):
             stored = await storescu(holder.port, paths[:count], called=holder.ae_title)
             assert stored.returncode == 0, stored.output
+        federated = await enter(GatewayProcess(folder / "federated", in_front(gateway)))
+        stock = await enter(Answerer(folder / "stock.log"))
         targets = {
-            GATEWAY: Requestor(gateway.port),
-            FEDERATED: Requestor((await enter(GatewayProcess(folder / "federated", in_front(gateway)))).port),
-            DCMQRSCP: Requestor(archive.port, archive.ae_title),
-            ORTHANC: Requestor(orthanc.port, orthanc.ae_title),
-            STOCK: Requestor((await enter(Answerer(folder / "stock.log"))).port),
+            GATEWAY: _Target(Requestor(gateway.port), [gateway]),
+            FEDERATED: _Target(Requestor(federated.port), [federated, gateway]),
+            DCMQRSCP: _Target(Requestor(archive.port, archive.ae_title), [archive]),
+            ORTHANC: _Target(Requestor(orthanc.port, orthanc.ae_title), [orthanc]),
+            STOCK: _Target(Requestor(stock.port), [stock]),
         }
-        await asyncio.to_thread(_record, targets[GATEWAY], folder)
+        await asyncio.to_thread(_record, targets[GATEWAY].requestor, folder)
         recorded = await enter(Answerer(folder / "replay.log", "--replay", str(folder)))
-        targets[RECORDED] = Requestor(recorded.port)
+        targets[RECORDED] = _Target(Requestor(recorded.port), [recorded])
         seconds_a_match = await asyncio.to_thread(_by_turns, targets, rounds)
-    return _section(seconds_a_match, rounds, load_average)
+        spent_us = {name: 1e6 * target.spent_s / target.matches for name, target in targets.items()}
+    return _section(seconds_a_match, spent_us, rounds, load_average)
+
+
+@dataclass(slots=True)
+class _Target:
+    """One that is asked, with the processes that answer."""
+
+    requestor: Requestor
+    daemons: Sequence[Daemon]
+    spent_s: float = 0.0
+    """Processor time of these, in all questions, and the matches that they gave."""
+    matches: int = 0
+
+    def ask(self) -> tuple[int, float]:
+        """As `Requestor.ask`."""
+        used_s = sum(tree_cpu_seconds(each.pid) for each in self.daemons)
+        matches, took_s = self.requestor.ask(identifier())
+        self.spent_s += sum(tree_cpu_seconds(each.pid) for each in self.daemons) - used_s
+        self.matches += matches
+        return matches, took_s
 
 
 def _record(requestor: Requestor, folder: Path) -> None:
@@ -254,19 +277,21 @@ def _record(requestor: Requestor, folder: Path) -> None:
     (folder / "responses").write_bytes(responses)
 
 
-def _by_turns(requestors: Mapping[str, Requestor], rounds: int) -> dict[str, list[float]]:
-    seconds: dict[str, list[float]] = {name: [] for name in requestors}
+def _by_turns(targets: Mapping[str, _Target], rounds: int) -> dict[str, list[float]]:
+    seconds: dict[str, list[float]] = {name: [] for name in targets}
     for turn in range(rounds + 1):  # the first is for warming up
-        for name, requestor in list(requestors.items())[:: 1 if turn % 2 else -1]:
-            matches, took_s = requestor.ask(identifier())
+        for name, target in list(targets.items())[:: 1 if turn % 2 else -1]:
+            matches, took_s = target.ask()
             assert matches == MATCHES_OF.get(name, MATCHES), (name, matches)
             seconds[name].append(took_s / matches)
-    for requestor in requestors.values():
-        requestor.close()
+    for target in targets.values():
+        target.requestor.close()
     return {name: found[1:] for name, found in seconds.items()}
 
 
-def _section(seconds_a_match: Mapping[str, Sequence[float]], rounds: int, load_average: float) -> tuple[str, bool]:
+def _section(
+    seconds_a_match: Mapping[str, Sequence[float]], spent_us: Mapping[str, float], rounds: int, load_average: float
+) -> tuple[str, bool]:
     bars = []
     for name, limit in BARS.items():
         pairs = zip(seconds_a_match[name], seconds_a_match[GATEWAY], strict=True)
@@ -276,9 +301,15 @@ def _section(seconds_a_match: Mapping[str, Sequence[float]], rounds: int, load_a
     for name, found in seconds_a_match.items():
         took, matches = statistics.median(found), MATCHES_OF.get(name, MATCHES)
         rows.append([name, str(matches), f"{number(took * matches * 1000)} ms", f"{number(1 / took)}/s"])
+        rows[-1].append(f"{number(spent_us[name])} µs")
     text = f"{MATCHES} studies, eleven attributes each; median of {rounds} rounds by turns, ratios of the same round; "
     text += f"load average before it {load_average:.1f}; {machine()}.\n\n"
-    text += table(["who answers", "matches", "until the final response", "matches a second"], rows) + "\n\n"
+    text += (
+        table(
+            ["who answers", "matches", "until the final response", "matches a second", "processor time a match"], rows
+        )
+        + "\n\n"
+    )
     text += table(["bar", "required", "measured", ""], [bar.row() for bar in bars])
     return text, all(bar.is_reached for bar in bars)
 
