@@ -12,7 +12,7 @@ import click
 
 from gateway import config
 from gateway.common.plain_text import printable
-from gateway.common.quantity import duration_s, host_and_port
+from gateway.common.quantity import ADDRESS, DURATION, duration_s, host_and_port
 from gateway.lifecycle import exit_code
 from gateway.model.peer import Peer
 from gateway.model.problem import Problem
@@ -97,9 +97,6 @@ def fail(message: str, code: int = exit_code.FAILURE) -> NoReturn:
     raise SystemExit(code)
 
 
-ADDRESS = r"(\[[0-9A-Fa-f:.%]+\]|[^\s:\[\]/]+):[0-9]{1,5}"
-
-
 def parsed_address(text: str, param_hint: str = "PEER") -> tuple[str, int]:
     """HOST:PORT; exits 2 when it is none."""
     if not re.fullmatch(ADDRESS, text):
@@ -132,6 +129,6 @@ class Duration(_FloatType):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         if isinstance(value, float):
             return value
-        if not re.fullmatch(r"[0-9]{1,12}(\.[0-9]{1,6})? ?(ms|s|min|h|d)", value):
+        if not re.fullmatch(DURATION, value):
             self.fail(f"{value!r} is no duration; write a number and ms, s, min, h or d", param, ctx)
         return duration_s(value)

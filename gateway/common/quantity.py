@@ -17,6 +17,11 @@ BYTES = {
     "GiB": 2**30,
     "TiB": 2**40,
 }
+DURATION = rf"[0-9]{{1,12}}(\.[0-9]{{1,6}})? ?({'|'.join(SECONDS)})"
+"""A regular expression, like those below."""
+HOST = r"(\[[0-9A-Fa-f:.%]+\]|[^\s:\[\]/]+)"
+"""A name or an IPv4 address; an IPv6 address in brackets."""
+ADDRESS = HOST + r":[0-9]{1,5}"
 QUANTITY = re.compile(r"([0-9.]+) ?([A-Za-z]+)")
 
 

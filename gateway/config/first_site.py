@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import yaml
 
-from gateway.common.quantity import host_and_port
+from gateway.common.quantity import ADDRESS, host_and_port
 from gateway.config.process import host_fault
 
 FILE = "site.yaml"
@@ -100,7 +100,7 @@ def caller_fault(text: str) -> str:
 
 def http_fault(text: str) -> str:
     """HOST:PORT of the HTTP listener."""
-    if not re.fullmatch(r"(\[[0-9A-Fa-f:.%]+\]|[^\s:\[\]/]+):[0-9]{1,5}", text):
+    if not re.fullmatch(ADDRESS, text):
         return f"{text!r} is not HOST:PORT, as in 127.0.0.1:8080."
     host, port = host_and_port(text)
     return host_name_fault(host) or port_fault(str(port))

@@ -5,9 +5,7 @@ from __future__ import annotations
 from gateway.config.compile_context import Context
 from gateway.config.tree import Place, without_secrets
 from gateway.forms.building import KeyPath, ReportProblem
-from gateway.forms.groups import settings
 from gateway.model.problem import Mark, SettingPath
-from gateway.ports import kinds as port_kinds
 
 KEY_CODES = frozenset(
     {
@@ -40,9 +38,4 @@ def mark_of(place: Place, path: SettingPath, code: str) -> Mark:
 
 def _is_of_key(path: SettingPath, code: str) -> bool:
     """True when a problem is about the name that stands at the end of `path`, not about its value."""
-    if code in KEY_CODES or isinstance(path, KeyPath):
-        return True
-    if code != "bad-target" or len(path) < 2 or not isinstance(path[-2], str):
-        return False
-    kind = port_kinds.action.kinds.get(path[-2])
-    return kind is not None and path[-1] not in settings(kind)
+    return code in KEY_CODES or isinstance(path, KeyPath)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
+from gateway.common.quantity import ADDRESS, DURATION, HOST
 from gateway.config.spec.likely_values import (
     likely_address,
     likely_bytes,
@@ -43,7 +44,7 @@ DurationText = Annotated[
         title="duration",
         hint=likely_duration,
         description="A number and its unit: ms, s, min, h or d.",
-        pattern=r"^[0-9]{1,12}(\.[0-9]{1,6})? ?(ms|s|min|h|d)$(?!\n)",
+        pattern=rf"^{DURATION}$(?!\n)",
         examples=(
             "10 s",
             "500 ms",
@@ -70,7 +71,7 @@ HostAndPort = Annotated[
         title="address",
         hint=likely_address(104),
         description="host:port; an IPv6 address stands in brackets.",
-        pattern=r"^(\[[0-9A-Fa-f:.%]+\]|[^\s:\[\]/]+):[0-9]{1,5}$(?!\n)",
+        pattern=rf"^{ADDRESS}$(?!\n)",
         examples=(
             "pacs.example.org:104",
             "[2001:db8::7]:11112",
@@ -82,7 +83,7 @@ BindAddress = Annotated[
     Described(
         title="local address",
         description="Own address to call from, with or without :port.",
-        pattern=r"^(\[[0-9A-Fa-f:.%]+\]|[^\s:\[\]/]+)(:[0-9]{1,5})?$(?!\n)",
+        pattern=rf"^{HOST}(:[0-9]{{1,5}})?$(?!\n)",
         examples=(
             "10.1.0.5",
             "10.1.0.5:10400",

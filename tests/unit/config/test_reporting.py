@@ -11,6 +11,7 @@ from gateway.config.findings import Findings
 from gateway.config.parse import parse
 from gateway.config.reporting import reporter
 from gateway.config.tree import Place
+from gateway.forms.building import KeyPath
 from gateway.model.problem import SettingPath
 
 TEXT = b"then:\n- set:\n    PatientNme: x\n- remove: ${SECRET}\n"
@@ -18,7 +19,8 @@ TEXT = b"then:\n- set:\n    PatientNme: x\n- remove: ${SECRET}\n"
 PLACES: dict[str, tuple[SettingPath, str, tuple[int, int]]] = {
     "value": ((0, "set"), "bad-value", (3, 5)),
     "name": ((0, "set"), "missing-setting", (2, 3)),
-    "target as a key": ((0, "set", "PatientNme"), "bad-target", (3, 5)),
+    "target as a key": (KeyPath((0, "set", "PatientNme")), "bad-target", (3, 5)),
+    "value of that key": ((0, "set", "PatientNme"), "bad-template", (3, 17)),
     "target as a value": ((1, "remove"), "bad-target", (4, 11)),
 }
 
