@@ -141,14 +141,11 @@ class GroupForm(Single):
         if self.shorthand is None:
             return whole
         plain = self.shorthand.form.schema()
+        forms = {"description": documentation(self.cls), "if": {"type": "object"}, "then": whole, "else": plain}
+        if "type" not in plain:
+            return forms
         types_ = plain["type"] if isinstance(plain["type"], list) else [plain["type"]]
-        return {
-            "type": [*types_, "object"],
-            "description": documentation(self.cls),
-            "if": {"type": "object"},
-            "then": whole,
-            "else": plain,
-        }
+        return {"type": [*types_, "object"], **forms}
 
     def build(self, value: object, path: SettingPath, building: Building) -> Any:
         if isinstance(value, dict) or isinstance(value, Mapping):  # noqa: SIM101 - most are of the first type, known at once

@@ -31,10 +31,13 @@ class ListForm:
         return f"{self.item.takes}, or a list of them"
 
     def schema(self) -> dict[str, Any]:
+        own = self.about.annotations
+        return {**own, **{keyword: value for keyword, value in self._schema().items() if keyword not in own}}
+
+    def _schema(self) -> dict[str, Any]:
         item = self.item.schema()
         if isinstance(self.item, TextForm):  # its bounds say nothing of a list
-            listed = {"type": "array", "items": self.item.schema(), "minItems": 1}
-            return {**self.about.annotations, "anyOf": [item, listed]}
+            return {"anyOf": [item, {"type": "array", "items": self.item.schema(), "minItems": 1}]}
         if "$ref" in item:
             return {"type": ["object", "array"], "if": {"type": "object"}, "then": item, "else": {"items": item}}
         if "enum" in item or "if" in item:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import jsonschema
 import pytest
 
 from gateway.forms.building import INVALID, Building
+from gateway.forms.described import Described
 from gateway.forms.groups import (
     GroupForm,
     all_parts,
@@ -45,6 +46,7 @@ class Short:
     others: tuple[str, ...] = ()
 
 
+NAMES = Described(description="Names.")
 Problems = list[tuple[SettingPath, str, str]]
 
 
@@ -192,3 +194,43 @@ def test_parts_of_a_form() -> None:
 def test_an_unknown_type_has_no_schema() -> None:
     with pytest.raises((KeyError, TypeError)):
         form_of(complex).schema()
+
+
+@dataclass(frozen=True, slots=True)
+class Sized:
+    """A kind of a package, with bounds beside its types."""
+
+    shorthand: ClassVar[str] = "names"
+
+    names: Annotated[tuple[Annotated[str, Described(title="name", pattern="^[a-z]+$", examples=("a",))], ...], NAMES]
+    size: Annotated[int, Described(ge=1, le=9)] = 1
+
+
+DESCRIBED: dict[str, tuple[object, object, list[str]]] = {
+    "one name": ("a", Sized(("a",)), []),
+    "several": (["a", "b"], Sized(("a", "b")), []),
+    "written out": ({"names": "a", "size": 9}, Sized(("a",), 9), []),
+    "other text": ("A", INVALID, ["expected a name such as `a`, found `A`"]),
+    "too many": ({"names": "a", "size": 10}, INVALID, ["expected a number from 1 to 9, found `10`"]),
+    "too few": (
+        {"names": [], "size": 0},
+        INVALID,
+        [
+            "this list is empty; write at least one value, or leave the setting out",
+            "expected a number from 1 to 9, found `0`",
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize(("value", "expected", "messages"), DESCRIBED.values(), ids=DESCRIBED)
+def test_a_kind_may_describe_its_settings_as_sections_do(value: object, expected: object, messages: list[str]) -> None:
+    result, found = built(Sized, value)
+    assert result == expected
+    assert [message for _path, _code, message in found] == messages
+    assert jsonschema.Draft202012Validator(form_of(Sized).schema()).is_valid(value) is (expected is not INVALID)
+
+
+def test_the_description_of_a_list_is_in_its_schema() -> None:
+    assert settings(Sized)["names"].form.schema()["description"] == "Names."
+    assert settings(Sized)["size"].form.takes == "1 to 9"
