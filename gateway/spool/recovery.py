@@ -42,7 +42,8 @@ class Recovered:
 
 
 def payload_files(root: Path, *, may_be_missing: bool = False) -> Iterator[tuple[str, int]]:
-    """Name and size of each file that is ours. `may_be_missing`: a folder that is not there has none.
+    """Name and size of each file that is ours. `may_be_missing`: a folder that is not there has none. A file that goes
+    meanwhile is left out: a gateway may run beside.
 
     Raises OSError.
     """
@@ -55,8 +56,13 @@ def payload_files(root: Path, *, may_be_missing: bool = False) -> Iterator[tuple
                     raise
                 continue
             for entry in entries:
-                if pattern.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
-                    yield f"{folder}/{entry.name}", entry.stat(follow_symlinks=False).st_size
+                if not pattern.fullmatch(entry.name) or not entry.is_file(follow_symlinks=False):
+                    continue
+                try:
+                    size_bytes = entry.stat(follow_symlinks=False).st_size
+                except FileNotFoundError:
+                    continue
+                yield f"{folder}/{entry.name}", size_bytes
 
 
 def not_files(root: Path) -> list[str]:

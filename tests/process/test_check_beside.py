@@ -41,6 +41,7 @@ async def test_a_check_beside_a_gateway_under_load_finds_nothing(running: AsyncE
             load.stop()
         reports = await asyncio.gather(*senders)
     for answer in answers:
+        assert answer.stdout, answer.stderr
         found = json.loads(answer.stdout)
         assert (found["problems"], found["is_running"]) == ([], True), answer.stderr
         assert answer.returncode == 0
