@@ -16,7 +16,7 @@ from datetime import datetime
 import structlog
 
 from gateway.model.instance import PayloadRef
-from gateway.ports.errors import GatewayError, SpoolFull
+from gateway.ports.errors import GatewayError, SpoolFull, Temporary
 from gateway.ports.store import Store
 from gateway.spool.commit_requests import Acceptance, Call, ClaimRequest, CommitRequest, Settling
 from gateway.spool.replay import RECOVERED, held_for_recovery
@@ -31,6 +31,7 @@ MOST_WAITING = 64
 """The number of instances that are recorded at once; a larger transaction is not cheaper for each of them."""
 TRIED_AGAIN_S = 1.0
 """The time between two tries while the store takes nothing."""
+LEFT_OUT = "it is kept in the spool and not delivered; the next start tries again, and no file is deleted until then"
 
 
 class Recording:
@@ -136,7 +137,7 @@ class Recording:
     def _stopped(self, error: GatewayError, store: Store) -> None:
         """The store takes nothing now."""
         self._payloads.room.invalidate()
-        if isinstance(error, SpoolFull):
+        if isinstance(error, SpoolFull) or self._waiting:
             self._failed("database", str(error))
         if self._waiting:
             self.problem = error
@@ -144,7 +145,7 @@ class Recording:
         _settle_doubt(store, error)
 
     def _record_one_by_one(self, others: Sequence[CommitRequest], store: Store, now: datetime) -> list[Acceptance]:
-        """A request that breaks the transaction must not fail the others.
+        """A request that breaks the transaction must not fail the others, which still come after what waits.
 
         The replayed position moves with the next transaction of all: what was acknowledged and is not recorded yet
         stands behind it.
@@ -152,54 +153,93 @@ class Recording:
         was_held, self._is_position_held = self._is_position_held, True
         recorded, left_out = self._record_each_waiting(store, now)
         for request in others:
-            try:
-                self._transaction((), [request], store, now, is_durable=True)
-            except GatewayError as error:
-                request.error = error
-                self._stopped(error, store)
-            except Exception as error:
-                log.error("commit_failed", kind=type(request).__name__, error=f"{type(error).__name__}: {error}")
-                request.answer, request.error = None, error
+            self._record_alone(request, store, now)
         self._is_position_held = was_held or bool(left_out)
-        if not self._is_position_held and not self._waiting:
+        self._payloads.is_needed_by_next_start |= bool(left_out)
+        is_behind = bool(recorded) or any(isinstance(each, Acceptance) for each in others)
+        if is_behind and not self._is_position_held and not self._waiting:
             with contextlib.suppress(GatewayError), store.transaction(is_durable=False):
                 store.spool.set_replayed_position(*self._payloads.segments.end)
         return recorded
 
+    def _record_alone(self, request: CommitRequest, store: Store, now: datetime) -> None:
+        if self._waiting:
+            request.answer, request.error = None, self.problem
+            return
+        try:
+            self._transaction((), [request], store, now, is_durable=True)
+        except GatewayError as error:
+            request.error = error
+            self._stopped(error, store)
+        except Exception as error:
+            log.error("commit_failed", kind=type(request).__name__, error=f"{type(error).__name__}: {error}")
+            request.answer, request.error = None, error
+
     def _record_each_waiting(self, store: Store, now: datetime) -> tuple[list[Acceptance], list[Acceptance]]:
-        """(recorded, left out)."""
+        """(recorded, left out). Those that stay waiting are taken by none of this: the store takes nothing now."""
         recorded: list[Acceptance] = []
         left_out: list[Acceptance] = []
         while self._waiting:
             acceptance = self._waiting[0]
             try:
-                self._transaction([acceptance], (), store, now, is_durable=True)
+                is_taken = self._take(acceptance, store, now)
             except GatewayError as error:
                 self._stopped(error, store)
                 break
-            except Exception as error:
-                if not self._hold(acceptance, store, now, error):
-                    left_out.append(acceptance)
-                    del self._waiting[0]
-                    continue
-            recorded.append(acceptance)
+            (recorded if is_taken else left_out).append(acceptance)
             del self._waiting[0]
         return recorded, left_out
 
-    def _hold(self, acceptance: Acceptance, store: Store, now: datetime, error: Exception) -> bool:
+    def _take(self, acceptance: Acceptance, store: Store, now: datetime) -> bool:
+        """Record an instance, held if it breaks its transaction; False when it alone is not taken even so.
+
+        Raises GatewayError when the store takes nothing.
+        """
+        try:
+            self._transaction([acceptance], (), store, now, is_durable=True)
+            return True
+        except GatewayError:
+            raise
+        except Exception as error:
+            if self._hold(acceptance, store, now):
+                _report(acceptance, error, f"it is held by {RECOVERED.rule}: look at it, then release or discard it")
+                return True
+            _check_takes_others(store)
+            _report(acceptance, error, LEFT_OUT)
+            return False
+
+    def _hold(self, acceptance: Acceptance, store: Store, now: datetime) -> bool:
         """Record an instance that breaks its transaction without what is not needed to keep it, and held; False when
-        the store does not take that either."""
+        the store does not take that either. Raises GatewayError when it takes nothing."""
         assert acceptance.placed is not None
         whole = acceptance.placed, acceptance.dispatches
         acceptance.placed, acceptance.dispatches = held_for_recovery(acceptance.placed)
+        is_held = False
         try:
             self._transaction([acceptance], (), store, now, is_durable=True)
+            is_held = True
+        except GatewayError:
+            raise
         except Exception:
-            acceptance.placed, acceptance.dispatches = whole
-            _report(acceptance, error, "it is kept in the spool and not delivered; the next start tries again")
             return False
-        _report(acceptance, error, f"it is held by {RECOVERED.rule}: look at it, then release or discard it")
+        finally:
+            if not is_held:
+                acceptance.placed, acceptance.dispatches = whole
         return True
+
+
+def _check_takes_others(store: Store) -> None:
+    """Tell a store that takes nothing from an instance that it does not take.
+
+    Raises GatewayError when it takes nothing.
+    """
+    try:
+        with store.transaction():
+            store.sync()
+    except GatewayError:
+        raise
+    except Exception as error:
+        raise Temporary(f"the database takes nothing: {type(error).__name__}: {error}; restart the gateway") from error
 
 
 def _report(acceptance: Acceptance, error: Exception, consequence: str) -> None:

@@ -100,6 +100,8 @@ class SpoolStore:
         self._file_numbers = itertools.count(1)
         self._arriving: set[str] = set()
         """Large files that no row names yet, and that are not garbage."""
+        self.is_needed_by_next_start = False
+        """True once an acknowledged instance has no row: its redo record must be found, and no file is deleted."""
 
     def _made_segments(self) -> SegmentWriter:
         return SegmentWriter(
@@ -259,7 +261,7 @@ class SpoolStore:
 
     def candidates(self) -> list[str]:
         """Files that no further row will ever name. Ask the queue what it names *after* this, then `sweep`."""
-        if self.presence.problem:
+        if self.presence.problem or self.is_needed_by_next_start:
             return []
         names = [name for name, _ in self._payload_files()]
         # Read after the folder: what is in the list and not active or arriving now got its last row before now, and
@@ -269,9 +271,9 @@ class SpoolStore:
     def sweep(self, candidates: Sequence[str], named: Mapping[str, int]) -> int:
         """Delete candidates that nothing names; how many. Those that this gateway never wrote go into the quarantine.
 
-        Nothing is touched while the spool is not in its place.
+        Nothing is touched while the spool is not in its place, or the next start needs it.
         """
-        if self.presence.look():
+        if self.presence.look() or self.is_needed_by_next_start:
             return 0
         gone = 0
         for name in candidates:

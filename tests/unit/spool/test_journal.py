@@ -252,6 +252,25 @@ async def test_an_instance_that_breaks_the_transaction_does_not_fail_the_others(
         assert (13 in again) is not kind.takes_held, "what was acknowledged is held, or comes back"
 
 
+async def test_what_only_the_next_start_can_take_is_not_swept(site: Site) -> None:
+    """All others of its segment are delivered and forgotten."""
+    site.queue_factory = lambda: Unbearable(site.folder / "queue.db", now=site.clock)
+    async with site.journal(retention_s=0.0) as journal:
+        await commit(journal, b"13", 13)
+        for number in range(20, 34):
+            await commit(journal, b"s" * 90_000, number)
+        await deliver(journal)
+        site.clock.advance(1)
+        async with asyncio.timeout(60):
+            while await journal.read(lambda store: len(store.spool.payload_names())) > 0:
+                await asyncio.sleep(0.001)
+        await journal.sweep()
+        assert len(spool_files(site)) == 2
+    site.queue_factory = lambda: SQLiteStore(site.folder / "queue.db", now=site.clock)
+    async with site.journal() as journal:
+        assert 13 in numbers_of(await journal.claim("pacs", 100, 60.0))
+
+
 # --- no room ----------------------------------------------------------------------------------------------------
 
 
@@ -574,7 +593,7 @@ async def test_what_is_not_durable_when_the_committer_dies_is_refused(site: Site
 async def test_an_orderly_end_is_no_failure(site: Site) -> None:
     async with site.journal() as journal:
         told = asyncio.create_task(journal.failed())
-        commits = [asyncio.create_task(commit(journal, number=number)) for number in range(20)]
+        commits = [asyncio.create_task(acknowledge(journal, number=number)) for number in range(20)]
         await asyncio.sleep(0)
     await told
     assert journal.health() == "closed"

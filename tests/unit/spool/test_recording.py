@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 
 from gateway.common.completion import Completion
+from gateway.model.delivery import DeliveryState
 from gateway.model.instance import PayloadRef
 from gateway.ports.delivery_administration import DeliveryFilter
-from gateway.ports.errors import SpoolFull
+from gateway.ports.errors import SpoolFull, Temporary
 from gateway.ports.store import Store
-from gateway.spool.commit_requests import Acceptance, Call, ClaimRequest, Settling
+from gateway.spool.commit_requests import Acceptance, Call, ClaimRequest, Recorded, Settling
 from gateway.spool.recording import MOST_WAITING, RECORDED_AFTER_S, TRIED_AGAIN_S, Recording
 from gateway.spool.redo import Position
 from gateway.spool.store import SpoolStore
@@ -36,6 +37,7 @@ class Payloads(SpoolStore):
         end = Position("segments/00000001.seg", 4096)
 
     def __init__(self) -> None:
+        self.is_needed_by_next_start = False
         self.room: Any = self.Room()
         self.segments: Any = self.Segments()
 
@@ -44,17 +46,20 @@ class Payloads(SpoolStore):
 
 
 class CountedStore(OverridableStore):
-    """Counts the sizes of its acceptances; takes none while `is_full`."""
+    """Counts the sizes of its acceptances; takes none while `is_full`, or as long as it has `errors` to raise."""
 
     is_full = False
 
     def __init__(self, *rest: Any, **options: Any) -> None:
         super().__init__(*rest, **options)
         self.sizes: list[int] = []
+        self.errors: list[Exception] = []
 
     def accept(self, arrivals: Any, *rest: Any) -> Any:
         if self.is_full:
             raise SpoolFull("queue: the disk takes no more")
+        if self.errors:
+            raise self.errors.pop(0)
         self.sizes.append(len(arrivals))
         return super().accept(arrivals, *rest)
 
@@ -170,6 +175,79 @@ def test_a_call_that_breaks_the_transaction_fails_alone(bench: Bench) -> None:
     assert isinstance(called.error, ValueError)
     assert len(claim.answer) == 2
     assert bench.store.spool.replayed_position() == Payloads.Segments.end
+
+
+def test_a_call_that_fails_before_anything_was_written_moves_no_position(bench: Bench) -> None:
+    """The segments of former processes would be replayed from the first one on."""
+
+    def fail(store: Store) -> None:
+        raise ValueError("unlucky")
+
+    before = ("segments/00000007.seg", 512)
+    with bench.store.transaction():
+        bench.store.spool.set_replayed_position(*before)
+    bench.payloads.segments.end = Position("", 0)
+    called = Call(Completion(), function=fail)
+    bench.record(called)
+    assert isinstance(called.error, ValueError)
+    assert bench.store.spool.replayed_position() == before
+
+
+UNLUCKY, NO_ROOM, HELD_BY_OTHERS = ValueError("unlucky"), SpoolFull("no room"), Temporary("another process holds it")
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [(UNLUCKY, NO_ROOM), (UNLUCKY, UNLUCKY, NO_ROOM), (UNLUCKY, UNLUCKY, HELD_BY_OTHERS)],
+    ids=["when taken alone", "when held", "when held, by others"],
+)
+def test_a_store_that_takes_nothing_meanwhile_gets_instances_whole_and_later(
+    bench: Bench, steps: tuple[Exception, ...]
+) -> None:
+    bench.recording.add(bench.acceptances(1, 2))
+    bench.store.errors += steps
+    known, claim = Recorded(Completion()), claims()
+    assert bench.record(known, claim) == []
+    stopped = [known.error, claim.error, bench.recording.problem]
+    assert stopped == [steps[-1]] * 3, "nothing comes before what waits"
+    assert bench.failures == ["database"]
+    claim = claims()
+    assert len(bench.record(claim)) == 2
+    assert [each.state for each in claim.answer] == [DeliveryState.PENDING] * 2
+    assert bench.recording.problem is None
+    assert bench.store.spool.replayed_position() == Payloads.Segments.end
+
+
+def test_errors_of_a_store_that_takes_nothing_at_all_are_not_of_its_instances(bench: Bench) -> None:
+    """An error that nobody thought of keeps acknowledged instances waiting, and further ones out."""
+    bench.recording.add(bench.acceptances(1, 2))
+    claim = claims()
+    bench.store.connection.execute("BEGIN")  # no transaction can begin, as after a roll-back that failed
+    assert bench.record(claim) == []
+    assert isinstance(bench.recording.problem, Temporary)
+    assert claim.error is bench.recording.problem
+    assert bench.failures == ["database"]
+    bench.store.connection.execute("ROLLBACK")
+    assert len(bench.record()) == 2, "they were kept"
+
+
+def test_one_instance_that_is_not_taken_even_held_is_left_to_the_next_start(bench: Bench) -> None:
+    bench.recording.add(bench.acceptances(1, 2))
+    bench.store.errors += [UNLUCKY, UNLUCKY, UNLUCKY]
+    claim = claims()
+    assert len(bench.record(claim)) == 1
+    assert len(claim.answer) == 1
+    assert bench.recording.problem is None
+    assert bench.store.spool.replayed_position() == ("", 0), "the next start finds its redo record"
+    assert bench.payloads.is_needed_by_next_start
+
+
+@pytest.mark.parametrize("error", [NO_ROOM, HELD_BY_OTHERS])
+def test_whatever_keeps_instances_waiting_is_a_failure_of_the_database(bench: Bench, error: Exception) -> None:
+    bench.recording.add(bench.acceptances(1))
+    bench.store.errors.append(error)
+    bench.record()
+    assert bench.failures == ["database"]
 
 
 def test_the_end_leaves_what_is_not_taken_to_the_next_start(bench: Bench) -> None:
