@@ -13,7 +13,7 @@ import os
 import statistics
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +27,7 @@ from tests.support.archive import QRSCP
 from tests.support.gateway_process import GatewayProcess
 from tests.support.load.generator import Load, Target
 from tests.support.load.get import Got, get_study
-from tests.support.load.measure import machine, memory_bytes
+from tests.support.load.measure import machine, memory_bytes, tree_cpu_seconds
 from tests.support.load.report import Bar, number, table, write_section
 from tests.support.load.sink import Sink
 from tests.support.peers import Modality, Orthanc
@@ -117,12 +117,12 @@ async def got(holder: Holder, objects: int) -> Got:
     return found
 
 
-GOT = " by C-GET"
+GOT, SPENT = " by C-GET", ": processor time"
 REQUESTOR = "share of the requestor of C-GET"
 
 
 async def rates(folder: Path, scale: Scale) -> dict[str, list[float]]:
-    """Seconds of a C-MOVE, and of a C-GET, by name and round; the systems take turns."""
+    """Seconds of a C-MOVE, and of a C-GET, by name and round, and the processor time of the system; they take turns."""
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
         sinks = [await enter(Sink(folder / f"{title}.log", ae_title=title)) for title in SINKS]
@@ -141,14 +141,23 @@ async def rates(folder: Path, scale: Scale) -> dict[str, list[float]]:
             await filled(holder.system, scale.objects, SIZE_BYTES)
         ours = holders[0]
         found: dict[str, list[float]] = {}
+
+        async def add(name: str, holder: Holder, seconds: Awaitable[float]) -> None:
+            used_s = tree_cpu_seconds(holder.system.pid)
+            found.setdefault(name, []).append(await seconds)
+            found.setdefault(name + SPENT, []).append(tree_cpu_seconds(holder.system.pid) - used_s)
+
+        async def getting(holder: Holder) -> float:
+            study = await got(holder, scale.objects)
+            if holder is ours:
+                found.setdefault(REQUESTOR, []).append(study.own_seconds / study.seconds)
+            return study.seconds
+
         for turn in range(scale.rounds):
             for holder in holders[:: 1 if turn % 2 else -1]:
-                found.setdefault(holder.name, []).append(await moved(holder, SINKS[0], sinks[:1], scale.objects))
-                getting = await got(holder, scale.objects)
-                found.setdefault(holder.name + GOT, []).append(getting.seconds)
-                if holder is ours:
-                    found.setdefault(REQUESTOR, []).append(getting.own_seconds / getting.seconds)
-            found.setdefault("three", []).append(await moved(ours, "ALL", sinks, scale.objects))
+                await add(holder.name, holder, moved(holder, SINKS[0], sinks[:1], scale.objects))
+                await add(holder.name + GOT, holder, getting(holder))
+            await add("three", ours, moved(ours, "ALL", sinks, scale.objects))
     return found
 
 
@@ -201,7 +210,8 @@ def page(scale: Scale, rounds: dict[str, list[float]], small: Memory, load_avera
     def row(name: str, of: str, destinations: int = 1) -> list[str]:
         rate = destinations * scale.objects / seconds[of]
         megabytes = number(destinations * size_mb / seconds[of])
-        return [name, f"{seconds[of]:.2f} s", f"{number(rate)}/s", f"{megabytes} MB/s"]
+        spent = f"{1000 * seconds[of + SPENT] / scale.objects / destinations:.2f} ms"
+        return [name, f"{seconds[of]:.2f} s", f"{number(rate)}/s", f"{megabytes} MB/s", spent]
 
     others = {
         "dcmqrscp": "dcmtk dcmqrscp, TCP_NODELAY=1",
@@ -226,7 +236,7 @@ def page(scale: Scale, rounds: dict[str, list[float]], small: Memory, load_avera
             f"sends a C-MOVE over {ASSOCIATIONS} associations; median of {scale.rounds} rounds by turns, ratios of the "
             f"same round; load average before it {load_average:.1f}; {machine()}. The requestor of C-GET was at work "
             f"for {100 * seconds[REQUESTOR]:.0f} % of the time that the gateway took.",
-            table(("who retrieves", "time", "objects sent", "bytes sent"), rows),
+            table(("who retrieves", "time", "objects sent", "bytes sent", "processor time of an object sent"), rows),
             f"{scale.small_objects} objects of {SMALL_BYTES // 1024} KB, the second time: "
             f"{number(small.objects_per_second)}/s; "
             f"anonymous memory {mebibytes(small.idle_bytes)} at first, {mebibytes(small.before_bytes)} before and "
