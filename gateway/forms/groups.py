@@ -20,7 +20,7 @@ from typing import Annotated, Any, Literal, TypeVar, Union
 
 from gateway.common import setting_faults as faults
 from gateway.common.setting_faults import SettingFault
-from gateway.forms.building import INVALID, Build, Building, Form, Repairs
+from gateway.forms.building import INVALID, Build, Building, Form
 from gateway.forms.described import UNDESCRIBED, Described, combined
 from gateway.forms.field_types import FIELD_TYPES
 from gateway.forms.several import ListForm, MappingForm, SequenceForm
@@ -279,12 +279,13 @@ def unknown_setting(cls: type, name: str) -> SettingFault:
 
 def build_instance(cls: type, values: Mapping[str, Any], path: SettingPath, building: Building) -> Any:
     """The dataclass from the values of its settings, unless one is `INVALID` or `problems` has something to say."""
-    if _is_any_invalid(values):
-        if building.repairs is None:
-            return INVALID
-        values = _repaired(cls, values, path, building, building.repairs)
-        if _is_any_invalid(values):
-            return INVALID
+    for value in values.values():
+        if value is INVALID:
+            repaired = _repaired(cls, values, path, building)
+            if repaired is None:
+                return INVALID
+            values = repaired
+            break
     builders = _builders(cls)
     built = cls(**{builders[name][0]: value for name, value in values.items()})
     problems: Iterable[SettingProblem] = getattr(built, "problems", tuple)()
@@ -295,20 +296,14 @@ def build_instance(cls: type, values: Mapping[str, Any], path: SettingPath, buil
     return built if is_right else INVALID
 
 
-def _is_any_invalid(values: Mapping[str, Any]) -> bool:
-    for value in values.values():  # noqa: SIM110 - a generator takes longer than building a rule
-        if value is INVALID:
-            return True
-    return False
-
-
-def _repaired(
-    cls: type, values: Mapping[str, Any], path: SettingPath, building: Building, repairs: Repairs
-) -> dict[str, Any]:
-    """The values without the wrong ones, with stand-ins for those that are required; `INVALID` stays where there is
-    none."""
+def _repaired(cls: type, values: Mapping[str, Any], path: SettingPath, building: Building) -> Mapping[str, Any] | None:
+    """The values without the wrong ones, with stand-ins for those that are required; None where there is none, and
+    where nothing is repaired."""
+    repairs = building.repairs
+    if repairs is None:
+        return None
     stand_ins: Mapping[str, Any] = getattr(cls, "stand_ins", {})
-    kept = {}
+    kept, is_whole = {}, True
     for name, value in values.items():
         if value is not INVALID:
             kept[name] = value
@@ -318,5 +313,5 @@ def _repaired(
             kept[name] = _builders(cls)[name][1](stand_ins[name], (*path, name), building)
             repairs.stand_ins.append(((*path, name), stand_ins[name]))
         else:
-            kept[name] = INVALID
-    return kept
+            is_whole = False
+    return kept if is_whole else None

@@ -49,15 +49,17 @@ class ListForm:
 
     def build(self, value: object, path: SettingPath, building: Building) -> Any:
         if not isinstance(value, list | tuple):
-            built = self._alone(value, path, building)
+            is_text = isinstance(value, str) or not isinstance(self.item, TextForm)
+            built = self.item.build(value, path, building) if is_text else self._text_alone(value, path, building)
             return built if built is INVALID else (built,)
         if not value and not isinstance(self.item, ConditionForm):
             building.fault(path, faults.empty("list"))
             return INVALID
         return _items(self.item.build, value, path, building)
 
-    def _alone(self, value: object, path: SettingPath, building: Building) -> Any:
-        if isinstance(self.item, TextForm) and building.spelling.text(value, path) is None:
+    def _text_alone(self, value: object, path: SettingPath, building: Building) -> Any:
+        """A text from a value that may be none."""
+        if building.spelling.text(value, path) is None:
             found = building.spelling.found(value, path)
             building.fault(path, faults.wrong_type("a text or a list of texts", found))
             return INVALID
@@ -111,13 +113,18 @@ class SequenceForm:
 def _items(build: Build, values: Iterable[object], path: SettingPath, building: Building) -> Any:
     """The items of a list that are right; `INVALID` when one is not, unless that is repaired and others are left."""
     built = tuple([build(one, (*path, index), building) for index, one in enumerate(values)])
-    wrong = [index for index, one in enumerate(built) if one is INVALID]
-    if not wrong:
-        return built
-    if building.repairs is None or len(wrong) == len(built):
+    for one in built:
+        if one is INVALID:
+            return _right_ones(built, path, building)
+    return built
+
+
+def _right_ones(built: tuple[Any, ...], path: SettingPath, building: Building) -> Any:
+    right = tuple(one for one in built if one is not INVALID)
+    if building.repairs is None or not right:
         return INVALID
-    building.repairs.left_out += [(*path, index) for index in wrong]
-    return tuple(one for one in built if one is not INVALID)
+    building.repairs.left_out += [(*path, index) for index, one in enumerate(built) if one is INVALID]
+    return right
 
 
 @dataclass(frozen=True, slots=True)
