@@ -252,8 +252,9 @@ class HeaderPattern:
         some = [
             _wanted_in(2 * number, elements, varying, wanted, self.encoding) for number, (elements, varying) in runs
         ]
-        self._read[wanted] = [one for one in some if one.tags or one.others or one.varying is not None]
-        return self._read[wanted]
+        read = [one for one in some if one.tags or one.others or one.varying is not None]
+        self._read[wanted] = read
+        return read
 
 
 def _elements_of_runs(known: Sequence[_KnownElement]) -> Iterator[tuple[list[Element], Element | None]]:
