@@ -25,8 +25,8 @@ from gateway.spool.writing import WrittenPlace
 
 log = structlog.get_logger()
 
-RECORDED_AFTER_S = 0.005
-"""The store knows an acknowledged instance after this time: five of one sender that has no pauses."""
+RECORDED_AFTER_S = 0.01
+"""The store knows an acknowledged instance after this time: some ten of one sender that has no pauses."""
 MOST_WAITING = 64
 """The number of instances that are recorded at once; a larger transaction is not cheaper for each of them."""
 TRIED_AGAIN_S = 1.0
