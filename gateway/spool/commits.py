@@ -14,6 +14,7 @@ from gateway.ports.store import Store
 from gateway.spool.commit_requests import Acceptance, CommitGroup, CommitRequest, Recorded
 from gateway.spool.committer import Committer
 from gateway.spool.journal_state import JournalState
+from gateway.spool.recent_payloads import RecentPayloads
 from gateway.spool.store import SpoolStore
 from gateway.spool.writing import Writing
 
@@ -37,6 +38,7 @@ class Commits:
         monotonic: Callable[[], float],
         meter: Meter,
         writing: Writing,
+        recent: RecentPayloads,
         due: Callable[[set[str]], None],
     ) -> None:
         self._payloads = payloads
@@ -44,6 +46,7 @@ class Commits:
         self._monotonic = monotonic
         self._meter = meter
         self._due = due
+        self._recent = recent
         self._loop = asyncio.get_running_loop()
         self._started: asyncio.Future[None] = self._loop.create_future()
         self._ended = asyncio.Event()
@@ -117,6 +120,9 @@ class Commits:
             if request.error is None and request.answer is not None:
                 accepted += 1
                 self._unrecorded.add(request)
+                wanted = sum(dispatch.state is DeliveryState.PENDING for dispatch in request.dispatches)
+                if wanted and request.pieces:
+                    self._recent.keep(request.answer.payload, request.pieces, wanted)
             else:
                 _release(request)
             _settle_future(request.done, request.answer, request.error)

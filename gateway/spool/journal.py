@@ -24,6 +24,7 @@ from gateway.ports.meter import Meter, NoMeter
 from gateway.ports.store import Store
 from gateway.ports.store_room import StoreRoom
 from gateway.spool.acceptance_payloads import AcceptancePayloads
+from gateway.spool.body import InMemoryDataSet
 from gateway.spool.commit_requests import Call, ClaimRequest, Settling
 from gateway.spool.commits import Commits
 from gateway.spool.disk import Disk, LocalDisk
@@ -31,6 +32,7 @@ from gateway.spool.free_space import UnboundedFreeSpace
 from gateway.spool.housekeeping import POLL_S, SWEEP_S, Housekeeping
 from gateway.spool.journal_state import JournalState
 from gateway.spool.receive import MEMORY_BYTES, MemoryBudget, Receiver, ReceiverConfig
+from gateway.spool.recent_payloads import RecentPayloads
 from gateway.spool.replay import Identify, identify_nothing
 from gateway.spool.spool_threads import SpoolThreads
 from gateway.spool.store import SpoolStore
@@ -85,6 +87,7 @@ class GroupCommitJournal:
             open_store, now=now, meter=meter, new_id=new_id, identify=identify, lock_gone=queue_lock_gone
         )
         self._state = JournalState(spool.path)
+        self._recent = RecentPayloads()
         self._listeners: list[OnDestination] = []
         self._operator_listeners: list[OnDestination] = []
 
@@ -138,6 +141,7 @@ class GroupCommitJournal:
             monotonic=self._monotonic,
             meter=self._meter,
             writing=self.writing,
+            recent=self._recent,
             due=partial(_notify, self._listeners),
         )
 
@@ -299,7 +303,8 @@ class GroupCommitJournal:
 
     def open(self, payload: PayloadRef) -> EncodedDataSet:
         """The stored bytes. Raises PayloadLost, or Temporary when they cannot be read now."""
-        return self._payloads.open(payload)
+        recent = self._recent.take(payload)
+        return self._payloads.open(payload) if recent is None else InMemoryDataSet(recent)
 
     def open_cached(self, payload: PayloadRef) -> EncodedDataSet | None:
         """As `open`, when nobody has to wait for the disk; else None. Raises PayloadLost."""
