@@ -43,6 +43,9 @@ T = TypeVar("T")
 
 OnDestination = Callable[[str], None]
 
+READ_AFTER_S = 1.0
+"""An operator's question waits so long for what was acknowledged before it; then the store takes nothing now."""
+
 
 class GroupCommitJournal:
     """The `Journal` port, and `StoreAccess` for operators: one committer thread, one reader thread, a few threads that
@@ -328,11 +331,13 @@ class GroupCommitJournal:
     async def read(self, function: Callable[[Store], T]) -> T:
         """The answer of `function` to the reading connection in its own thread: no commit waits for it.
 
-        It knows all instances that were acknowledged before, unless the store takes nothing (`write_problems`).
+        It knows all instances that were acknowledged before, unless the store takes nothing (`write_problems`), or
+        another process has held it for `READ_AFTER_S`.
         """
         self._state.check()
-        with contextlib.suppress(Temporary):
-            await self._commits.until_recorded()
+        with contextlib.suppress(Temporary, TimeoutError):
+            async with asyncio.timeout(READ_AFTER_S):
+                await self._commits.until_recorded()
         return await self._read(function)
 
     async def _read(self, function: Callable[[Store], T]) -> T:

@@ -13,6 +13,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import apsw
 import pytest
 from structlog.testing import capture_logs
 
@@ -379,6 +380,23 @@ async def test_a_store_without_room_gets_what_was_acknowledged_later_and_nothing
             assert bytes(journal.open(stored.payload).view()) == data
         claimed = await journal.claim("pacs", 10, 60.0)
         assert [without_id(each.instance) for each in claimed] == [first, second]
+
+
+async def test_figures_do_not_wait_for_a_process_that_holds_the_database(site: Site) -> None:
+    site.queue_factory = lambda: SQLiteStore(site.folder / "queue.db", now=site.clock, busy_timeout_s=600.0)
+    async with site.journal() as journal:
+        await commit(journal, number=1)
+        other = apsw.Connection(str(site.folder / "queue.db"))
+        try:
+            other.execute("BEGIN IMMEDIATE")
+            await acknowledge(journal, b"other", number=2)
+            async with asyncio.timeout(60):
+                (depth,) = await journal.depths()
+            assert depth.count == 1, "what the store knows"
+        finally:
+            other.close()
+        (depth,) = await journal.depths()
+        assert depth.count == 2
 
 
 @pytest.mark.parametrize("length_bytes", [1000, 3_000_000], ids=["small", "large"])
