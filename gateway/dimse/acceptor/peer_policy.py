@@ -28,7 +28,8 @@ def policy_of(peer: Peer | None, *, is_strict: bool = False) -> Policy:
 
 
 def check_readmitted(association: AcceptorAssociation, admitted: Admitted) -> None:
-    """Compare what an open association negotiated with what it is admitted to now.
+    """Compare what an open association negotiated with what it is admitted to now. Storage contexts on which only
+    the gateway invokes are for C-GET, which is checked with each request.
 
     Raises:
         Rejected: another user identity is demanded than was verified, or a service with presentation contexts is no
@@ -38,7 +39,7 @@ def check_readmitted(association: AcceptorAssociation, admitted: Admitted) -> No
     if admitted.user_identity not in (None, verified):
         text = "another user identity is demanded than was verified"
         raise Rejected(PERMANENT, SERVICE_USER, NO_REASON, text)
-    negotiated = {context.service for context in association.accepted_contexts.values()}
+    negotiated = {context.service for context in association.accepted_contexts.values() if context.is_scp}
     lost = negotiated - policy_of(admitted.peer).services
     if lost:
         raise Rejected(PERMANENT, SERVICE_USER, NO_REASON, f"it has no `may` for {' and '.join(sorted(lost))}")

@@ -6,9 +6,11 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from pydicom.uid import UID
 
 from gateway.dimse.acceptor.admission import NO_REASON, PERMANENT, SERVICE_USER, Admitted, Rejected
 from gateway.dimse.acceptor.peer_policy import ANSWERED_BY_STATUS, STRANGERS_MAY, check_readmitted, policy_of
+from gateway.dimse.protocol.context import AcceptedContext
 from gateway.model.peer import Peer
 from gateway.model.security import IdentityCheck, Requirements
 
@@ -31,13 +33,29 @@ def test_queries_are_negotiated_whatever_a_peer_may(may: set[str], may_invoke_st
 
 
 def association(*services: str, peer: Peer | None = None) -> Any:
-    contexts = {number: SimpleNamespace(service=service) for number, service in enumerate(services)}
+    contexts = {
+        number: AcceptedContext(
+            number,
+            UID("1.2"),
+            UID("1.2"),
+            cast(Any, service.removesuffix(" for get")),
+            not service.endswith(" for get"),
+        )
+        for number, service in enumerate(services)
+    }
     return cast(Any, SimpleNamespace(peer=peer, accepted_contexts=contexts))
 
 
 def test_the_same_services_are_readmitted() -> None:
     check_readmitted(association("store", "echo"), Admitted(None))
     check_readmitted(association("store"), Admitted(Peer("ct1", "CT1", may=frozenset({"store"}))))
+
+
+def test_storage_that_was_negotiated_for_retrieves_alone_is_no_right_to_store() -> None:
+    viewer = Peer("viewer", "VIEWER", may=frozenset({"find", "get"}))
+    check_readmitted(association("find", "get", "store for get"), Admitted(viewer))
+    with pytest.raises(Rejected, match="for store"):
+        check_readmitted(association("find", "store"), Admitted(viewer))
 
 
 def test_a_service_that_is_lost_ends_the_admission() -> None:
