@@ -145,7 +145,8 @@ class DeliveryService:
     async def drain(self, seconds: float) -> bool:
         """Claim nothing more, finish what is in flight, give back the rest; abort what takes longer.
 
-        True when everything ended in time.
+        True when everything ended in time. A store that takes nothing does not hold up the end: what is not given back
+        and not settled then is due again at the next start.
         """
         for courier in self._running.values():
             courier.stop()
@@ -157,8 +158,7 @@ class DeliveryService:
             task.cancel()
         if late:
             await asyncio.wait(late, timeout=2 * ABORT_S)
-        for courier in couriers:
-            await courier.give_back()
+        await asyncio.gather(*map(_give_back, couriers))
         self._couriers.clear()
         if self._ended is not None and not self._ended.done():
             self._ended.set_result(None)
@@ -241,3 +241,16 @@ class DeliveryService:
             hint="they stay in the queue; configure the peer and reload, or discard or release them elsewhere",
         )
         self._meter.set("gateway_destination_up", 0, destination=destination)
+
+
+async def _give_back(courier: Courier) -> None:
+    try:
+        async with asyncio.timeout(2 * ABORT_S):
+            await courier.give_back()
+    except TimeoutError:
+        log.error(
+            "deliveries_not_settled",
+            destination=courier.name,
+            reason="the database takes nothing",
+            consequence="after the next start they are sent again",
+        )

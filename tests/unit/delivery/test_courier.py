@@ -666,6 +666,19 @@ async def test_drain_aborts_what_takes_longer_and_gives_it_back(bench: Bench) ->
     assert all(body.is_closed for body in bench.journal.opened)
 
 
+async def test_drain_ends_while_the_store_takes_nothing(bench: Bench) -> None:
+    bench.journal.add()
+    bench.journal.settle_gate.clear()
+    await bench.start(peer())
+    await bench.journal.until(lambda: len(bench.to().sent) == 1)
+    with capture_logs() as logs:
+        async with asyncio.timeout(60.0):
+            assert not await bench.service.drain(0.05)
+    (told,) = [each for each in logs if each["event"] == "deliveries_not_settled"]
+    assert told["destination"] == "pacs"
+    assert bench.journal.states() == [PENDING], "it is sent again after the next start"
+
+
 async def test_draining_twice_and_without_work_is_harmless(bench: Bench) -> None:
     await bench.start(peer())
     assert await bench.service.drain(1.0)
