@@ -194,7 +194,7 @@ class Association(UpperLayerProvider):
     async def _flush(self, pieces: list[bytes | memoryview]) -> None:
         if not self._upper.may_send_data or self._transport is None:
             raise AssociationEnded(self._ended or "the association is not established")
-        self._write(b"".join(pieces))  # one copy; the body may be closed while the transport still sends
+        self._write_pieces(pieces)
         await self._until_writable()
         if self._ended is not None:
             raise AssociationEnded(self._ended)

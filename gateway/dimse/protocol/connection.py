@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import enum
+import os
 import socket
 import weakref
+from collections.abc import Sequence
 
 from gateway.common.turns import TURN_WORK, turns_of
 from gateway.dimse.protocol.deadlines import AssociationTimer, Deadlines
@@ -15,6 +17,10 @@ from gateway.dimse.protocol.pdata import PDUReader
 RECEIVE_BUFFER_BYTES = 256 * 1024
 WRITE_HIGH_BYTES = 256 * 1024
 WRITE_LOW_BYTES = 64 * 1024
+GATHERED_BYTES = 64 * 1024
+"""From here on pieces are given to the system as they are: joining fewer bytes costs less than that."""
+MOST_GATHERED = 1024
+"""The most pieces that Linux takes at once (IOV_MAX)."""
 
 _buffers: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, memoryview] = weakref.WeakKeyDictionary()
 
@@ -39,6 +45,24 @@ def _receive_buffer(loop: asyncio.AbstractEventLoop) -> memoryview:
     if buffer is None:
         buffer = _buffers[loop] = memoryview(bytearray(RECEIVE_BUFFER_BYTES))
     return buffer
+
+
+def _plain_descriptor(transport: asyncio.Transport) -> int:
+    """The descriptor of a connection whose bytes are those that are written; -1 under TLS and without a socket."""
+    connection = transport.get_extra_info("socket")
+    if connection is None or transport.get_extra_info("sslcontext") is not None:
+        return -1
+    return int(connection.fileno())
+
+
+def after(pieces: Sequence[bytes | memoryview], done_bytes: int) -> bytes:
+    """A copy of the pieces without their first `done_bytes`."""
+    left = list(pieces)
+    for number, piece in enumerate(left):
+        if done_bytes < len(piece):
+            return b"".join((memoryview(piece)[done_bytes:], *left[number + 1 :]))
+        done_bytes -= len(piece)
+    return b""
 
 
 class AssociationTransport(asyncio.BufferedProtocol):
@@ -67,6 +91,8 @@ class AssociationTransport(asyncio.BufferedProtocol):
         self._is_write_paused = False
         self._inflow = Inflow()
         self._outflow = Outflow()
+        self._descriptor = -1
+        """Of the socket that bytes may be written to beside the transport; -1 for none, as under TLS."""
         self._closed: asyncio.Future[None] | None = None
         self._is_closed = False
 
@@ -91,6 +117,7 @@ class AssociationTransport(asyncio.BufferedProtocol):
         """Work on `transport`, plain or after its TLS handshake."""
         self._transport = transport
         self._outflow = Outflow(transport)
+        self._descriptor = _plain_descriptor(transport)
         connection = transport.get_extra_info("socket")
         if connection is not None and connection.family in (socket.AF_INET, socket.AF_INET6):
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -112,6 +139,7 @@ class AssociationTransport(asyncio.BufferedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._is_closed = True
+        self._descriptor = -1
         self._lost(exc)
         self._deadlines.stop_all()
         if self._closed is not None and not self._closed.done():
@@ -159,6 +187,35 @@ class AssociationTransport(asyncio.BufferedProtocol):
         if self._transport is not None and not self._transport.is_closing():
             self._outflow.written_bytes += len(data)
             self._transport.write(data)
+
+    def _write_pieces(self, pieces: Sequence[bytes | memoryview]) -> None:
+        """Write all of `pieces` in order. What the system does not take at once is copied: their owner may close them
+        while the transport still sends."""
+        taken_bytes = self._gathered(pieces)
+        if not taken_bytes:
+            self._write(b"".join(pieces))
+            return
+        self._outflow.written_bytes += taken_bytes
+        left = after(pieces, taken_bytes)
+        if left:
+            self._write(left)
+
+    def _gathered(self, pieces: Sequence[bytes | memoryview]) -> int:
+        """The number of bytes that the system took without a copy of ours; 0 when the transport is to have them all."""
+        transport = self._transport
+        if (
+            self._descriptor < 0
+            or transport is None
+            or transport.is_closing()
+            or transport.get_write_buffer_size()
+            or len(pieces) > MOST_GATHERED
+            or sum(map(len, pieces)) < GATHERED_BYTES
+        ):
+            return 0
+        try:
+            return os.writev(self._descriptor, pieces)
+        except OSError:  # full, or broken: the transport finds out as well, and deals with it
+            return 0
 
     async def _until_writable(self) -> None:
         """Return when the peer has read most of what was written, or when `_let_writers_go_on` says so."""

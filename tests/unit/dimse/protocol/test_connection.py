@@ -1,0 +1,123 @@
+"""Pieces of one message on a transport: bytes and their order, whatever the system takes of them at once."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import socket
+
+import pytest
+
+from gateway.dimse.protocol import connection
+from gateway.dimse.protocol.connection import GATHERED_BYTES, AssociationTransport, after
+from gateway.dimse.protocol.deadlines import AssociationTimer
+from gateway.dimse.protocol.pdata import PDUReader
+
+
+class Sender(AssociationTransport):
+    holds_reading_while_writing = False
+
+    def _pump(self) -> None: ...
+
+    def _expired(self, timer: AssociationTimer) -> None: ...
+
+
+async def connected(send_buffer_bytes: int = 0) -> tuple[Sender, socket.socket]:
+    """A sender, and the socket of its peer."""
+    ours, theirs = socket.socketpair()
+    if send_buffer_bytes:
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer_bytes)
+    theirs.setblocking(False)
+    _, sender = await asyncio.get_running_loop().create_connection(lambda: Sender(PDUReader(0), 60.0), sock=ours)
+    return sender, theirs
+
+
+async def received(peer: socket.socket, size_bytes: int) -> bytes:
+    found = bytearray()
+    while len(found) < size_bytes:
+        data = await asyncio.get_running_loop().sock_recv(peer, size_bytes)
+        assert data
+        found += data
+    return bytes(found)
+
+
+@pytest.fixture
+def gathered(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """What the system took of each group of pieces."""
+    taken: list[int] = []
+    really = os.writev
+
+    def writev(descriptor: int, pieces: list[bytes | memoryview]) -> int:
+        taken.append(really(descriptor, pieces))
+        return taken[-1]
+
+    monkeypatch.setattr(connection.os, "writev", writev)
+    return taken
+
+
+def pieces_of(size_bytes: int, number: int) -> list[bytes | memoryview]:
+    """Bytes and views of `number` different contents by turns."""
+    made = [bytes([each & 255]) * size_bytes for each in range(number)]
+    return [piece if each % 2 else memoryview(piece) for each, piece in enumerate(made)]
+
+
+async def test_pieces_that_the_system_takes_are_not_copied(gathered: list[int]) -> None:
+    sender, peer = await connected(1024**2)
+    pieces = pieces_of(GATHERED_BYTES // 4, 4)
+    sender._write_pieces(pieces)
+    assert gathered == [GATHERED_BYTES]
+    assert await received(peer, GATHERED_BYTES) == b"".join(pieces)
+    assert sender._outflow.written_bytes == GATHERED_BYTES
+    sender._abort_transport()
+    peer.close()
+
+
+async def test_what_the_system_does_not_take_is_copied_and_follows(gathered: list[int]) -> None:
+    sender, peer = await connected(8 * 1024)
+    changing = bytearray(b"a" * 1024**2)
+    expected = b"head" + bytes(changing) + b"tail" + b"next"
+    sender._write_pieces([b"head", memoryview(changing), b"tail"])
+    assert 0 < gathered[0] < 1024**2
+    changing[:] = b"b" * len(changing)  # the owner is done with its bytes
+    sender._write_pieces([b"next"])
+    found = await received(peer, len(expected))
+    assert hashlib.sha256(found).digest() == hashlib.sha256(expected).digest()
+    assert sender._outflow.written_bytes == len(expected)
+    sender._abort_transport()
+    peer.close()
+
+
+async def test_pieces_stand_behind_those_that_the_transport_still_has(gathered: list[int]) -> None:
+    sender, peer = await connected(8 * 1024)
+    first, second = pieces_of(GATHERED_BYTES, 8), pieces_of(GATHERED_BYTES, 3)
+    sender._write_pieces(first)
+    sender._write_pieces(second)
+    assert len(gathered) == 1
+    assert await received(peer, 11 * GATHERED_BYTES) == b"".join(first + second)
+    sender._abort_transport()
+    peer.close()
+
+
+@pytest.mark.parametrize("pieces", [pieces_of(100, 3), pieces_of(100, 2000)], ids=["few bytes", "many pieces"])
+async def test_few_bytes_and_many_pieces_leave_joined(pieces: list[bytes | memoryview], gathered: list[int]) -> None:
+    sender, peer = await connected(1024**2)
+    sender._write_pieces(pieces)
+    assert gathered == []
+    assert await received(peer, sum(map(len, pieces))) == b"".join(pieces)
+    sender._abort_transport()
+    peer.close()
+
+
+async def test_a_peer_that_is_gone_is_the_transport_s_to_find() -> None:
+    sender, peer = await connected()
+    peer.close()
+    sender._write_pieces(pieces_of(GATHERED_BYTES, 2))
+    await sender.wait_closed()
+    sender._write_pieces(pieces_of(GATHERED_BYTES, 2))  # to nobody
+    assert sender.is_closed
+
+
+@pytest.mark.parametrize("done_bytes", [0, 1, 3, 4, 5, 9, 10, 12])
+def test_after(done_bytes: int) -> None:
+    assert after([b"abc", memoryview(b"defghi"), b"", b"jkl"], done_bytes) == b"abcdefghijkl"[done_bytes:]
