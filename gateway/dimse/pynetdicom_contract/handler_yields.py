@@ -50,7 +50,7 @@ class HandlerYields:
         """
         if self._is_over:
             return END
-        async with self._watch.guard():
+        with self._watch.guard():
             try:
                 if self._advance is None:
                     self._advance = await self._begin()

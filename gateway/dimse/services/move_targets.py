@@ -29,7 +29,7 @@ async def move_targets(destinations: MoveDestinations, event: Event, watch: Oper
         if isinstance(place, Peer):
             continue
         try:
-            async with watch.guard():
+            with watch.guard():
                 await look_up(target)
         except OSError as error:
             raise FinalResponse(of_exception(error, MOVE.bad_destination, event, is_handlers=False)) from None

@@ -89,7 +89,7 @@ class SubOperationTasks:
 
     async def _until_at_most(self, most: int) -> None:
         while len(self._tasks) > most:
-            async with self._watch.guard():
+            with self._watch.guard():
                 self._one_less = asyncio.get_running_loop().create_future()
                 await self._one_less
 
