@@ -29,7 +29,9 @@ async def test_the_end_cuts_a_wait_short_at_once() -> None:
     scope.end("gone")
     with pytest.raises(Interrupted):
         await task
-    assert scope.is_interrupted and not scope.is_cancelled and scope.ended == "gone"
+    assert scope.is_interrupted
+    assert not scope.is_cancelled
+    assert scope.ended == "gone"
 
 
 async def test_a_cancel_leaves_its_grace_and_an_end_after_it_none(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -39,7 +41,8 @@ async def test_a_cancel_leaves_its_grace_and_an_end_after_it_none(monkeypatch: p
     scope.cancel()
     for _ in range(3):
         await asyncio.sleep(0)
-    assert not task.done() and 3500 < scope.grace_left_s <= 3600
+    assert not task.done()
+    assert 3500 < scope.grace_left_s <= 3600
     scope.end("gone")
     with pytest.raises(Interrupted):
         await task
@@ -82,16 +85,23 @@ async def test_a_guard_that_was_left_cuts_nothing_short() -> None:
     for _ in range(3):
         await asyncio.sleep(0)
     task = asyncio.current_task()
-    assert task is not None and not task.cancelling()
+    assert task is not None
+    assert not task.cancelling()
 
 
 async def test_an_end_between_two_waits_cuts_the_next_one_short() -> None:
     scope = OperationScope()
-    with pytest.raises(Interrupted), scope.guard():
-        scope.end("gone")
-        await asyncio.Event().wait()
+
+    async def ended() -> None:
+        with scope.guard():
+            scope.end("gone")
+            await asyncio.Event().wait()
+
+    with pytest.raises(Interrupted):
+        await ended()
     task = asyncio.current_task()
-    assert task is not None and not task.cancelling()
+    assert task is not None
+    assert not task.cancelling()
 
 
 async def test_an_end_that_finds_nothing_waiting_leaves_no_cancellation() -> None:
@@ -101,7 +111,8 @@ async def test_an_end_that_finds_nothing_waiting_leaves_no_cancellation() -> Non
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     task = asyncio.current_task()
-    assert task is not None and not task.cancelling()
+    assert task is not None
+    assert not task.cancelling()
 
 
 async def test_a_task_that_somebody_else_cancels_is_cancelled() -> None:
@@ -115,6 +126,11 @@ async def test_a_task_that_somebody_else_cancels_is_cancelled() -> None:
 
 async def test_another_error_inside_a_guard_passes() -> None:
     scope = OperationScope()
-    with pytest.raises(ZeroDivisionError), scope.guard():
-        await asyncio.sleep(0)
-        raise ZeroDivisionError
+
+    async def failed() -> None:
+        with scope.guard():
+            await asyncio.sleep(0)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await failed()

@@ -9,7 +9,6 @@ import socket
 
 import pytest
 
-from gateway.dimse.protocol import connection
 from gateway.dimse.protocol.connection import GATHERED_BYTES, AssociationTransport, after
 from gateway.dimse.protocol.deadlines import AssociationTimer
 from gateway.dimse.protocol.pdata import PDUReader
@@ -52,7 +51,7 @@ def gathered(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         taken.append(really(descriptor, pieces))
         return taken[-1]
 
-    monkeypatch.setattr(connection.os, "writev", writev)
+    monkeypatch.setattr(os, "writev", writev)
     return taken
 
 
