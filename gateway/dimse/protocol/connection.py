@@ -92,7 +92,7 @@ class AssociationTransport(asyncio.BufferedProtocol):
         self._inflow = Inflow()
         self._outflow = Outflow()
         self._descriptor = -1
-        """Of the socket that bytes may be written to beside the transport; -1 for none, as under TLS."""
+        """The socket that bytes may be written to beside the transport; -1 for none, as under TLS."""
         self._closed: asyncio.Future[None] | None = None
         self._is_closed = False
 
