@@ -31,11 +31,13 @@ PARTS = (
     ("gateway/handlers/", "handlers"),
     ("gateway/dataset/", "header scan and edits (dataset)"),
     ("gateway/routing/", "routing"),
-    ("gateway/queue/", "queue (SQLite)"),
+    ("gateway/intake/", "intake"),
+    ("gateway/sqlite/", "store (SQLite)"),
     ("gateway/spool/", "spool and group commit"),
     ("gateway/delivery/", "delivery"),
-    ("gateway/destination/", "destination"),
-    ("gateway/metrics", "metrics"),
+    ("gateway/sending/", "delivery"),
+    ("gateway/destinations/", "delivery"),
+    ("gateway/metric", "metrics"),
     ("structlog", "log"),
     ("pynetdicom", "pynetdicom"),
     ("asyncio/", "asyncio"),
@@ -50,7 +52,7 @@ IDLE = (
 """Innermost functions of a thread that has nothing to do."""
 DISK = {
     "fdatasync (gateway/spool/": "waiting for the disk: payload",
-    "transaction (gateway/queue/": "waiting for the disk: queue",
+    "transaction (gateway/sqlite/": "waiting for the disk: store",
 }
 """Innermost functions that wait for the disk."""
 
