@@ -205,9 +205,16 @@ class Association(UpperLayerProvider):
         waiting = self._waiting[self._message_id] = self._loop.create_future()
         return waiting
 
-    def _await_response(self) -> None:
-        """Begin to wait for the response to our request."""
-        self._outflow.mark()
+    def _await_response(self, before_bytes: int | None = None) -> None:
+        """Begin to wait for the response to our request.
+
+        `before_bytes`: written before it, where the peer is known to have them all.
+        """
+        flow = self._outflow
+        if before_bytes is None or flow.written_bytes - before_bytes >= self._enough_bytes:
+            flow.mark()
+        else:  # so few that their arrival alone does not put the time limit off: the system need not be asked
+            flow.mark_at(before_bytes)
         self._deadlines.start(AssociationTimer.RESPONSE, self._timers.dimse_s)
 
     # --- for the two sides -----------------------------------------------------------------------------------

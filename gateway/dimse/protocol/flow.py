@@ -81,6 +81,10 @@ class Outflow:
         """Count `progress_bytes` from here on."""
         self._marked_bytes = self.arrived_bytes
 
+    def mark_at(self, arrived_bytes: int) -> None:
+        """Count `progress_bytes` from the time at which as many had arrived."""
+        self._marked_bytes = arrived_bytes
+
     def progress_bytes(self) -> int:
         """The bytes that arrived since the last mark; sets a new mark."""
         before = self._marked_bytes

@@ -255,9 +255,14 @@ class UpperLayerProvider(AssociationTransport):
         if timer in (AssociationTimer.SENDING, AssociationTimer.RELEASE):
             self._abort_transport()  # a peer that does not read or answer will not close either
 
+    @property
+    def _enough_bytes(self) -> int:
+        """The bytes that must reach a peer within `timers.dimse`, so that neither it nor its response is late."""
+        return enough_bytes(self._timers.dimse_s, self._timers.progress_s)
+
     def _is_reading_on(self) -> bool:
         """True when the peer takes what we send fast enough, over a slow line: neither it nor its response is late."""
-        return self._outflow.progress_bytes() >= enough_bytes(self._timers.dimse_s, self._timers.progress_s)
+        return self._outflow.progress_bytes() >= self._enough_bytes
 
     # --- for the subclass ------------------------------------------------------------------------------------
 

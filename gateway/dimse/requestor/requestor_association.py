@@ -56,6 +56,7 @@ class RequestorAssociation(MultiResponseAssociation):
         super().__init__(timers=peer.timers, limits=limits)
         self._peer = peer
         self._proposed = tuple(contexts)
+        self._all_proposed = frozenset(contexts)
         self._meter = meter
         self._opening: asyncio.Future[AssociateAccept] = self._loop.create_future()
         self._has_joined = False
@@ -95,7 +96,7 @@ class RequestorAssociation(MultiResponseAssociation):
 
     def has_proposed(self, contexts: Iterable[ProposedContext]) -> bool:
         """True when all of `contexts` were proposed, accepted or not."""
-        return set(contexts) <= set(self._proposed)
+        return self._all_proposed.issuperset(contexts)
 
     async def c_echo(self) -> int:
         """C-ECHO; the status.
@@ -163,13 +164,14 @@ class RequestorAssociation(MultiResponseAssociation):
         if self._waiting or self._responses is not None:
             raise RuntimeError("one request at a time on an association")
         waiting = self._expect_response(request)
+        before_bytes = self._outflow.written_bytes  # all of it has arrived: what asked for it was answered
         self._deadlines.stop(AssociationTimer.IDLE)
         try:
             if body is None:
                 self.send_command(context.context_id, request)
             else:
                 await self.send_message(context.context_id, request, body)
-            self._await_response()
+            self._await_response(before_bytes)
             message = await waiting
         except AssociationEnded as error:
             raise DestinationDown(f"{self.name}: {error}") from None

@@ -113,6 +113,8 @@ def read_pair(item: Any) -> tuple[Command, Any]:
     Raises:
         TypeError, ValueError: neither ``(status, value)`` nor a status.
     """
+    if type(item) is tuple and len(item) == 2 and type(item[0]) is int and 0 <= item[0] <= 0xFFFF:
+        return {"Status": item[0]}, item[1]  # as nearly all are
     value = None
     if not isinstance(item, int | Dataset | FinalStatus):
         item, value = item

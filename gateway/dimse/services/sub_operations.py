@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -80,8 +81,8 @@ class MoveTarget:
         self._opening: asyncio.Task[None] | None = None
         self._is_full = False
         """The destination took no further association."""
-        self._changed = asyncio.Event()
-        """Set, and replaced, when an association is free or none will come."""
+        self._changed: asyncio.Event | None = None
+        """Set when an association is free or none will come; None while nobody waits for that."""
         self._down = ""
         self._reasons = ReasonLog(target.peer.name)
         self._given = target.peer.associate.contexts
@@ -142,6 +143,8 @@ class MoveTarget:
             if self._opening is None and not (self._is_full and self._in_use):
                 self._opening = asyncio.get_running_loop().create_task(self._open(proposals))
                 self._opening.add_done_callback(self._opened)
+            if self._changed is None:
+                self._changed = asyncio.Event()
             await self._changed.wait()
 
     async def _open(self, proposals: Sequence[ProposedContext]) -> None:
@@ -169,8 +172,9 @@ class MoveTarget:
         self._wake()
 
     def _wake(self) -> None:
-        changed, self._changed = self._changed, asyncio.Event()
-        changed.set()
+        changed, self._changed = self._changed, None
+        if changed is not None:
+            changed.set()
 
     async def _store(self, sender: StoreSender[RequestorAssociation], instance: Sendable) -> SubOperationResult:
         sop_class, syntaxes = instance.sop_class_uid, instance.transfer_syntaxes
@@ -199,10 +203,16 @@ class MoveTarget:
         self._free.clear()
 
 
-def proposals_for(instance: Sendable) -> list[ProposedContext]:
+def proposals_for(instance: Sendable) -> Sequence[ProposedContext]:
     """The contexts of all that the instance can be sent in."""
-    own, *others = instance.transfer_syntaxes
-    return contexts_of(instance.sop_class_uid, own, (uid for uid in others if uid not in alternatives(own)))
+    return _proposals(instance.sop_class_uid, tuple(instance.transfer_syntaxes))
+
+
+@functools.lru_cache(maxsize=256)
+def _proposals(sop_class_uid: str, transfer_syntaxes: tuple[str, ...]) -> tuple[ProposedContext, ...]:
+    """The same for all instances of one kind, as most of a study are."""
+    own, *others = transfer_syntaxes
+    return tuple(contexts_of(sop_class_uid, own, (uid for uid in others if uid not in alternatives(own))))
 
 
 class GetTarget:

@@ -178,3 +178,33 @@ async def test_the_end_fails_what_waits_for_a_response() -> None:
     bench.connection_lost(OSError("reset"))
     with pytest.raises(AssociationEnded, match="connection lost: reset"):
         await waiting
+
+
+@pytest.mark.parametrize(
+    ("written_bytes", "asked", "progress_bytes"),
+    [(100, 0, 100), (16 * 1024 - 1, 0, 16 * 1024 - 1), (16 * 1024, 1, 0), (1024**2, 1, 0)],
+)
+async def test_what_a_request_had_sent_when_its_response_was_awaited(
+    written_bytes: int, asked: int, progress_bytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bytes that alone could put the time limit off are counted from the time of waiting on, as the system says."""
+    bench, _ = established()
+    bench._write(bytes(1000))
+    before_bytes = bench._outflow.written_bytes
+    bench._write(bytes(written_bytes))
+    questions: list[Any] = []
+    monkeypatch.setattr("gateway.dimse.protocol.flow._unacknowledged_bytes", lambda of: questions.append(of) or 0)
+    bench._await_response(before_bytes)
+    assert len(questions) == asked
+    assert bench.is_running(AssociationTimer.RESPONSE) == [True]
+    assert bench._outflow.progress_bytes() == progress_bytes
+    bench._deadlines.stop_all()
+
+
+async def test_bytes_that_arrive_for_a_small_request_do_not_put_its_time_limit_off() -> None:
+    bench, _ = established()
+    before_bytes = bench._outflow.written_bytes
+    bench._write(bytes(8000))
+    bench._await_response(before_bytes)
+    bench._expired(AssociationTimer.RESPONSE)
+    assert bench.is_over

@@ -12,10 +12,10 @@ from pydicom.dataset import Dataset
 from gateway.dimse.protocol.cancellation import Interrupted, OperationScope
 from gateway.dimse.pynetdicom_contract.handler_yields import HandlerYields
 from gateway.dimse.pynetdicom_contract.yields import UNKNOWN, MoveDestinations, RelayedCounters, SubOperationDone
-from gateway.dimse.services.responding import FinalResponse
+from gateway.dimse.services.responding import FinalResponse, read_pair
 from gateway.dimse.services.retrieve_statuses import GET, MOVE, ContractStatuses
 from gateway.dimse.services.retrieve_yields import RetrieveYields, as_destinations, attempt
-from gateway.model.dimse_status import SUCCESS, UNABLE_TO_PROCESS
+from gateway.model.dimse_status import HANDLER_GAVE_NO_ANSWER, SUCCESS, UNABLE_TO_PROCESS
 from gateway.model.final_status import FinalStatus
 from gateway.model.peer import Peer
 from gateway.ports.errors import NotAllowed
@@ -157,3 +157,25 @@ def test_an_attempt_that_fails_is_the_handlers_fault() -> None:
         attempt(event, lambda: int("x"), 0xC413)
     assert raised.value.elements == {"Status": 0xC413}
     assert (event.has_failed, event.association.found) == (True, ["ValueError"])
+
+
+@pytest.mark.parametrize(
+    ("item", "elements", "value"),
+    [
+        ((0xFF00, "it"), {"Status": 0xFF00}, "it"),
+        ([0xFF00, "it"], {"Status": 0xFF00}, "it"),
+        ((0, None), {"Status": 0}, None),
+        (0xFE00, {"Status": 0xFE00}, None),
+        ((0x10000, None), {"Status": HANDLER_GAVE_NO_ANSWER}, None),
+        ((-1, None), {"Status": HANDLER_GAVE_NO_ANSWER}, None),
+        (("0", None), {"Status": HANDLER_GAVE_NO_ANSWER}, None),
+    ],
+)
+def test_a_pair_is_read_alike_whatever_it_comes_in(item: Any, elements: dict[str, int], value: Any) -> None:
+    assert read_pair(item) == (elements, value)
+
+
+@pytest.mark.parametrize("item", [(), (1, 2, 3), None, object()])
+def test_what_is_no_pair_is_refused(item: Any) -> None:
+    with pytest.raises((TypeError, ValueError)):
+        read_pair(item)
