@@ -193,7 +193,12 @@ async def test_what_a_request_had_sent_when_its_response_was_awaited(
     before_bytes = bench._outflow.written_bytes
     bench._write(bytes(written_bytes))
     questions: list[Any] = []
-    monkeypatch.setattr("gateway.dimse.protocol.flow._unacknowledged_bytes", lambda of: questions.append(of) or 0)
+
+    def nothing_under_way(transport: Any) -> int:
+        questions.append(transport)
+        return 0
+
+    monkeypatch.setattr("gateway.dimse.protocol.flow._unacknowledged_bytes", nothing_under_way)
     bench._await_response(before_bytes)
     assert len(questions) == asked
     assert bench.is_running(AssociationTimer.RESPONSE) == [True]
