@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -86,6 +85,10 @@ class MoveTarget:
         self._down = ""
         self._reasons = ReasonLog(target.peer.name)
         self._given = target.peer.associate.contexts
+        self._kind: tuple[str, Sequence[str]] = ("", ())
+        """SOP class and transfer syntaxes of the last instance; most of a study have the same."""
+        self._proposed: Sequence[ProposedContext] = ()
+        """The contexts for that."""
 
     @property
     def name(self) -> str:
@@ -111,7 +114,7 @@ class MoveTarget:
         return SubOperationResult.FAILED
 
     async def _send(self, instance: Sendable) -> SubOperationResult:
-        sender = await self._sender(self._given or proposals_for(instance))
+        sender = await self._sender(self._given or self._proposals(instance))
         if sender is None:
             return SubOperationResult.FAILED
         sender.begin()
@@ -123,6 +126,12 @@ class MoveTarget:
             if sender.end():
                 self._free.append(sender)
             self._wake()
+
+    def _proposals(self, instance: Sendable) -> Sequence[ProposedContext]:
+        kind = instance.sop_class_uid, instance.transfer_syntaxes
+        if kind != self._kind:
+            self._kind, self._proposed = kind, proposals_for(instance)
+        return self._proposed
 
     def _released(self) -> None:
         """Others have been waiting for an association to this peer: they have their turn, then it is ours again."""
@@ -203,16 +212,10 @@ class MoveTarget:
         self._free.clear()
 
 
-def proposals_for(instance: Sendable) -> Sequence[ProposedContext]:
+def proposals_for(instance: Sendable) -> list[ProposedContext]:
     """The contexts of all that the instance can be sent in."""
-    return _proposals(instance.sop_class_uid, tuple(instance.transfer_syntaxes))
-
-
-@functools.lru_cache(maxsize=256)
-def _proposals(sop_class_uid: str, transfer_syntaxes: tuple[str, ...]) -> tuple[ProposedContext, ...]:
-    """The same for all instances of one kind, as most of a study are."""
-    own, *others = transfer_syntaxes
-    return tuple(contexts_of(sop_class_uid, own, (uid for uid in others if uid not in alternatives(own))))
+    own, *others = instance.transfer_syntaxes
+    return contexts_of(instance.sop_class_uid, own, (uid for uid in others if uid not in alternatives(own)))
 
 
 class GetTarget:

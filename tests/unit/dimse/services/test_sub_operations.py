@@ -84,3 +84,31 @@ async def test_an_association_that_is_lent_before_another_one_was_asked_for() ->
         assert await two is SubOperationResult.COMPLETED
     line.close()
     assert pool.given == [first, second]
+
+
+async def test_an_association_is_looked_at_for_each_kind_of_instance() -> None:
+    """Instances of two kinds by turns, twice in a row each."""
+
+    class Noting(Association):
+        def __init__(self) -> None:
+            super().__init__()
+            self.asked: list[set[str]] = []
+
+        def has_proposed(self, contexts: Sequence[ProposedContext]) -> bool:
+            self.asked.append({context.abstract_syntax for context in contexts})
+            return True
+
+    mr = "1.2.840.10008.5.1.4.1.1.4"
+    pool, only = Pool(), Noting()
+    only.accepted[mr, SYNTAX] = 3
+    only.go.set()
+    pool.ready.put_nowait(only)
+    peer = Peer("ws1", "WS1", "127.0.0.1", 104)
+    line = MoveTarget(Target(peer), pool, width=1, priority=0, originator=("X", 1))  # type: ignore[arg-type]
+    kinds = [CT, CT, mr, mr, CT]
+    for number, kind in enumerate(kinds):
+        sendable = SendableBytes(EncodedInstance(kind, f"1.2.{number}", SYNTAX, MemoryDataSet(b"")))
+        async with asyncio.timeout(30):
+            assert await line.send(sendable) is SubOperationResult.COMPLETED
+    line.close()
+    assert only.asked == [{kind} for kind in kinds]
