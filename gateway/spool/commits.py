@@ -96,8 +96,7 @@ class Commits:
     def hand_in(self, request: CommitRequest) -> None:
         """Raises JournalClosed."""
         if self._state.problem:
-            if isinstance(request, Acceptance):
-                _release(request)
+            _release(request)
             self._state.check()
         self._unfinished.add(request)
         self._committer.submit(request)
@@ -162,17 +161,16 @@ class Commits:
         error = self._committer.failure or RuntimeError("the committer thread ended")
         self._state.break_(error)
         for request in list(self._unfinished):
-            if isinstance(request, Acceptance):
-                _release(request)
+            _release(request)
             _settle_future(request.done, None, self._state.error())
         self._unfinished.clear()
 
 
-def _release(acceptance: Acceptance) -> None:
-    """The request holds its large file no more; the store does, when it names it."""
-    if acceptance.file is not None:
-        acceptance.file.release()
-        acceptance.file = None
+def _release(request: CommitRequest) -> None:
+    """The request holds its large file no more, if it had one; the store does, when it names it."""
+    if isinstance(request, Acceptance) and request.file is not None:
+        request.file.release()
+        request.file = None
 
 
 def _settle_future(future: asyncio.Future[Any] | Completion[Any], answer: Any, error: BaseException | None) -> None:

@@ -133,7 +133,7 @@ class Committer(threading.Thread):
         began_s = time.perf_counter()
         self._refusals.write_now_and_then()
         acceptances = [each for each in requests if isinstance(each, Acceptance)]
-        others = [each for each in requests if not isinstance(each, Acceptance)] if acceptances != requests else []
+        others = [each for each in requests if not isinstance(each, Acceptance)]
         if acceptances:
             others = [*self._accept(acceptances, store, began_s), *others]
         if others or not requests or self._recording.is_due:

@@ -21,19 +21,24 @@ THREADS = 2
 T = TypeVar("T")
 
 
+async def recorded_already() -> None:
+    """Every acknowledged instance is in the store."""
+
+
 class IndexReader:
     """Reads what was acknowledged; commits never wait for it.
 
     `open_store` is called once a thread, when it is first needed. `moved` says why its file is not the gateway's own
     any more, empty while it is: another file knows nothing of what the gateway holds, and would say that there is
-    nothing. `until_recorded` returns when the store knows what was acknowledged before; it raises Temporary.
+    nothing. `until_recorded` returns when the store knows what was acknowledged before; it raises Temporary. Each
+    question waits for it; what a question has found is read without it.
     """
 
     def __init__(
         self,
         open_store: Callable[[], Store],
         moved: Callable[[], str] = lambda: "",
-        until_recorded: Callable[[], Awaitable[None]] | None = None,
+        until_recorded: Callable[[], Awaitable[None]] = recorded_already,
     ) -> None:
         self._open_store = open_store
         self._moved = moved
@@ -49,6 +54,7 @@ class IndexReader:
         Raises:
             Temporary: the index cannot be read now.
         """
+        await self._until_recorded()
         keys = await self._run(lambda store: store.index.find(query, limit))
         ahead: asyncio.Task[list[Attributes]] | None = None
         try:
@@ -68,6 +74,7 @@ class IndexReader:
 
     async def find_instances(self, query: Query) -> Sequence[int]:
         """Identifiers of the instances below what fits, in a stable order."""
+        await self._until_recorded()
         return await self._run(lambda store: store.index.find_instances(query))
 
     async def instances(self, instance_ids: Sequence[int]) -> list[Instance]:
@@ -87,8 +94,6 @@ class IndexReader:
 
     async def _run(self, function: Callable[[Store], T]) -> T:
         """Run `function` in a reading thread; a caller that is cancelled ends the statement that runs for it."""
-        if self._until_recorded is not None:
-            await self._until_recorded()
         job = _Job(function)
         try:
             running = asyncio.get_running_loop().run_in_executor(self._threads, job.run, self._store)

@@ -16,7 +16,7 @@ from gateway.ports.store import Store
 from gateway.ports.store_room import StoreRoom
 from gateway.sqlite.database_room import DatabaseRoom
 from gateway.sqlite.write_ahead_log import log_of
-from gateway.stores.index_reader import IndexReader
+from gateway.stores.index_reader import IndexReader, recorded_already
 
 
 def open_store(
@@ -58,7 +58,7 @@ def open_index(
     *,
     is_read_only: bool = False,
     moved: Callable[[], str] = lambda: "",
-    until_recorded: Callable[[], Awaitable[None]] | None = None,
+    until_recorded: Callable[[], Awaitable[None]] = recorded_already,
 ) -> IndexReader:
     """The `Index` port on the store that is there; opened when it is first asked. See `open_store`, `IndexReader`."""
     return IndexReader(lambda: open_store(settings, must_exist=True, is_read_only=is_read_only), moved, until_recorded)

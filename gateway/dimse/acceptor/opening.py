@@ -103,6 +103,7 @@ class OpeningAssociation(Association):
             self._notified = self._host.notified(self, handlers)
             if self._transport is not None:
                 self._transport = self._notified.wrapped(self._transport)
+                self._keep_to_transport()
 
     @property
     def protocol(self) -> asyncio.BufferedProtocol:
@@ -130,6 +131,8 @@ class OpeningAssociation(Association):
         super().attach(transport if self._notified is None else self._notified.wrapped(transport))
 
     def _attached(self) -> None:
+        if self._notified is not None:
+            self._keep_to_transport()
         if self._ended is not None:  # closed before its transport was there
             self._abort_transport()
             return

@@ -92,7 +92,8 @@ class AssociationTransport(asyncio.BufferedProtocol):
         self._inflow = Inflow()
         self._outflow = Outflow()
         self._descriptor = -1
-        """The socket that bytes may be written to beside the transport; -1 for none, as under TLS."""
+        """The socket that bytes may be written to beside the transport; -1 for none, as under TLS and while handlers
+        of notification events look at what passes the transport."""
         self._closed: asyncio.Future[None] | None = None
         self._is_closed = False
 
@@ -199,6 +200,10 @@ class AssociationTransport(asyncio.BufferedProtocol):
         left = after(pieces, taken_bytes)
         if left:
             self._write(left)
+
+    def _keep_to_transport(self) -> None:
+        """Write nothing beside the transport from now on: somebody looks at what it is given."""
+        self._descriptor = -1
 
     def _gathered(self, pieces: Sequence[bytes | memoryview]) -> int:
         """The number of bytes that the system took without a copy of ours; 0 when the transport is to have them all."""

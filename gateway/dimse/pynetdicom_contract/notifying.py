@@ -63,6 +63,7 @@ class NotifyingAssociation(RequestorAssociation):
 
     def _attached(self) -> None:
         super()._attached()
+        self._keep_to_transport()  # `_write` sees only what goes there
         if self._address is None and self._transport is not None:
             place = self._transport.get_extra_info("peername") or (self.facts.remote_host, self.facts.remote_port)
             self._address = (str(place[0]), int(place[1]))

@@ -108,13 +108,13 @@ async def ours(handler: Handler) -> AsyncIterator[int]:
         await server.drain(5.0)
 
 
-def move_handler(place: Any, number: int = 1) -> Handler:
+def move_handler(place: Any, number: int = 1, instance: Any = None) -> Handler:
     """Yields `place`, and one instance."""
 
     def handler(event: Any) -> Iterator[Any]:
         yield place
         yield number
-        yield 0xFF00, image(1)
+        yield 0xFF00, image(1) if instance is None else instance
 
     return handler
 

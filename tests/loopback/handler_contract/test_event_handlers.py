@@ -12,8 +12,10 @@ from gateway.dimse.pynetdicom_contract.notifications import RAISED
 from gateway.model.peer import Peer
 from tests.loopback.handler_contract.keyword_rig import GUARD_S, move_handler, moved, ours, stock
 from tests.support.caller import EXPLICIT, MR
-from tests.support.dimse.query_rig import storing
+from tests.support.dimse.query_rig import image, storing
 
+LONG_BYTES = 300_000
+"""More than is copied before it is sent."""
 LIFE = (
     evt.EVT_REQUESTED,
     evt.EVT_CONN_OPEN,
@@ -130,3 +132,22 @@ async def test_an_association_with_handlers_is_released_when_the_operation_ends(
     """Nobody else would be told of its events."""
     heard = await heard_by(ours)
     assert heard.said[-1][0] == "EVT_CONN_CLOSE"
+
+
+async def test_a_long_instance_is_heard_whole() -> None:
+    """The system is given its pieces without a copy where nobody listens; that goes past no handler."""
+    heard, sent = Heard(), 0
+
+    def counted(event: Any) -> None:
+        nonlocal sent
+        sent += len(event.data)
+
+    long = image(1)
+    long.PixelData = bytes(LONG_BYTES)
+    async with storing() as there:
+        handlers = [*everything(heard), (evt.EVT_DATA_SENT, counted)]
+        keywords = {"contexts": [build_context(MR, EXPLICIT)], "max_pdu": 0, "evt_handlers": handlers}
+        assert await moved(ours, move_handler(("127.0.0.1", there, keywords), instance=long)) == 0
+        assert await asyncio.to_thread(heard.is_closed.wait, GUARD_S)
+    assert heard.of("EVT_DIMSE_SENT") == [("EVT_DIMSE_SENT", "C_STORE_RQ")]
+    assert sent > LONG_BYTES

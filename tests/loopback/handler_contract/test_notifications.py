@@ -24,7 +24,7 @@ from gateway.model.listener import Listener
 from gateway.model.peer import Peer
 from gateway.model.security import TLS
 from tests.support.caller import EXPLICIT, MR
-from tests.support.dimse.query_rig import EVERYTHING, IDENTIFIER, Requestor, image, match
+from tests.support.dimse.query_rig import EVERYTHING, IDENTIFIER, STUDY_FIND, Requestor, image, match
 from tests.support.dimse.rig import CONTEXTS, IMPLICIT, VERIFICATION
 from tests.support.processes import free_port
 from tests.support.stock import no_delay
@@ -32,6 +32,8 @@ from tests.support.tls import call, certificates_in, files, listening, peer_at
 
 GUARD_S = 60.0
 """Only guards against hanging."""
+LONG_BYTES = 300_000
+"""More than is copied before it is sent, and more than the system takes at once."""
 LIFE = ("CONN_OPEN", "REQUESTED", "ACCEPTED", "ESTABLISHED", "REJECTED", "RELEASED", "ABORTED", "CONN_CLOSE")
 ATTRIBUTES = {"CONN": "address", "DATA": "data", "PDU_": "pdu", "ACSE": "primitive", "DIMS": "message"}
 
@@ -391,6 +393,38 @@ async def test_slow_handlers_hold_up_a_long_answer() -> None:
         assert (len(pending), final.status) == (number, 0x0000)
     assert await asyncio.to_thread(heard.is_closed.wait, GUARD_S)
     assert len(heard.of("DIMSE_SENT")) == number + 1
+
+
+@pytest.mark.parametrize("is_bound_later", [False, True], ids=["from the start", "later"])
+async def test_a_long_message_is_heard_whole(*, is_bound_later: bool) -> None:
+    """The system is given its pieces without a copy where nobody listens; that goes past no handler."""
+    heard, received = Heard(), Heard()
+    long = match(1)
+    long.add_new("TextValue", "UT", "x" * LONG_BYTES)
+
+    def find(event: Any) -> Iterator[Any]:
+        yield 0xFF00, long
+
+    bindings = [(evt.EVT_DATA_SENT, heard), (evt.EVT_DIMSE_SENT, heard), (evt.EVT_CONN_CLOSE, heard)]
+    async with serving([(evt.EVT_C_FIND, find), *([] if is_bound_later else bindings)]) as server:
+        port = await server.listen(Listener("main", 0, "127.0.0.1"))
+        ae = AE("TESTER")
+        ae.add_requested_context(STUDY_FIND, IMPLICIT)
+        handlers: Any = [(evt.EVT_CONN_OPEN, no_delay), (evt.EVT_DATA_RECV, received)]
+        assoc = await asyncio.to_thread(
+            lambda: ae.associate("127.0.0.1", port, ae_title="GATEWAY", max_pdu=0, evt_handlers=handlers)
+        )
+        if is_bound_later:
+            for event, handler in bindings:
+                server.bind(event, handler)
+        statuses = await asyncio.to_thread(lambda: [status.Status for status, _ in assoc.send_c_find(long, STUDY_FIND)])
+        await asyncio.to_thread(assoc.release)
+        assert await asyncio.to_thread(heard.is_closed.wait, GUARD_S)
+    assert statuses == [0xFF00, 0x0000]
+    assert heard.of("DIMSE_SENT") == ["C_FIND_RSP", "C_FIND_RSP"]
+    sent, taken = b"".join(heard.of("DATA_SENT")), b"".join(received.of("DATA_RECV"))
+    assert len(sent) > LONG_BYTES
+    assert sent == taken[len(taken) - len(sent) :]
 
 
 async def test_handlers_that_block_keep_no_other_association_waiting() -> None:

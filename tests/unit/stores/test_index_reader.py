@@ -202,3 +202,21 @@ async def test_a_journal_and_a_reader_on_one_queue(tmp_path: Path) -> None:
         assert len(await index.find_instances(ALL)) == number + 1
     await index.close()
     await journal.close()
+
+
+async def test_only_the_question_waits_for_what_is_not_recorded_yet(path: Path) -> None:
+    """What it found is read even when nothing further can be recorded."""
+    asked: list[str] = []
+
+    async def once() -> None:
+        asked.append("recorded")
+        if len(asked) > 1:
+            raise Temporary("the store takes nothing")
+
+    index = IndexReader(lambda: SQLiteStore(path, must_exist=True), until_recorded=once)
+    assert await sizes(index, STUDIES) == [index_reader.BATCH, index_reader.BATCH, 3]
+    assert len(await index.instances([1, 2])) == 2
+    assert asked == ["recorded"]
+    with pytest.raises(Temporary, match="takes nothing"):
+        await index.find_instances(ALL)
+    await index.close()
