@@ -116,10 +116,11 @@ class QueryRetrieveSpec(Spec):
     sources: Annotated[
         ListOf[Text],
         Described(
-            description="`local` is what the gateway holds itself; others are names of peers. Asked side by side.",
+            description="`local` is what the gateway holds itself; others are names of peers. Asked side by side. "
+            "May be left out where `relay` says what is passed on.",
             examples=(["local", "pacs"],),
         ),
-    ]
+    ] = ()
     move_destinations: Annotated[
         Mapping[AETitleText, Annotated[ListOf[Text], Described(min_length=1)]],
         Described(
