@@ -13,10 +13,10 @@ from gateway.model.association import AssociationFacts
 from gateway.model.delivery import Dispatch
 from gateway.model.instance import IndexEntry, Instance, PayloadRef
 from gateway.ports.delivery_queue import AcceptedInstance
-from gateway.sqlite import rows
-from gateway.sqlite.index_tables import IndexTables
-from gateway.sqlite.row_reader import ASSOCIATIONS_CACHED
-from gateway.sqlite.rows import NOT_INDEXED, batch, microseconds
+from gateway.relational import rows
+from gateway.relational.index_tables import IndexTables
+from gateway.relational.row_reader import ASSOCIATIONS_CACHED
+from gateway.relational.rows import NOT_INDEXED, batch, microseconds
 from gateway.sqlite.transactions import Transactions
 
 log = structlog.get_logger()

@@ -8,7 +8,7 @@ from typing import Any
 
 from gateway.model.delivery import DeliveryState
 from gateway.ports.delivery_administration import DeliveryFilter
-from gateway.sqlite.rows import microseconds
+from gateway.relational.rows import microseconds
 from gateway.sqlite.statements import SQL
 
 CONDITIONS = {

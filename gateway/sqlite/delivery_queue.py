@@ -11,12 +11,12 @@ from gateway.model.delivery import Delivery, DeliveryState, Dispatch, Settlement
 from gateway.model.instance import Instance, PayloadRef
 from gateway.model.likeness import ExcludedLikenesses
 from gateway.ports.delivery_queue import AcceptedInstance, QueueDepth
-from gateway.sqlite import rows
+from gateway.relational import rows
+from gateway.relational.index_tables import IndexTables
+from gateway.relational.row_reader import RowReader
+from gateway.relational.rows import batch, microseconds, moment
 from gateway.sqlite.acceptance import Acceptor
 from gateway.sqlite.connection import our_errors
-from gateway.sqlite.index_tables import IndexTables
-from gateway.sqlite.row_reader import RowReader
-from gateway.sqlite.rows import batch, microseconds, moment
 from gateway.sqlite.transactions import Transactions
 
 ATTEMPTS_KEPT = 20

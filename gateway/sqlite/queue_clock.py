@@ -10,9 +10,9 @@ from pathlib import Path
 import apsw
 
 from gateway.common.steady_clock import SteadyClock, utc_now
+from gateway.relational.rows import microseconds, moment
 from gateway.spool.lock import is_gateway_running
 from gateway.sqlite.connection import our_errors, single
-from gateway.sqlite.rows import microseconds, moment
 from gateway.sqlite.statements import SQL
 
 KEEP_CLOCK_S = 10.0

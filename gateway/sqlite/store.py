@@ -11,22 +11,32 @@ import apsw
 
 from gateway.common.steady_clock import SteadyClock, utc_now
 from gateway.ports.errors import SpoolFull
+from gateway.relational.delivery_administration import RelationalDeliveryAdministration
+from gateway.relational.index_store import RelationalIndexStore
+from gateway.relational.index_tables import IndexTables
+from gateway.relational.row_reader import RowReader
 from gateway.spool.lock import is_gateway_running
+from gateway.sqlite import delivery_filters, query_sql
 from gateway.sqlite.checkpointer import Checkpointer
 from gateway.sqlite.connection import INCREMENTAL, OpenedFiles, connect, our_errors
-from gateway.sqlite.delivery_administration import SQLiteDeliveryAdministration
 from gateway.sqlite.delivery_queue import SQLiteDeliveryQueue
-from gateway.sqlite.index_store import SQLiteIndexStore
-from gateway.sqlite.index_tables import IndexTables
 from gateway.sqlite.inspection import look_at
 from gateway.sqlite.log_checkpoints import LogCheckpoints, Reserve
 from gateway.sqlite.queue_clock import QueueClock
-from gateway.sqlite.row_reader import RowReader
 from gateway.sqlite.spool_ledger import SQLiteSpoolLedger
 from gateway.sqlite.transactions import Transaction, Transactions
 
 FREE_PAGES_KEPT = 2048
 """8 MB: what arrives and goes again needs them soon."""
+
+
+class SQLiteDialect:
+    """The statements that are made for each query (`gateway.relational.statements.Dialect`)."""
+
+    find = staticmethod(query_sql.select)
+    find_instances = staticmethod(query_sql.select_instances)
+    deliveries = staticmethod(delivery_filters.select)
+    paged = staticmethod(delivery_filters.paged)
 
 
 class SQLiteStore:
@@ -63,12 +73,12 @@ class SQLiteStore:
         self._clock = QueueClock(self._connection, self.path, now=now, clock=clock, wall=wall, is_running=is_running)
         self._transactions = Transactions(self._connection, self.path, self._clock, self._wal)
         self._other_writes: int | None = None
-        reader, tables = RowReader(self._transactions), IndexTables(self._connection)
+        reader, tables = RowReader(self._transactions), IndexTables(self._transactions, SQLiteDialect())
         self._transactions.on_roll_back.append(tables.clear)
         self._transactions.on_foreign_write.append(tables.clear)
         self.deliveries = SQLiteDeliveryQueue(self._transactions, tables, reader)
-        self.administration = SQLiteDeliveryAdministration(self._transactions, reader)
-        self.index = SQLiteIndexStore(self._transactions, tables, reader)
+        self.administration = RelationalDeliveryAdministration(self._transactions, SQLiteDialect(), reader)
+        self.index = RelationalIndexStore(self._transactions, tables, reader)
         self.spool = SQLiteSpoolLedger(self._transactions)
 
     def _connect(self, busy_timeout_s: float, *, must_exist: bool) -> apsw.Connection:

@@ -13,10 +13,11 @@ from typing import Any
 
 import apsw
 
+from gateway.relational.rows import fit
+from gateway.relational.statements import MadeStatement
 from gateway.sqlite.connection import our_errors, single
 from gateway.sqlite.log_checkpoints import LogCheckpoints
 from gateway.sqlite.queue_clock import QueueClock
-from gateway.sqlite.rows import fit
 from gateway.sqlite.statements import SQL
 
 ROWS_AT_ONCE = 64
@@ -94,6 +95,10 @@ class Transactions:
             learn()
         self._data_version = data_version
 
+    def errors(self) -> our_errors:
+        """SQLite's errors inside become the gateway's."""
+        return our_errors(self.path)
+
     @contextmanager
     def one_state(self) -> Generator[None]:
         """Several statements that read see one state of the file, whatever other connections commit meanwhile."""
@@ -137,6 +142,14 @@ class Transactions:
     def single(self, name: str, **values: Any) -> Any:
         """The one value, or the tuple of the one row, that a named statement gives; None without a row."""
         return single(self.connection, name, values)
+
+    def made(self, statement: MadeStatement) -> Any:
+        """The one value that a statement gives which was made for it; None without a row."""
+        return self.connection.execute(*statement).get
+
+    def made_rows(self, statement: MadeStatement) -> Iterable[tuple[Any, ...]]:
+        """The rows of such a statement."""
+        return self.connection.execute(*statement)
 
 
 class Transaction:

@@ -16,7 +16,7 @@ LAYERS = [
     {"leniency", "object_log", "forms"},
     {"routing", "dataset", "spool", "network", "identity", "certificates", "metric_series"},
     {"query", "sending"},  # above `dataset`, whose values it compares; below `queue`, which does the same in SQL
-    {"intake"},  # knows no protocol: C-STORE and retrieves both stand on it
+    {"intake", "relational"},  # the one knows no protocol, the other no database
     {
         "web",
         "dimse",
@@ -57,7 +57,7 @@ SIDEWAYS = {
 HOMES = {
     "yaml": {"config"},
     "jsonschema": {"config"},
-    "msgspec": {"config", "sqlite", "spool"},  # nodes of the YAML; rows and notes for the queue
+    "msgspec": {"config", "relational", "spool"},  # nodes of the YAML; rows and notes for the queue
     "pynetdicom": {"dimse", "handlers", "demo"},
     "pydicom": {"dimse", "handlers", "routing", "dataset", "config", "destinations", "sending", "cli", "demo"},
     "apsw": {"sqlite"},

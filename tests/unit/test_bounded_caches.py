@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import ast
 from pathlib import Path
+from unittest.mock import create_autospec
 
-import apsw
 import pytest
 
 from gateway.conversion.pool import _label
 from gateway.dataset import charset, dictionary
 from gateway.model.instance import IndexEntry
 from gateway.model.likeness import _likeness, likeness
+from gateway.relational import index_tables
+from gateway.relational.index_tables import IndexTables
+from gateway.relational.statements import Statements
 from gateway.routing.actions.deidentification import rulings
-from gateway.sqlite import index_tables
-from gateway.sqlite.index_tables import IndexTables
+from gateway.sqlite.store import SQLiteDialect
 from tests.support.source_trees import nodes_of
 
 PACKAGE = Path(__file__).parents[2] / "gateway"
@@ -122,11 +124,9 @@ def test_nobody_makes_labels_of_metrics(uid: str, label: str) -> None:
 
 def test_keys_of_the_index_are_remembered_up_to_a_length(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(index_tables, "CACHED_CHARACTERS", 1000)
-    connection = apsw.Connection(":memory:")
-    monkeypatch.setattr(
-        index_tables, "SQL", {f"upsert_{table}": "SELECT 1" for table in ("patient", "study", "series")}
-    )
-    tables = IndexTables(connection)
+    statements = create_autospec(Statements, instance=True)
+    statements.single.return_value = 1
+    tables = IndexTables(statements, SQLiteDialect())
     for number in range(50):
         tables.series_key(IndexEntry(f'{{"a":"{number}"}}', f'{{"b":"{number}"}}', f'{{"c":"{number}"}}', "{}"))
         assert sum(len(attributes) for _, _, attributes in tables._known) <= 1000

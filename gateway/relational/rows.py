@@ -1,6 +1,6 @@
 """Between the words of the model and what the database keeps: times as microseconds, batches as JSON.
 
-A batch goes to SQLite as one JSON text and comes back as one: a statement then serves any number of rows, and the
+A batch goes to the database as one JSON text and comes back as one: a statement then serves any number of rows, and the
 interpreter lock is given up and taken again once a statement instead of once a row.
 """
 
@@ -37,7 +37,7 @@ def moment(microseconds_since_1970: int) -> datetime:
 
 
 def batch(rows: Sequence[object]) -> str:
-    """Rows as JSON for `json_each`. Text that SQLite could not hold (NUL, lone surrogates) is replaced."""
+    """Rows as JSON for a statement. Text that no database could not hold (NUL, lone surrogates) is replaced."""
     try:
         text = _encode_rows(rows)
     except UnicodeEncodeError:
@@ -48,7 +48,7 @@ def batch(rows: Sequence[object]) -> str:
 
 
 def fit(rows: Sequence[tuple[object, ...]]) -> Sequence[tuple[object, ...]]:
-    """Rows as values of a statement. Text that SQLite could not hold (NUL, lone surrogates) is replaced."""
+    """Rows as values of a statement. Text that no database could not hold (NUL, lone surrogates) is replaced."""
     try:
         is_fit = b"\\u" not in _encode_rows(rows)
     except UnicodeEncodeError:

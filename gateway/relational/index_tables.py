@@ -1,4 +1,4 @@
-"""The local index in the queue's file: patients, studies and series beside their instances; found by SQL."""
+"""The local index beside the queue: patients, studies and series of instances; found by SQL."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from array import array
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-import apsw
 import structlog
 
 from gateway.model.instance import IndexEntry
@@ -25,9 +24,8 @@ from gateway.query.attributes import (
     vr_for,
 )
 from gateway.query.compile import returned
-from gateway.sqlite.query_sql import select, select_instances
-from gateway.sqlite.rows import batch
-from gateway.sqlite.statements import SQL
+from gateway.relational.rows import batch
+from gateway.relational.statements import Dialect, MadeStatement, Statements
 
 log = structlog.get_logger()
 
@@ -47,8 +45,9 @@ READ = {
 class IndexTables:
     """The index on one connection; writing happens inside the queue's transaction."""
 
-    def __init__(self, connection: apsw.Connection) -> None:
-        self._connection = connection
+    def __init__(self, statements: Statements, dialect: Dialect) -> None:
+        self._statements = statements
+        self._dialect = dialect
         self._known: dict[tuple[int, str, str], int] = {}
         """(key of the parent, table, attributes) → key."""
         self._written: dict[tuple[str, int], str] = {}
@@ -72,8 +71,8 @@ class IndexTables:
         known = self._known.get((parent, table, attributes))
         if known is not None and self._written[table, known] == attributes:
             return known
-        (text,) = json.loads(batch([attributes]))  # without what SQLite could not hold
-        key = int(self._connection.execute(SQL[f"upsert_{table}"], {"parent": parent, "attributes": text}).get)
+        (text,) = json.loads(batch([attributes]))  # without what a database could not hold
+        key = int(self._statements.single(f"upsert_{table}", parent=parent, attributes=text))
         self._characters += len(attributes)
         if len(self._known) >= 3 * CACHED or self._characters > CACHED_CHARACTERS:
             self.clear()
@@ -102,7 +101,7 @@ class IndexTables:
             new.setdefault(instance_id, (uid, entry))
         superseded: list[tuple[str, int | None]] = []
         if newest:
-            superseded = list(self._connection.execute(SQL["supersede"], {"sop_instance_uids": batch(list(newest))}))
+            superseded = [*self._statements.rows("supersede", sop_instance_uids=batch(list(newest)))]
         placed = {
             instance_id: (self.series_key(entry), entry.image, 1 if newest.get(uid) == instance_id else 0)
             for instance_id, (uid, entry) in new.items()
@@ -117,13 +116,15 @@ class IndexTables:
                 )
         if missing:
             rows = [(key, series_key, image) for key, (series_key, image, _) in placed.items() if key in missing]
-            self._do("index_instances", instances=batch(rows))
-            self._do("elect", sop_instance_uids=batch(sorted({new[key][0] for key in missing} - newest.keys())))
+            self._statements.do("index_instances", instances=batch(rows))
+            self._statements.do(
+                "elect", sop_instance_uids=batch(sorted({new[key][0] for key in missing} - newest.keys()))
+            )
         return placed
 
     def promote(self, instance_ids: str) -> None:
         """Mark the instances that are current once these are gone. To be called before they are deleted."""
-        self._do("promote", ids=instance_ids)
+        self._statements.do("promote", ids=instance_ids)
 
     def forget_series(self, series_keys: Sequence[int]) -> None:
         """Delete these series, and their studies and patients, where they are empty. To be called after instances were
@@ -132,24 +133,21 @@ class IndexTables:
         for table in ("series", "studies", "patients"):
             if not ids:
                 break
-            ids = sorted({row[0] for row in self._connection.execute(SQL[f"forget_{table}"], {"ids": batch(ids)})})
+            ids = sorted({row[0] for row in self._statements.rows(f"forget_{table}", ids=batch(ids))})
             self.clear()
-
-    def _do(self, name: str, **values: Any) -> None:
-        self._connection.execute(SQL[name], values)
 
     # --- finding ------------------------------------------------------------------------------------------------
 
     def find(self, query: Query, limit: int) -> Sequence[int]:
         """Keys of what fits, in a stable order; of at most `limit`, 0 for all."""
-        return self._keys(select(query, limit or -1))
+        return self._keys(self._dialect.find(query, limit or -1))
 
     def find_instances(self, query: Query) -> Sequence[int]:
         """The instances of what fits, study by study, series by series, in order of arrival."""
-        return self._keys(select_instances(query, -1))
+        return self._keys(self._dialect.find_instances(query, -1))
 
-    def _keys(self, statement: tuple[str, dict[str, Any]]) -> Sequence[int]:
-        return array("q", json.loads(self._connection.execute(*statement).get))
+    def _keys(self, statement: MadeStatement) -> Sequence[int]:
+        return array("q", json.loads(self._statements.made(statement)))
 
     def matches(self, query: Query, keys: Sequence[int]) -> list[Attributes]:
         """The matches of `query` among these, in order; forgotten ones are left out."""
@@ -183,7 +181,7 @@ class IndexTables:
         return {key: (str(int(row[column])),) for key, *row in counts}
 
     def _json(self, name: str, ids: Sequence[int]) -> Any:
-        return json.loads(self._connection.execute(SQL[name], {"ids": batch(ids)}).get)
+        return self._statements.json(name, ids=batch(ids))
 
 
 COUNTS = {

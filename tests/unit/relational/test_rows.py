@@ -7,7 +7,7 @@ import json
 import pytest
 from pydicom.uid import UID
 
-from gateway.sqlite.rows import batch
+from gateway.relational.rows import batch
 
 ROWS = {
     "numbers-and-none": ([(1, None, -(2**62), True)], [[1, None, -(2**62), True]]),

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from gateway.model.association import AssociationFacts
 from gateway.model.delivery import Delivery
 from gateway.model.instance import Instance
-from gateway.sqlite import rows
-from gateway.sqlite.rows import batch
-from gateway.sqlite.transactions import Transactions
+from gateway.relational import rows
+from gateway.relational.rows import batch
+from gateway.relational.statements import Statements
 
 ASSOCIATIONS_CACHED = 4096
 
@@ -17,20 +17,20 @@ ASSOCIATIONS_CACHED = 4096
 class RowReader:
     """Reads rows of one connection; remembers facts of associations."""
 
-    def __init__(self, transactions: Transactions) -> None:
-        self._transactions = transactions
+    def __init__(self, statements: Statements) -> None:
+        self._statements = statements
         self._facts: dict[int, AssociationFacts] = {}
-        transactions.on_roll_back.append(self._facts.clear)
+        statements.on_roll_back.append(self._facts.clear)
 
     def deliveries(self, ids: str) -> list[Delivery]:
         """`ids`: JSON."""
-        found = self._transactions.json("read_deliveries", ids=ids)
+        found = self._statements.json("read_deliveries", ids=ids)
         self._load_facts({row[rows.ASSOCIATION_COLUMN] for row in found})
         return [rows.delivery(row, self._facts) for row in found]
 
     def instances(self, instance_ids: Sequence[int]) -> list[Instance]:
         """Instances in order; those that are not there are left out."""
-        found = self._transactions.json("read_instances", ids=batch(list(instance_ids)))
+        found = self._statements.json("read_instances", ids=batch(list(instance_ids)))
         self._load_facts({row[rows.INSTANCE_ASSOCIATION_COLUMN] for row in found})
         return [rows.instance(row, self._facts) for row in found]
 
@@ -41,5 +41,5 @@ class RowReader:
         if len(self._facts) + len(missing) > ASSOCIATIONS_CACHED:
             self._facts.clear()
             missing = association_ids
-        loaded = self._transactions.json("read_associations", ids=batch(sorted(missing)))
+        loaded = self._statements.json("read_associations", ids=batch(sorted(missing)))
         self._facts |= {association_id: rows.association_facts(text) for association_id, text in loaded}
