@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from gateway.dimse.protocol import cancellation
 from gateway.dimse.protocol.upper_layer import RELEASE_RP, RELEASE_RQ, encode_abort
 from gateway.dimse.pynetdicom_contract.yields import EncodedInstance, MoveDestinations
 from tests.support.caller import EXPLICIT, MR
@@ -156,8 +157,10 @@ async def test_early_cancel_50_of_50(service: str, manner: str) -> None:
 
 @pytest.mark.campaign
 @pytest.mark.parametrize("manner", MANNERS)
-async def test_move_cancelled_between_instances_50_of_50(manner: str) -> None:
+async def test_move_cancelled_between_instances_50_of_50(manner: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The destination has answered the second instance when the C-CANCEL is seen."""
+    if manner != "waiting":
+        monkeypatch.setattr(cancellation, "CANCEL_GRACE_S", GUARD_S)
 
     async def once() -> None:
         destination = Destination(hold=1)
@@ -235,7 +238,12 @@ async def test_move_cancelled_while_a_destination_is_silent_50_of_50(manner: str
 @pytest.mark.campaign
 @pytest.mark.parametrize("is_answered", [True, False], ids=["answered", "silent"])
 @pytest.mark.parametrize("manner", MANNERS)
-async def test_get_cancelled_in_a_sub_operation_50_of_50(manner: str, is_answered: bool) -> None:
+async def test_get_cancelled_in_a_sub_operation_50_of_50(
+    manner: str, is_answered: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if is_answered and manner != "waiting":  # the answer comes in time, however busy the machine is
+        monkeypatch.setattr(cancellation, "CANCEL_GRACE_S", GUARD_S)
+
     async def once() -> None:
         retrieve = Retrieve("get")
         async with serving(get=getattr(retrieve, manner)) as port, await Requestor.open(port) as peer:
