@@ -2,7 +2,8 @@
 
 ```text
 feeder    claims the next batch while the last one is being sent; waits out retries and the open circuit
-workers   up to `peer.associations`, each with a channel of its own; hired one by one, gone after `IDLE_S` without work
+workers   up to `peer.associations`, each with a channel of its own; hired one by one, gone after `IDLE_S` without work.
+          Each sends one object after the other, or several before their outcomes where its channel has a window
 settler   commits the outcomes of the objects, while the next ones are sent
 ```
 """
@@ -11,6 +12,8 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from functools import partial
+from typing import TypeGuard
 
 import structlog
 
@@ -22,9 +25,9 @@ from gateway.delivery.feeder import FRESH_S, ClaimedDelivery, Feeder
 from gateway.delivery.outcome_handler import OutcomeHandler
 from gateway.delivery.transform import StoredOutbound, outbound_for
 from gateway.delivery.worker import Worker
-from gateway.model.delivery import Deferred, Delivery, Outcome, Refused
+from gateway.model.delivery import Deferred, Outcome, Refused
 from gateway.model.peer import Peer
-from gateway.ports.destination import Channel, Destination, Outbound
+from gateway.ports.destination import Channel, Destination
 from gateway.ports.encoded_data_set import EncodedDataSet
 from gateway.ports.errors import (
     ConfigurationError,
@@ -170,7 +173,8 @@ class Courier:
     async def _work(self, worker: Worker) -> None:
         try:
             while claim := await self._next(worker):
-                await self._handle(worker, *claim)
+                await self._handle(worker, claim)
+            await worker.all_answered()
         finally:
             self._workers.discard(worker)
             await worker.close()
@@ -184,9 +188,12 @@ class Courier:
             if self._ledger.settler.is_full:
                 await self._ledger.settler.room()
                 continue
+            if not worker.has_room:
+                await worker.room()
+                continue
             if feeder.ready:
                 return feeder.take()
-            if not await self._has_work_come():
+            if not (await self._has_work_come() or worker.is_waiting):
                 return None
         return None
 
@@ -203,10 +210,10 @@ class Courier:
             self._idle -= 1
         return True
 
-    async def _handle(self, worker: Worker, claimed_at_s: float, delivery: Delivery) -> None:
-        """Send one object and settle the outcome."""
-        begun_s = loop_clock_s()
-        if begun_s - claimed_at_s > FRESH_S:
+    async def _handle(self, worker: Worker, claim: ClaimedDelivery) -> None:
+        """Send one object and settle the outcome, now or when it comes."""
+        begun_s, delivery = loop_clock_s(), claim.delivery
+        if begun_s - claim.at_s > FRESH_S:
             self._ledger.returned(delivery)
             return
         body: EncodedDataSet | None = None
@@ -214,11 +221,14 @@ class Courier:
             body = self._journal.open(delivery.instance.payload)
             outbound = await outbound_for(delivery, body, self._resources(), self._converter)
             body = outbound.body
-            outcome = await self._send(worker, delivery, outbound)
-            if self._state.peer.fallback and type(outcome) is Refused and outcome.is_about_form:
+            outcome = await self._send(worker, claim, outbound, begun_s)
+            if outcome is None:
+                return
+            if self._has_fallback(outcome):
+                await worker.all_answered()
                 outcome = await self._fall_back(worker, outbound, outcome)
         except (DestinationDown, DestinationRefuses) as error:
-            self._cannot_reach(worker, delivery, error, begun_s)
+            self._cannot_reach(worker, claim, error, begun_s)
             return
         except PayloadLost as error:  # what was promised cannot be kept: an operator must know
             uid = delivery.instance.sop_instance_uid
@@ -241,16 +251,43 @@ class Courier:
                 body.close()
         self._outcomes.finish(worker, delivery, outcome, loop_clock_s() - begun_s)
 
-    async def _send(self, worker: Worker, delivery: Delivery, outbound: Outbound) -> Outcome:
+    async def _send(
+        self, worker: Worker, claim: ClaimedDelivery, outbound: StoredOutbound, begun_s: float
+    ) -> Outcome | None:
+        """The outcome; None when it comes later."""
+        delivery, sender = claim.delivery, outbound.facts.association
         kind = (outbound.sop_class_uid, outbound.transfer_syntax_uid)
-        channel = await worker.channel(self._destination, outbound.facts.association)
-        await channel.prepare(self._feeder.sight.get(kind) or (kind, *self._feeder.sight))
-        if not worker.is_open:
-            worker.is_open = True
-            self._hire()
+        windowed = None if claim.is_alone else worker.windowed(self._destination, sender, kind)
+        if windowed is None:
+            await worker.all_answered()
+            channel = await worker.channel(self._destination, sender)
+            await channel.prepare(self._feeder.sight.get(kind) or (kind, *self._feeder.sight))
+            if not worker.is_open:
+                worker.is_open = True
+                self._hire()
         arrived_as, sent_as = delivery.instance.sop_instance_uid, outbound.sop_instance_uid
         self._on_sending(self._state.peer, arrived_as, sent_as, outbound.body.length_bytes)
-        return await channel.send(outbound)
+        if windowed is None:
+            return await channel.send(outbound)
+        answered = partial(self._answered, worker, claim, begun_s)
+        return await worker.begin(windowed, claim, outbound, answered, partial(self._lost, worker))
+
+    def _answered(self, worker: Worker, claim: ClaimedDelivery, begun_s: float, outcome: Outcome) -> None:
+        """The outcome of an object that did not wait for it."""
+        if self._has_fallback(outcome):
+            self._feeder.put_back([claim])
+        else:
+            self._outcomes.finish(worker, claim.delivery, outcome, loop_clock_s() - begun_s)
+
+    def _lost(self, worker: Worker, claims: list[ClaimedDelivery]) -> None:
+        """The association was lost over these, and nobody knows over which: each is sent again, alone."""
+        worker.is_open = False
+        log.info("objects_unanswered", destination=self.name, count=len(claims))
+        self._feeder.put_back(claims)
+
+    def _has_fallback(self, outcome: Outcome) -> TypeGuard[Refused]:
+        """True when the object may be taken in another transfer syntax."""
+        return bool(self._state.peer.fallback) and type(outcome) is Refused and outcome.is_about_form
 
     async def _fall_back(self, worker: Worker, outbound: StoredOutbound, refused: Refused) -> Outcome:
         async def channel_for(kind: Kind) -> Channel:
@@ -260,17 +297,17 @@ class Courier:
 
         return await fall_back(outbound, refused, self._state.peer.fallback, channel_for, self._converter)
 
-    def _cannot_reach(self, worker: Worker, delivery: Delivery, error: Exception, begun_s: float) -> None:
+    def _cannot_reach(self, worker: Worker, claim: ClaimedDelivery, error: Exception, begun_s: float) -> None:
         """No association for this worker. Where others have one, the peer takes fewer than we may open."""
         worker.is_open = False
         if any(other.is_open for other in self._workers):
             log.info("associations_reduced", destination=self.name, reason=str(error))
             worker.is_retired = True
             self._hire_after_s = loop_clock_s() + self._state.peer.retry.first_delay_s
-            self._feeder.ready.appendleft((begun_s, delivery))
+            self._feeder.ready.appendleft(claim._replace(at_s=begun_s))
             self._is_work_there.set()
             return
-        self._outcomes.unreachable(delivery, error, loop_clock_s() - begun_s)
+        self._outcomes.unreachable(claim.delivery, error, loop_clock_s() - begun_s)
 
 
 def _not_made(error: Refusal | ConfigurationError) -> Refused:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 from gateway.common.steady_clock import loop_clock_s
 from gateway.delivery.courier_context import CourierContext
@@ -40,8 +41,15 @@ SWEEP = 500
 MOST_UNTRIED = 5000
 """Deliveries that were never tried, kept in hand to look at those behind them."""
 
-ClaimedDelivery = tuple[float, Delivery]
-"""A delivery with the monotonic time of its claim in seconds."""
+
+class ClaimedDelivery(NamedTuple):
+    """A delivery in hand."""
+
+    at_s: float
+    """The monotonic time of its claim."""
+    delivery: Delivery
+    is_alone: bool = False
+    """It is sent while no other object waits for its outcome: an association was lost over this one and others."""
 
 
 class Feeder:
@@ -101,10 +109,18 @@ class Feeder:
             self._wake.set()
         return claim
 
+    def put_back(self, claims: Iterable[ClaimedDelivery]) -> None:
+        """These come next, each of them alone; unless nothing may be sent now."""
+        self.ready.extendleft(claim._replace(is_alone=True) for claim in reversed(list(claims)))
+        if self.is_stopping or self._state.standing.wait_s() > 0:
+            self.return_ready()
+        else:
+            self._on_work()
+
     def return_ready(self) -> None:
         """Give back to the queue what is not begun."""
         while self.ready:
-            self._state.ledger.returned(self.ready.popleft()[1])
+            self._state.ledger.returned(self.ready.popleft().delivery)
 
     async def run(self) -> None:
         """Claim until stopped."""
@@ -211,12 +227,12 @@ class Feeder:
             for delivery in fresh:
                 ledger.returned(delivery)
             fresh = [probe]
-        self.ready.extend((claimed_at_s, delivery) for delivery in by_number_of_gateways(fresh))
+        self.ready.extend(ClaimedDelivery(claimed_at_s, delivery) for delivery in by_number_of_gateways(fresh))
         if self.is_stopping or standing.wait_s() > 0:
             self.return_ready()
             return
         self._low = len(self.ready) // 2
-        kinds = dict.fromkeys(kind_of(delivery) for _, delivery in self.ready)
+        kinds = dict.fromkeys(kind_of(claim.delivery) for claim in self.ready)
         if kinds.keys() != self.sight.keys():
             self.sight = {kind: (kind, *(other for other in kinds if other != kind)) for kind in kinds}
         self._on_work()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
 from gateway.common.steady_clock import loop_clock_s
@@ -36,7 +36,7 @@ from gateway.routing.ae_title_templates import has_templates, titled
 from gateway.sending.contexts import ConfiguredContexts, Kind, kinds_of, named, propose
 from gateway.sending.native_form import in_native_form
 from gateway.sending.store_outcome import HAS_IT_ALREADY, outcome_of
-from gateway.sending.store_sender import StoreSender
+from gateway.sending.store_sender import StoreResponse, StoreSender
 
 NOTHING_ACCEPTED_S = 30.0
 """The time for which a peer is not tried again after it accepted no context."""
@@ -195,10 +195,9 @@ class DimseChannel:
             written.let_go()
 
     async def _store(self, outbound: Outbound, syntax: str, body: EncodedDataSet) -> Outcome:
-        if self._destination.peer.is_strict and body.length_bytes % 2:
-            name = self._destination.peer.name
-            odd = f"this object cannot be sent: its data set has an odd length, and {name} is strict"
-            return Refused(odd, kind="object")
+        refused = self._odd(body)
+        if refused is not None:
+            return refused
         begun_s = loop_clock_s()
         try:
             response = await self._sender.send(outbound.sop_class_uid, outbound.sop_instance_uid, syntax, body)
@@ -211,9 +210,40 @@ class DimseChannel:
                 return await self._sending(outbound)  # once: the new association has not served yet
             return Deferred(str(error), is_destination_down=is_silent, is_over_object=True)
         except ValueError as error:
-            for_log = "this object cannot be sent: its command or data set cannot be written"
-            return Refused(f"this object cannot be sent: {error}", log_reason=for_log, kind="object")
+            return _not_written(error)
         self._has_served = True
+        return self._outcome_of(response, outbound)
+
+    @property
+    def window(self) -> int:
+        """One until the association has served."""
+        return self._sender.window if self._has_served else 1
+
+    async def begin(self, outbound: Outbound, answered: Callable[[Outcome | None], None]) -> Outcome | None:
+        """C-STORE the object, and leave its response for later."""
+        refused = self._odd(outbound.body)
+        if refused is not None:
+            return refused
+
+        def came(response: StoreResponse | None) -> None:
+            answered(None if response is None else self._outcome_of(response, outbound))
+
+        class_uid, uid, syntax = outbound.sop_class_uid, outbound.sop_instance_uid, outbound.transfer_syntax_uid
+        try:
+            await self._sender.begin_store(class_uid, uid, syntax, outbound.body, came)
+        except ValueError as error:
+            return _not_written(error)
+        return None
+
+    def _odd(self, body: EncodedDataSet) -> Refused | None:
+        if not (self._destination.peer.is_strict and body.length_bytes % 2):
+            return None
+        name = self._destination.peer.name
+        return Refused(
+            f"this object cannot be sent: its data set has an odd length, and {name} is strict", kind="object"
+        )
+
+    def _outcome_of(self, response: StoreResponse, outbound: Outbound) -> Outcome:
         if response.status == DUPLICATE_SOP_INSTANCE and self._destination.peer.is_duplicate_delivered:
             there, uid = self._destination, outbound.sop_instance_uid
             tolerated(there.meter, "duplicate_sop_instance", there.peer.name, sop_instance_uid=uid)
@@ -270,3 +300,8 @@ class DimseChannel:
                 kind="presentation_context",
             )
         return Deferred("the association was lost before the object was sent")
+
+
+def _not_written(error: ValueError) -> Refused:
+    for_log = "this object cannot be sent: its command or data set cannot be written"
+    return Refused(f"this object cannot be sent: {error}", log_reason=for_log, kind="object")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from typing import Protocol, runtime_checkable
 
 from gateway.model.association import AssociationFacts
 from gateway.model.delivery import Outcome
@@ -24,7 +24,7 @@ class Outbound:
 
 
 class Channel(Protocol):
-    """One line to a destination; the courier uses it for one object at a time."""
+    """One line to a destination; the courier uses it for one object at a time, unless it is a `WindowedChannel`."""
 
     async def prepare(self, kinds: Sequence[tuple[str, str]]) -> None:
         """(SOP class UID, transfer syntax UID) pairs that come next, the very next one first.
@@ -45,6 +45,23 @@ class Channel(Protocol):
 
     async def close(self) -> None:
         """Release politely, within the peer's timers."""
+        ...
+
+
+@runtime_checkable
+class WindowedChannel(Channel, Protocol):
+    """A channel over which several objects may be without an outcome at a time."""
+
+    @property
+    def window(self) -> int:
+        """The most objects that may be so now; 1: they are sent by `send`, one after the other."""
+        ...
+
+    async def begin(self, outbound: Outbound, answered: Callable[[Outcome | None], None]) -> Outcome | None:
+        """Send one object that `takes` is true for, without waiting for its outcome: `answered` is called with that,
+        or with None when the line was lost before. An outcome that is known at once is returned, and `answered` is not
+        called; nor is it when this method raises, as `gateway.ports.encoded_data_set` may.
+        """
         ...
 
 

@@ -34,8 +34,12 @@ class StoreOptions(TypedDict, total=False):
     """AE title and message ID of the C-MOVE that asked for this."""
 
 
+Answered = Callable[[StoreResponse | None], None]
+"""Called with a response; with None when the association ended before it."""
+
+
 class StoreAssociation(Protocol):
-    """An association that C-STORE requests go out on, one at a time (`gateway.dimse.requestor`)."""
+    """An association that C-STORE requests go out on (`gateway.dimse.requestor`)."""
 
     @property
     def accepted(self) -> Container[Kind]:
@@ -46,6 +50,11 @@ class StoreAssociation(Protocol):
     def is_open(self) -> bool: ...
     @property
     def is_busy(self) -> bool: ...
+    @property
+    def window(self) -> int:
+        """The number of requests that may wait for a response."""
+        ...
+
     def has_proposed(self, contexts: Iterable[ProposedContext]) -> bool: ...
     def c_store(
         self,
@@ -56,6 +65,15 @@ class StoreAssociation(Protocol):
         body: EncodedDataSet,
         **more: Unpack[StoreOptions],
     ) -> Coroutine[Any, Any, StoreResponse]: ...
+    def begin_store(
+        self,
+        *,
+        sop_class_uid: str,
+        sop_instance_uid: str,
+        transfer_syntax_uid: str,
+        body: EncodedDataSet,
+        answered: Answered,
+    ) -> Coroutine[Any, Any, None]: ...
 
 
 A = TypeVar("A", bound=StoreAssociation)
@@ -85,13 +103,14 @@ class StoreSender(Generic[A]):
         on_released: called after the association was released to another user.
     """
 
-    __slots__ = ("_is_sending", "_on_released", "_pool", "association")
+    __slots__ = ("_in_work", "_on_released", "_pool", "association")
 
     def __init__(self, pool: StorePool[A], on_released: Callable[[], None] = _nothing) -> None:
         self.association: A | None = None
         self._pool = pool
         self._on_released = on_released
-        self._is_sending = False
+        self._in_work = 0
+        """Objects between `begin` and `end`."""
 
     @property
     def is_open(self) -> bool:
@@ -110,11 +129,11 @@ class StoreSender(Generic[A]):
 
     def begin(self) -> None:
         """An object is being sent: the association stays until `end`."""
-        self._is_sending = True
+        self._in_work += 1
 
     def end(self) -> bool:
         """The object was sent, or was not. True when the association is still held."""
-        self._is_sending = False
+        self._in_work -= 1
         self.release_awaited()
         return self.association is not None
 
@@ -154,10 +173,52 @@ class StoreSender(Generic[A]):
             **more,
         )
 
+    @property
+    def window(self) -> int:
+        """The number of objects that may wait for a response: one while another user waits for the association."""
+        held = self.association
+        if held is None or held.window == 1:
+            return 1
+        return held.window if held.is_open and not self._pool.is_awaited(held) else 1
+
+    async def begin_store(
+        self,
+        sop_class_uid: str,
+        sop_instance_uid: str,
+        transfer_syntax_uid: str,
+        body: EncodedDataSet,
+        answered: Answered,
+    ) -> None:
+        """As `send`, while fewer than `window` others wait for their responses, and without waiting for this one:
+        `answered` is called once, unless this method raises.
+
+        Raises:
+            GatewayError, ValueError: the request cannot be written, or its body not read.
+        """
+        held = self.association
+        assert held is not None
+
+        def came(response: StoreResponse | None) -> None:
+            self.end()
+            answered(response)
+
+        self.begin()
+        try:
+            await held.begin_store(
+                sop_class_uid=sop_class_uid,
+                sop_instance_uid=sop_instance_uid,
+                transfer_syntax_uid=transfer_syntax_uid,
+                body=body,
+                answered=came,
+            )
+        except BaseException:
+            self.end()
+            raise
+
     def release_awaited(self) -> None:
         """Release an association that another user of the pool waits for, unless an object is being sent."""
         held = self.association
-        if held is None or self._is_sending or not self._pool.is_awaited(held):
+        if held is None or self._in_work or not self._pool.is_awaited(held):
             return
         self.release()
         self._on_released()

@@ -8,6 +8,8 @@ import dataclasses
 from typing import Any
 
 import pytest
+from pynetdicom import AE
+from pynetdicom.pdu_primitives import AsynchronousOperationsWindowNegotiation
 
 from gateway.dimse.acceptor.admission import Admitted, Rejected
 from gateway.dimse.protocol.message import encode
@@ -22,6 +24,7 @@ from tests.support.dimse.rig import (
     CT_ID,
     ECHO_ID,
     IMPLICIT,
+    VERIFICATION,
     Peer,
     associate_rq,
     echo_command,
@@ -273,4 +276,37 @@ async def test_roles_reach_the_wire() -> None:
         assert (
             b"\x54\0" + (len(CT) + 4).to_bytes(2, "big") + len(CT).to_bytes(2, "big") + CT.encode() + b"\1\0" in accept
         )
-        assert b"\x53\0\0\4\0\1\0\1" in accept
+        assert b"\x53\0\0\4\0\4\0\1" in accept
+
+
+async def test_stock_pynetdicom_is_granted_a_window() -> None:
+    def ask(port: int) -> tuple[tuple[int, int], list[int]]:
+        item = AsynchronousOperationsWindowNegotiation()
+        item.maximum_number_operations_invoked, item.maximum_number_operations_performed = 20, 5
+        entity = AE("TESTER")
+        entity.add_requested_context(VERIFICATION)
+        assoc = entity.associate("127.0.0.1", port, ae_title="GATEWAY", ext_neg=[item])
+        statuses = [assoc.send_c_echo().Status for _ in range(2)]
+        assoc.release()
+        return assoc.acceptor.asynchronous_operations, statuses
+
+    async with serving() as running:
+        assert await asyncio.to_thread(ask, running.port) == ((8, 1), [0, 0])
+
+
+async def test_a_peer_has_as_many_requests_as_it_was_granted() -> None:
+    gate = asyncio.Event()
+
+    async def store(event: Any) -> int:
+        await gate.wait()
+        return 0xA700 if event.message_id % 2 else 0
+
+    window = AssociateKeywords(async_operations=(0, 0))
+    async with serving(store) as running, await Peer.associated(running.port, associate=window) as peer:
+        for message_id in range(1, 9):
+            peer.send(message(CT_ID, store_command(message_id), b"data"))
+        peer.send(message(ECHO_ID, echo_command(9)))  # what comes behind them is read as well
+        gate.set()
+        answers = [await peer.response() for _ in range(9)]
+    assert [answer["MessageIDBeingRespondedTo"] for answer in answers] == list(range(1, 10))
+    assert [answer["Status"] for answer in answers] == [0xA700, 0] * 4 + [0]

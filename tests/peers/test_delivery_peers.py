@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import socket
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +17,9 @@ import pytest
 
 from gateway.delivery.service import DeliveryService
 from gateway.destinations.opening import open_destination
+from gateway.dimse.protocol.memory import MemoryDataSet
 from gateway.dimse.requestor.association_pool import AssociationPool
+from gateway.dimse.requestor.requestor_association import associate
 from gateway.model.associate import AssociateKeywords, ProposedContext
 from gateway.model.delivery import DeliveryState
 from gateway.model.listener import Timers
@@ -28,7 +30,7 @@ from tests.support.dimse.rig import Peer as Bytes
 from tests.support.dimse.rig import message
 from tests.support.fakes.delivery import reload, table
 from tests.support.fakes.memory_journal import CT, EXPLICIT, IMPLICIT, MR, MemoryJournal, real_clock
-from tests.support.peers import StockSCP, StoreSCP, free_port, read_part10
+from tests.support.peers import Orthanc, StockSCP, StoreSCP, free_port, read_part10
 
 pytestmark = pytest.mark.peers
 
@@ -97,6 +99,37 @@ async def test_objects_arrive_in_order_over_one_association(stock_scp: StockSCP)
     journal = MemoryJournal()
     uids = fill(journal, "stock", 40)
     async with delivering(journal, peer("stock", stock_scp.port)):
+        await journal.until_all(DELIVERED, "stock")
+    assert in_order(stock_scp.files()) == uids
+
+
+@pytest.mark.parametrize("made", [StoreSCP, StockSCP, Orthanc])
+async def test_a_peer_that_grants_no_window_gets_one_object_after_the_other(
+    made: Callable[[Path], Any], running: AsyncExitStack, tmp_path: Path
+) -> None:
+    """dcmtk and Orthanc do not answer the question, stock pynetdicom neither without a handler for it."""
+    there = await running.enter_async_context(made(tmp_path / "scp"))
+    asking = peer("scp", there.port, associate=AssociateKeywords(async_operations=(8, 1)))
+    association = await associate(asking, own_ae_title="GATEWAY", contexts=(ProposedContext(CT, (EXPLICIT,)),))
+    assert association.window == 1
+    statuses = [
+        await association.c_store(
+            sop_class_uid=CT,
+            sop_instance_uid=uid,
+            transfer_syntax_uid=EXPLICIT,
+            body=MemoryDataSet(data_set(CT, uid)),
+        )
+        for uid in ("1.2.3.1", "1.2.3.2")
+    ]
+    assert len(statuses) == 2, "and answers each"
+    await association.release()
+
+
+async def test_objects_arrive_in_order_where_a_window_was_asked_for_in_vain(stock_scp: StockSCP) -> None:
+    journal = MemoryJournal()
+    uids = fill(journal, "stock", 40)
+    associate_with = AssociateKeywords(async_operations=(8, 1))
+    async with delivering(journal, peer("stock", stock_scp.port, associate=associate_with)):
         await journal.until_all(DELIVERED, "stock")
     assert in_order(stock_scp.files()) == uids
 

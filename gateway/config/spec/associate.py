@@ -104,15 +104,18 @@ class UserIdentitySpec(Spec):
 
 @dataclass(frozen=True, kw_only=True)
 class AsyncOperationsSpec(Spec):
-    """Asynchronous operations window (PS3.7 §D.3.3.3); 0 is unlimited."""
+    """Asynchronous operations window (PS3.7 §D.3.3.3): deliveries send as many objects ahead of the peer's responses as
+    it grants. Without this setting the peer is not asked, and gets one object at a time: some peers end associations
+    over the question."""
 
     invoked: Annotated[
         int,
         Described(
             ge=0,
             le=65535,
-            description="Operations that we may have open at a time (PS3.7 §D.3.3.3); 0 is without limit.",
-            examples=(1,),
+            description="Objects that may wait for a response on one association (PS3.7 §D.3.3.3), if the peer grants "
+            "as many; 0 is any number. Never more than 64.",
+            examples=(8,),
         ),
     ]
     performed: Annotated[
@@ -120,7 +123,7 @@ class AsyncOperationsSpec(Spec):
         Described(
             ge=0,
             le=65535,
-            description="Operations that the peer may have open at a time; 0 is without limit.",
+            description="Operations that the peer may have open at a time; 0 is any number. C-GET alone has any.",
             examples=(1,),
         ),
     ]

@@ -13,6 +13,7 @@ from pynetdicom import evt
 
 from gateway.common.completion import Completion
 from gateway.dimse.acceptor.handler_thread import HandlerThread
+from gateway.dimse.acceptor.negotiation import MOST_QUEUED
 from gateway.dimse.acceptor.opening import OpeningAssociation
 from gateway.dimse.acceptor.operations import AcceptorHost, Later, Operation
 from gateway.dimse.protocol.assembly import Message
@@ -31,9 +32,6 @@ from gateway.model.security import IdentityCheck
 from gateway.ports.encoded_data_set import DataSetReceiver, EncodedDataSet
 
 log = structlog.get_logger()
-
-MOST_QUEUED = 8
-"""Requests that a peer may send ahead of our responses before we stop reading."""
 
 RELEASE_REQUESTED = "the peer asked for release"
 

@@ -37,7 +37,8 @@ from gateway.dimse.protocol.context import LONGEST_UID, UNCOMPRESSED, AcceptedCo
 from gateway.query.compile import Options
 from gateway.query.sop_classes import ROOT_OF
 
-_ONE_OPERATION = encode_asynchronous_operations(1, 1)
+MOST_QUEUED = 8
+"""Requests that a peer may send ahead of our responses before we stop reading."""
 
 STORAGE_EXTENDED_ANSWER = bytes((2, 0, 1, 0, 1, 0))
 """Level 2 (full) storage, digital signature level 1, may coerce elements (PS3.4 §B.3.1)."""
@@ -185,7 +186,7 @@ def encode_accept(
     """
     user_data = own_identification(max_pdu_bytes)
     if request.asynchronous_operations is not None:
-        user_data += _ONE_OPERATION
+        user_data += encode_asynchronous_operations(*window_for(request.asynchronous_operations))
     user_data += b"".join(encode_role(*role) for role in answer.roles)
     user_data += b"".join(encode_extended(*item) for item in extended)
     if identity_response is not None:
@@ -194,6 +195,12 @@ def encode_accept(
         user_data += bytes(identity.encode())
     body = APPLICATION_CONTEXT + answer.items + _ITEM_HEADER.pack(0x50, len(user_data)) + user_data
     return _AC_HEADER.pack(0x02, 4 + len(request.fixed) + len(body), 1) + request.fixed + body
+
+
+def window_for(proposed: tuple[int, int]) -> tuple[int, int]:
+    """The operations that the requestor may invoke at a time, and those that we may (PS3.7 §D.3.3.3). It may send as
+    many requests as wait in our queue, and gets its responses in order. We send it one sub-operation at a time."""
+    return min(proposed[0] or MOST_QUEUED, MOST_QUEUED), 1
 
 
 def answer_extended(request: AssociateRequest, answer: NegotiationResult) -> tuple[tuple[str, bytes], ...]:

@@ -201,8 +201,11 @@ class Association(UpperLayerProvider):
 
     def _expect_response(self, request: Command) -> asyncio.Future[Message]:
         """Give `request` a Message ID of ours; what answers it will be the future's result, or AssociationEnded."""
-        self._message_id = request["MessageID"] = self._message_id % 65535 + 1
-        waiting = self._waiting[self._message_id] = self._loop.create_future()
+        message_id = self._message_id % 65535 + 1
+        while message_id in self._waiting:
+            message_id = message_id % 65535 + 1
+        self._message_id = request["MessageID"] = message_id
+        waiting = self._waiting[message_id] = self._loop.create_future()
         return waiting
 
     def _await_response(self, before_bytes: int | None = None) -> None:

@@ -46,6 +46,9 @@ class AssociateAccept:
     max_pdu_bytes: int
     extended: tuple[tuple[str, bytes], ...] = ()
     identity_response: bytes | None = None
+    asynchronous_operations: tuple[int, int] | None = None
+    """The most operations that we may invoke at a time, and the most that the peer may (PS3.7 §D.3.3.3); 0: any number.
+    None: one each."""
     oddities: tuple[str, ...] = ()
     """The oddities of the PDU, in words."""
 
@@ -109,6 +112,7 @@ def decode_accept(pdu: bytes, contexts: Sequence[ProposedContext], associate: As
         max_pdu_bytes=information["max_pdu_bytes"],
         extended=information["extended"],
         identity_response=information["identity_response"],
+        asynchronous_operations=information["asynchronous_operations"],
     )
 
 

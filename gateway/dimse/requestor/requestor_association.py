@@ -12,8 +12,6 @@ import structlog
 from gateway.dimse.protocol.assembly import Message
 from gateway.dimse.protocol.association import AssociationEnded
 from gateway.dimse.protocol.connection import ReadingHeld
-from gateway.dimse.protocol.context import VERIFICATION, AcceptedContext
-from gateway.dimse.protocol.deadlines import AssociationTimer
 from gateway.dimse.protocol.message import RESPONSE, Command, CommandField
 from gateway.dimse.protocol.pdata import SMALLEST_MAXIMUM
 from gateway.dimse.protocol.proposal import (
@@ -26,18 +24,16 @@ from gateway.dimse.protocol.proposal import (
 from gateway.dimse.protocol.tls_failures import our_certificate_refused
 from gateway.dimse.protocol.upper_layer import ServicePrimitive, UpperLayerEvent, UpperLayerState
 from gateway.dimse.requestor.connecting import TLSOverride, connect
-from gateway.dimse.requestor.multi_response import MultiResponseAssociation
+from gateway.dimse.requestor.single_response import SingleResponseAssociation, granted_window
 from gateway.leniency import tolerated
 from gateway.model.associate import DEFAULT_OFFERED_PDU, ProposedContext
 from gateway.model.association import AssociationFacts
 from gateway.model.dimse_status import UNRECOGNIZED_OPERATION
 from gateway.model.listener import Limits
 from gateway.model.peer import Peer
-from gateway.ports.encoded_data_set import EncodedDataSet
 from gateway.ports.errors import DestinationDown, DestinationRefuses, NoContextAccepted, PeerFailure
 from gateway.ports.meter import Meter, NoMeter
 from gateway.routing.ae_title_templates import is_template
-from gateway.sending.store_sender import StoreResponse
 
 log = structlog.get_logger()
 
@@ -45,8 +41,8 @@ TRANSIENT_REJECTION = 2
 LARGEST_PDU = 2**32 - 1
 
 
-class RequestorAssociation(MultiResponseAssociation):
-    """The requestor's side. One request at a time: the asynchronous operations window is (1, 1)."""
+class RequestorAssociation(SingleResponseAssociation):
+    """The requestor's side."""
 
     holds_reading_while_writing = False
 
@@ -98,57 +94,6 @@ class RequestorAssociation(MultiResponseAssociation):
         """True when all of `contexts` were proposed, accepted or not."""
         return self._all_proposed.issuperset(contexts)
 
-    async def c_echo(self) -> int:
-        """C-ECHO; the status.
-
-        Raises:
-            DestinationDown: the association is lost or the time limit is over.
-            DestinationRefuses: Verification was not accepted.
-        """
-        context = next((item for item in self._by_syntax.values() if item.service == "echo"), None)
-        if context is None:
-            raise DestinationRefuses(f"{self.name} did not accept the Verification SOP class")
-        request: Command = {"AffectedSOPClassUID": VERIFICATION, "CommandField": CommandField.C_ECHO}
-        response = await self._request(context, request, None)
-        return int(response["Status"])
-
-    async def c_store(
-        self,
-        *,
-        sop_class_uid: str,
-        sop_instance_uid: str,
-        transfer_syntax_uid: str,
-        body: EncodedDataSet,
-        priority: int = 0,
-        move_originator: tuple[str, int] | None = None,
-    ) -> StoreResponse:
-        """C-STORE the bytes of `body` as they are.
-
-        Args:
-            sop_class_uid, sop_instance_uid: of the object.
-            transfer_syntax_uid: what `body` is encoded in; with the SOP class it must be in `accepted`.
-            body: stays the caller's to close.
-            priority: 0 medium, 1 high, 2 low.
-            move_originator: AE title and message ID of the C-MOVE that asked for this.
-
-        Raises:
-            DestinationDown: the association is lost or the time limit is over.
-            DestinationRefuses: no accepted context.
-        """
-        context = self._by_syntax.get((sop_class_uid, transfer_syntax_uid))
-        if context is None:
-            raise DestinationRefuses(f"{self.name} accepted no context for {sop_class_uid} in {transfer_syntax_uid}")
-        request: Command = {
-            "AffectedSOPClassUID": sop_class_uid,
-            "CommandField": CommandField.C_STORE,
-            "Priority": priority,
-            "AffectedSOPInstanceUID": sop_instance_uid,
-        }
-        if move_originator is not None:
-            request["MoveOriginatorApplicationEntityTitle"], request["MoveOriginatorMessageID"] = move_originator
-        response = await self._request(context, request, body)
-        return StoreResponse(int(response["Status"]), str(response.get("ErrorComment", "")))
-
     async def release(self) -> None:
         """Release, and return when the connection is gone; a peer that does not answer is aborted."""
         if self._upper.state is UpperLayerState.ESTABLISHED:
@@ -158,36 +103,6 @@ class RequestorAssociation(MultiResponseAssociation):
         await self.wait_closed()
 
     # --- requests --------------------------------------------------------------------------------------------------
-
-    async def _request(self, context: AcceptedContext, request: Command, body: EncodedDataSet | None) -> Command:
-        """Send a request and return the command set of its response."""
-        if self._waiting or self._responses is not None:
-            raise RuntimeError("one request at a time on an association")
-        waiting = self._expect_response(request)
-        before_bytes = self._outflow.written_bytes  # all of it has arrived: what asked for it was answered
-        self._deadlines.stop(AssociationTimer.IDLE)
-        try:
-            if body is None:
-                self.send_command(context.context_id, request)
-            else:
-                await self.send_message(context.context_id, request, body)
-            self._await_response(before_bytes)
-            message = await waiting
-        except AssociationEnded as error:
-            raise DestinationDown(f"{self.name}: {error}") from None
-        except BaseException:
-            self.abort("a request was given up")  # what was sent cannot be taken back
-            raise
-        finally:
-            self._waiting.pop(request["MessageID"], None)
-            self._deadlines.stop(AssociationTimer.RESPONSE)
-        if message.command["CommandField"] != request["CommandField"] | RESPONSE:
-            self.abort("a response of another kind")
-            raise DestinationDown(f"{self.name} answered with another kind of response")
-        if "Status" not in message.command:
-            self.abort("a response without Status")
-            raise DestinationDown(f"{self.name} answered without a status")
-        return message.command
 
     def _message_received(self, message: Message) -> None:
         field = message.command["CommandField"]
@@ -239,6 +154,7 @@ class RequestorAssociation(MultiResponseAssociation):
             self.abort("association given up")
             raise
         self.identity_response, self.extended = accepted.identity_response, dict(accepted.extended)
+        self.window = granted_window(self._peer.associate.async_operations, accepted.asynchronous_operations)
         self._by_syntax = {
             (str(context.abstract_syntax), str(context.transfer_syntax)): context
             for context in reversed(list(accepted.contexts.values()))

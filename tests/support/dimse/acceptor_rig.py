@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -43,12 +44,23 @@ async def acceptor(script: Script, **peer: Any) -> AsyncIterator[Peer]:
         await asyncio.wait_for(asyncio.gather(*scripts), 60.0)
 
 
-async def accept(peer: Bytes, *, max_pdu_bytes: int = 16384, services: frozenset[str] | None = None) -> bytes:
-    """Take the A-ASSOCIATE-RQ and say yes."""
+async def accept(
+    peer: Bytes,
+    *,
+    max_pdu_bytes: int = 16384,
+    services: frozenset[str] | None = None,
+    window: tuple[int, int] | None = None,
+) -> bytes:
+    """Take the A-ASSOCIATE-RQ and say yes. `window` is the answer to a proposed asynchronous operations window."""
     pdu = await peer.pdu()
     request = parse(pdu)
     policy = Policy(frozenset({"echo", "store"}) if services is None else services)
-    peer.send(encode_accept(request, negotiate(request.contexts, request.roles, policy), max_pdu_bytes=max_pdu_bytes))
+    answer = negotiate(request.contexts, request.roles, policy)
+    accepted = encode_accept(request, answer, max_pdu_bytes=max_pdu_bytes)
+    if window is not None:
+        place = accepted.index(b"\x53\0\0\4") + 4
+        accepted = accepted[:place] + struct.pack(">HH", *window) + accepted[place + 4 :]
+    peer.send(accepted)
     return pdu
 
 

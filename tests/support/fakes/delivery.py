@@ -45,6 +45,10 @@ class ScriptedDestination:
     open_now: int = 0
     most_open: int = 0
 
+    window: int = 1
+    """Above 1, that many objects may be without their outcome, once a channel has sent one."""
+    unanswered: list[tuple[str, Callable[[Outcome | None], None]]] = field(default_factory=list)
+
     channels_at_once = 1
 
     def on_behalf_of(self, sender: AssociationFacts) -> ScriptedDestination:
@@ -52,7 +56,7 @@ class ScriptedDestination:
 
     def channel(self) -> ScriptedChannel:
         self.opened += 1
-        return ScriptedChannel(self, self.opened)
+        return (ScriptedChannel if self.window == 1 else ScriptedWindow)(self, self.opened)
 
 
 @dataclass
@@ -60,6 +64,7 @@ class ScriptedChannel:
     destination: ScriptedDestination
     number: int
     is_open: bool = False
+    has_sent: bool = False
 
     async def prepare(self, kinds: Sequence[tuple[str, str]]) -> None:
         self.destination.prepared.append(tuple(kinds))
@@ -78,14 +83,29 @@ class ScriptedChannel:
         self.destination.sent.append(outbound.sop_instance_uid)
         self.destination.bodies.append(bytes(outbound.body.view()))
         outcome = await self.destination.behave(outbound)
+        self.has_sent = True
         if isinstance(outcome, Deferred):
             await self.close()
         return outcome
 
     async def close(self) -> None:
         if self.is_open:
-            self.is_open = False
+            self.is_open = self.has_sent = False
             self.destination.open_now -= 1
+
+
+class ScriptedWindow(ScriptedChannel):
+    """A channel whose outcomes the test gives by `ScriptedDestination.unanswered`, but for that of the first object."""
+
+    @property
+    def window(self) -> int:
+        return self.destination.window if self.is_open and self.has_sent else 1
+
+    async def begin(self, outbound: Outbound, answered: Callable[[Outcome | None], None]) -> Outcome | None:
+        self.destination.sent.append(outbound.sop_instance_uid)
+        self.destination.bodies.append(bytes(outbound.body.view()))
+        self.destination.unanswered.append((outbound.sop_instance_uid, answered))
+        return None
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from gateway.delivery.circuit import DOUBTS
+from gateway.delivery.feeder import ClaimedDelivery
 from gateway.delivery.worker import Worker
 from gateway.model.delivery import Deferred, Delivered, DeliveryState, Outcome, Refused
 from gateway.model.peer import Retry
@@ -60,7 +61,7 @@ async def test_an_old_delivery_is_given_up_instead_of_deferred() -> None:
 async def test_many_deferrals_in_a_row_close_the_way_and_give_back_what_is_ready() -> None:
     parts = Parts({"retry": RETRY})
     waiting = await parts.claimed()
-    parts.feeder.ready.append((0.0, waiting))
+    parts.feeder.ready.append(ClaimedDelivery(0.0, waiting))
     for number in range(DOUBTS):
         assert parts.state.standing.is_closed, number
         parts.outcomes.finish(Worker(), await parts.claimed(), Deferred("out of resources"), 0.0)

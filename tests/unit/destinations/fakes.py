@@ -16,7 +16,7 @@ from gateway.ports.destination import Outbound
 from gateway.ports.encoded_data_set import EncodedDataSet
 from gateway.ports.errors import DestinationDown, NoContextAccepted
 from gateway.ports.meter import Meter
-from gateway.sending.store_sender import StoreResponse
+from gateway.sending.store_sender import Answered, StoreResponse
 from tests.support.fakes.memory_journal import Body
 
 CT, MR = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.4"
@@ -68,6 +68,7 @@ class FakeAssociation:
     is_aborted: bool = False
     is_released: bool = False
     served: int = 0
+    window: int = 1
 
     async def c_store(self, **request: Any) -> StoreResponse:
         await asyncio.sleep(self.peer.answers_after_s)
@@ -77,6 +78,12 @@ class FakeAssociation:
         self.served += 1
         self.peer.stored.append(request)
         return StoreResponse(self.peer.status, "because")
+
+    async def begin_store(self, *, answered: Answered, **request: Any) -> None:
+        if self.peer.refusal is not None:
+            raise self.peer.refusal
+        self.peer.stored.append(request)
+        self.peer.unanswered.append(answered)
 
     def has_proposed(self, contexts: Iterable[ProposedContext]) -> bool:
         return set(contexts) <= set(self.proposed)
@@ -111,6 +118,9 @@ class FakePeer:
     associations: list[FakeAssociation] = field(default_factory=list)
     stored: list[dict[str, Any]] = field(default_factory=list)
     released: int = 0
+    window: int = 1
+    """The asynchronous operations window of each association."""
+    unanswered: list[Answered] = field(default_factory=list)
 
     async def __call__(
         self, peer: Peer, *, own_ae_title: str, contexts: Sequence[ProposedContext], meter: Meter, tls: None
@@ -129,7 +139,7 @@ class FakePeer:
                 accepted.setdefault(kind, 2 * number + 1)
         if not accepted:
             raise NoContextAccepted("none accepted")
-        self.associations.append(FakeAssociation(self, accepted, tuple(contexts)))
+        self.associations.append(FakeAssociation(self, accepted, tuple(contexts), window=self.window))
         return self.associations[-1]
 
 

@@ -17,6 +17,7 @@ from gateway.model.listener import Timers
 from gateway.model.peer import Peer
 from gateway.ports.errors import ConfigurationError, DestinationDown, DestinationRefuses
 from gateway.ports.meter import NoMeter
+from gateway.sending.store_outcome import HAS_IT_ALREADY, outcome_of
 from gateway.sending.store_sender import StoreResponse
 from tests.unit.destinations.fakes import CT, EXPLICIT, IMPLICIT, JPEG, MR, FakeAssociation, FakePeer, outbound
 
@@ -313,3 +314,53 @@ async def test_closing_in_haste_aborts() -> None:
 async def test_what_was_never_prepared_is_not_lost() -> None:
     channel = destination(FakePeer()).channel()
     assert isinstance(await channel.send(outbound(kind=(CT, IMPLICIT))), Deferred)
+
+
+async def test_the_window_opens_when_the_association_has_served() -> None:
+    there = FakePeer(window=4)
+    channel = destination(there).channel()
+    await channel.prepare([CT_EXPLICIT])
+    assert channel.window == 1
+    await channel.send(outbound())
+    assert channel.window == 4
+    there.associations[0].is_open = False
+    assert channel.window == 1
+    await channel.prepare([CT_EXPLICIT])
+    assert channel.window == 1, "the next one has not served yet"
+
+
+STATUSES: dict[str, tuple[StoreResponse | None, Any]] = {
+    "success": (StoreResponse(0), Delivered()),
+    "warning": (StoreResponse(0xB000), Delivered(warning=0xB000)),
+    "no room": (StoreResponse(0xA700, "because"), outcome_of(0xA700, "because")),
+    "not understood": (StoreResponse(0xC000), outcome_of(0xC000)),
+    "has it already": (StoreResponse(0x0111), HAS_IT_ALREADY),
+    "lost": (None, None),
+}
+
+
+@pytest.mark.parametrize(("response", "expected"), STATUSES.values(), ids=STATUSES)
+async def test_the_outcome_of_an_object_that_did_not_wait(response: StoreResponse | None, expected: Any) -> None:
+    there = FakePeer(window=4)
+    channel = destination(there).channel()
+    await channel.prepare([CT_EXPLICIT])
+    came: list[Any] = []
+    assert await channel.begin(outbound("1.2.3"), came.append) is None
+    assert came == []
+    there.unanswered[0](response)
+    assert came == [expected]
+
+
+async def test_what_cannot_be_sent_has_its_outcome_at_once() -> None:
+    there = FakePeer(window=4)
+    channel = destination(there, is_strict=True).channel()
+    await channel.prepare([CT_EXPLICIT])
+    came: list[Any] = []
+    odd = await channel.begin(outbound("1.2.3", b"odd"), came.append)
+    there.refusal = ValueError("too long a title")
+    unwritten = await channel.begin(outbound("1.2.4"), came.append)
+    assert isinstance(odd, Refused)
+    assert "odd length" in odd.reason
+    assert isinstance(unwritten, Refused)
+    assert unwritten.reason == "this object cannot be sent: too long a title"
+    assert (came, there.stored) == ([], [])

@@ -10,7 +10,7 @@ import pytest
 
 from gateway.dimse.protocol.memory import MemoryDataSet
 from gateway.model.associate import ProposedContext
-from gateway.sending.store_sender import StoreResponse, StoreSender
+from gateway.sending.store_sender import Answered, StoreResponse, StoreSender
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 IMPLICIT, EXPLICIT, JPEG = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.4.70"
@@ -23,7 +23,9 @@ class Association:
     def __init__(self) -> None:
         self.accepted = {(CT, IMPLICIT): 1, (CT, JPEG): 3}
         self.is_open, self.is_busy = True, False
+        self.window = 1
         self.requests: list[dict[str, Any]] = []
+        self.unanswered: list[Answered] = []
 
     def has_proposed(self, contexts: Iterable[ProposedContext]) -> bool:
         return set(contexts) <= set(CONTEXTS)
@@ -31,6 +33,12 @@ class Association:
     async def c_store(self, **request: Any) -> StoreResponse:
         self.requests.append(request)
         return StoreResponse(0xB000, "coerced")
+
+    async def begin_store(self, *, answered: Answered, **request: Any) -> None:
+        if request["sop_instance_uid"] == "cannot be written":
+            raise ValueError
+        self.requests.append(request)
+        self.unanswered.append(answered)
 
 
 class Pool:
@@ -147,3 +155,34 @@ async def test_release_and_discard_let_go_once() -> None:
     await ending
     assert sender.discard() is None
     assert (pool.released, pool.discarded, pool.holders) == ([association], [association], set())
+
+
+@pytest.mark.parametrize(
+    ("window", "change", "expected"),
+    [(1, {}, 1), (4, {}, 4), (4, {"is_open": False}, 1), (4, {"is_awaiting": True}, 1)],
+    ids=["none was granted", "as granted", "lost", "another user waits"],
+)
+async def test_the_window_of_the_association(window: int, change: dict[str, bool], expected: int) -> None:
+    sender, pool, association = holding()
+    association.window = window
+    for name, value in change.items():
+        setattr(pool if name == "is_awaiting" else association, name, value)
+    assert sender.window == expected
+    sender.release()
+    assert sender.window == 1
+
+
+async def test_an_association_stays_until_the_last_response_came() -> None:
+    sender, pool, association = holding()
+    heard: list[StoreResponse | None] = []
+    for uid in ("1", "2"):
+        await sender.begin_store(CT, uid, JPEG, MemoryDataSet(b""), heard.append)
+    with pytest.raises(ValueError, match=r"^$"):
+        await sender.begin_store(CT, "cannot be written", JPEG, MemoryDataSet(b""), heard.append)
+    pool.ask()
+    association.unanswered[1](StoreResponse(0))
+    assert pool.released == []
+    association.unanswered[0](None)
+    assert pool.released == [association]
+    assert heard == [StoreResponse(0), None]
+    assert [request["sop_instance_uid"] for request in association.requests] == ["1", "2"]

@@ -26,6 +26,7 @@ from gateway.dimse.acceptor.negotiation import (
     answer_extended,
     encode_accept,
     negotiate,
+    window_for,
 )
 from gateway.dimse.protocol.associate_request import AssociateRequest, MalformedAssociate, items, parse, proposals
 from gateway.dimse.protocol.context import service_of
@@ -211,10 +212,22 @@ def test_user_information_is_read_and_answered() -> None:
     assert information.maximum_length == 131072
     assert information.implementation_class_uid == IMPLEMENTATION_CLASS_UID
     assert information.implementation_version_name == IMPLEMENTATION_VERSION_NAME
-    assert information.async_ops_window.max_operations_invoked == 1
+    assert information.async_ops_window.max_operations_invoked == 5
     assert information.async_ops_window.max_operations_performed == 1
     assert [(item.uid, item.app_info) for item in information.ext_neg] == [(CT, STORAGE_EXTENDED_ANSWER)]
     assert information.user_identity.server_response == b""
+
+
+@pytest.mark.parametrize(
+    ("proposed", "answered"),
+    [((1, 1), (1, 1)), ((5, 5), (5, 1)), ((8, 0), (8, 1)), ((9, 2), (8, 1)), ((0, 0), (8, 1)), ((65535, 1), (8, 1))],
+    ids=str,
+)
+def test_the_window_is_what_the_queue_takes_and_one_of_ours(
+    proposed: tuple[int, int], answered: tuple[int, int]
+) -> None:
+    """PS3.7 §D.3.3.3: an answer is at most what was proposed; 0 is any number."""
+    assert window_for(proposed) == answered
 
 
 EVERYTHING_ASKED = Policy(frozenset({"find", "move", "get", "store"}))
