@@ -311,6 +311,7 @@ class Server:
         for name in list(self._listeners):
             await self.close(name)
         for association in self._connections:
+            self._setup.cancel(association)
             association.drain()
         try:
             if self._connections:

@@ -208,7 +208,7 @@ async def test_stopping_in_the_middle_of_a_handshake(certificates: Certificates)
         await Peer.connect(running.port) as silent,
     ):
         await until(lambda: running.server.has_connections)
-        assert await running.server.drain(0.1) is False
+        assert await running.server.drain(60) is True  # nothing of it can be lost
         assert await silent.is_closed()
 
 
