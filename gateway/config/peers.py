@@ -10,12 +10,13 @@ from gateway.common.ip_network import IPNetwork
 from gateway.common.setting_faults import listed
 from gateway.config.compile_context import Context
 from gateway.config.folder import compile_folder
+from gateway.config.hosts import compile_hosts
 from gateway.config.negotiation import compile_associate, title_or_template
 from gateway.config.process import compile_address, compile_timers
 from gateway.config.reporting import reporter
 from gateway.config.requirements import compile_requirements, exclude_each_other
 from gateway.config.spec.peers import DeliverySpec, PeerSpec, RetrySpec
-from gateway.config.tree import MappingNode, Node, Place, lossless, substituted, without
+from gateway.config.tree import MappingNode, Node, Place, lossless, without
 from gateway.dataset.codecs import CODECS, EXPLICIT, IMPLICIT, LOSSLESS, NATIVE, TO_INSTALL, missing, short_name
 from gateway.dataset.native import with_default
 from gateway.model.listener import Timers
@@ -95,7 +96,7 @@ def compile_peer(
         may=frozenset(spec.may) | ({"echo"} if spec.may else set()),
         may_move_to=tuple(title.strip(" ") for title in spec.may_move_to),
         retrieve=spec.retrieve,
-        hosts=_hosts(spec.hosts, place.at("hosts"), context),
+        hosts=compile_hosts(spec.hosts, place.at("hosts"), context),
         requires=compile_requirements(spec.requires, place.at("requires"), context),
         accept_sop_classes=context.sop_classes(classes, spec.accept.sop_classes or ()),
         accept_transfer_syntaxes=context.transfer_syntaxes(syntaxes, spec.accept.transfer_syntaxes or ()),
@@ -148,28 +149,6 @@ def _without_effect(names: Iterable[str], what: str, place: Place, context: Cont
         if place.has(name):
             mark = place.at(name).holder
             context.findings.warning(mark, "no-effect", f"`{name}` means nothing for {what}; leave it out")
-
-
-def _hosts(hosts: tuple[str, ...], place: Place, context: Context) -> tuple[str, ...]:
-    networks: list[str] = []
-    for index, text in enumerate(hosts):
-        at = place.at(index)
-        try:
-            networks.append(str(ipaddress.ip_network(text)) if "/" in text else str(ipaddress.ip_address(text)))
-        except ValueError:
-            context.error(
-                at, "bad-host", f"{at.shown} is neither an address nor a network such as `10.1.0.0/16`{_near(text, at)}"
-            )
-    return tuple(networks)
-
-
-def _near(text: str, place: Place) -> str:
-    if "/" not in text or substituted(place.node):
-        return ""
-    try:
-        return f" (did you mean `{ipaddress.ip_network(text, strict=False)}`?)"
-    except ValueError:
-        return ""
 
 
 def _fallback(spec: DeliverySpec, place: Place, context: Context) -> tuple[str, ...]:
