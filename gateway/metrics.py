@@ -78,6 +78,12 @@ METRICS = (
     Metric(Counter, "gateway_tls_handshakes_failed_total", "Connections at TLS listeners that ended before TLS stood."),
     Metric(
         Counter,
+        "gateway_proxy_headers_rejected_total",
+        "Connections of balancers that began with no header of the PROXY protocol, or with a malformed one.",
+        ("listener",),
+    ),
+    Metric(
+        Counter,
         "gateway_log_lines_left_out_total",
         "Log lines that a summary stands for, by event.",
         ("event",),

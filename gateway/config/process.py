@@ -12,8 +12,17 @@ from gateway.common import setting_faults as faults
 from gateway.common.ip_network import ANY_ADDRESS
 from gateway.common.quantity import duration_s, host_and_port, size_bytes
 from gateway.config.compile_context import Context
+from gateway.config.hosts import compile_hosts
 from gateway.config.requirements import compile_identity_check
-from gateway.config.spec.process import ConversionSpec, GatewaySpec, LimitsSpec, ListenerSpec, LoopsSpec, SpoolSpec
+from gateway.config.spec.process import (
+    ConversionSpec,
+    GatewaySpec,
+    LimitsSpec,
+    ListenerSpec,
+    LoopsSpec,
+    ProxyProtocolSpec,
+    SpoolSpec,
+)
 from gateway.config.spec.timers import TimersSpec
 from gateway.config.tls import compile_listener_tls
 from gateway.config.tree import Place, ScalarNode
@@ -224,7 +233,21 @@ def _listener(spec: ListenerSpec, place: Place, context: Context) -> Listener:
         user_identity=None
         if spec.user_identity is None
         else compile_identity_check(spec.user_identity, place.at("user_identity"), context),
+        proxies=() if spec.proxy_protocol is None else _proxies(spec.proxy_protocol, place, context),
     )
+
+
+def _proxies(spec: ProxyProtocolSpec, place: Place, context: Context) -> tuple[str, ...]:
+    at = place.at("proxy_protocol", "from")
+    proxies = compile_hosts(spec.from_, at, context)
+    for index, text in enumerate(spec.from_):
+        if text.endswith("/0"):
+            message = (
+                f"{at.at(index).shown} is every address: whoever reaches the port can say to call from any other; "
+                "name the balancers"
+            )
+            context.findings.warning(at.at(index).mark, "every-address", message)
+    return proxies
 
 
 def _check_http_host(text: str, place: Place, context: Context) -> None:

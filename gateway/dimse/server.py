@@ -25,6 +25,7 @@ from gateway.dimse.acceptor.connection_setup import ConnectionSetup
 from gateway.dimse.acceptor.connection_table import ConnectionTable
 from gateway.dimse.acceptor.handler_failures import HandlerFailures
 from gateway.dimse.acceptor.handler_thread import Handlers
+from gateway.dimse.acceptor.hosts import is_within
 from gateway.dimse.acceptor.identity_check import VerifyIdentity, nothing_verifies
 from gateway.dimse.acceptor.negotiation import Policy
 from gateway.dimse.acceptor.operations import NotifiesHandlers
@@ -109,7 +110,7 @@ class Server:
         self._contexts: dict[str, ReloadedContext] = {}
         """Listener → its TLS context; listeners without TLS are left out."""
         self._connections = ConnectionTable(limits, is_known_host, meter)
-        self._setup = ConnectionSetup(timers.tls_handshake_s, meter, self.closed)
+        self._setup = ConnectionSetup(timers, meter, self.closed, self._named)
         self._joined: set[AcceptorAssociation] = set()
         self._is_draining = False
 
@@ -210,14 +211,22 @@ class Server:
     def _take(self, listener: Listener, connection: socket.socket, address: SocketAddress) -> bool:
         """A new connection; the oldest without an association makes room for it where there is none."""
         host = host_of(address)
-        if not self._connections.takes(host):
+        is_proxy = bool(listener.proxies) and is_within(host, listener.proxies)
+        if not is_proxy and not self._connections.takes(host):
             connection.close()
             return False
         context = self._contexts[listener.name].current if listener.tls is not None else None
         association = AcceptorAssociation(self, listener.name, self.limits.max_pdu_bytes, listener.user_identity)
-        self._close(self._connections.add(association, host))
+        self._close(self._connections.add(association, host, is_proxy=is_proxy))
         self.meter.count("gateway_connections_total", listener=listener.name)
-        self._setup.start(association, connection, listener, context)
+        self._setup.start(association, connection, listener, context, host if is_proxy else "")
+        return True
+
+    def _named(self, association: AcceptorAssociation, host: str) -> bool:
+        """A balancer named `host` as the caller of its connection; False when nothing of that host is taken now."""
+        if not self._connections.takes(host):
+            return False
+        self._close(self._connections.named(association, host))
         return True
 
     def _close(self, association: AcceptorAssociation | None) -> None:

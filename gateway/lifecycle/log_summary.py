@@ -29,6 +29,7 @@ SUMMARISED = frozenset(
         "connection_displaced",
         "connection_refused",
         "connections_not_accepted",
+        "proxy_header_rejected",
         "response_not_sent",
         "tls_handshake_failed",
         # requests

@@ -70,3 +70,5 @@ class Listener:
     tls: TLS | None = None
     user_identity: IdentityCheck | None = None
     """The identity check that every requestor at this listener must pass."""
+    proxies: tuple[str, ...] = ()
+    """Numeric addresses and networks whose connections begin with a header of the PROXY protocol."""

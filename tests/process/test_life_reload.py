@@ -16,8 +16,10 @@ from pynetdicom import AE
 
 from gateway.ports.errors import DestinationDown
 from tests.support.caller import Paused, call, data_set, new_uid, store, store_new
+from tests.support.dimse.rig import Peer, associate_rq
 from tests.support.gateway_process import GatewayProcess
 from tests.support.processes import GUARD_S, free_port, until
+from tests.support.proxy_protocol import line
 
 FIND = "1.2.840.10008.5.1.4.1.2.2.1"
 """Study Root Query/Retrieve Information Model - FIND."""
@@ -213,6 +215,41 @@ async def test_listeners_come_and_go_while_an_association_goes_on(running: Async
     assert (await store_new(over_new)).status == 0
     await association.release()
     await over_new.release()
+
+
+async def echo_behind(port: int, header: bytes) -> bytes:
+    """The first PDU that an A-ASSOCIATE-RQ behind `header` is answered with; empty when the connection is closed."""
+    async with await Peer.connect(port) as peer:
+        peer.send(header + associate_rq())
+        return await peer.pdu()
+
+
+async def test_balancers_come_and_go_while_an_association_goes_on(running: AsyncExitStack, tmp_path: Path) -> None:
+    """`proxy_protocol` of the same listener: each new connection is served as the rules in force say."""
+    rules = {"unmatched": "discard"}
+    gateway = await running.enter_async_context(GatewayProcess(tmp_path, rules))
+    plain = {"port": gateway.port, "address": "127.0.0.1"}
+    association = await call(gateway.port)
+    assert (await echo_behind(gateway.port, line("10.1.2.3")))[:1] == b"\7"
+    gateway.settings = {"listeners": [{**plain, "proxy_protocol": {"from": ["127.0.0.0/8"]}}]}
+    gateway.write_rules(rules)
+    await hang_up(gateway, "applied")
+    assert (await echo_behind(gateway.port, line("10.1.2.3")))[:1] == b"\2"
+    assert await echo_behind(gateway.port, b"") == b""
+    assert await gateway.metric("gateway_proxy_headers_rejected_total") == 1
+    accepted = [event for event in gateway.events() if event["event"] == "association_accepted"]
+    assert [(event["remote_host"], event.get("proxy_host")) for event in accepted] == [
+        ("127.0.0.1", None),
+        ("10.1.2.3", "127.0.0.1"),
+    ]
+    assert (await store_new(association)).status == 0
+    gateway.settings = {"listeners": [plain]}
+    gateway.write_rules(rules)
+    await hang_up(gateway, "applied")
+    assert (await echo_behind(gateway.port, line("10.1.2.3")))[:1] == b"\7"
+    assert (await echo_behind(gateway.port, b""))[:1] == b"\2"
+    assert (await store_new(association)).status == 0
+    await association.release()
 
 
 async def test_a_listener_that_cannot_open_changes_nothing(running: AsyncExitStack, tmp_path: Path) -> None:

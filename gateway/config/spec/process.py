@@ -26,6 +26,22 @@ from gateway.forms.spec import Spec
 
 
 @dataclass(frozen=True, kw_only=True)
+class ProxyProtocolSpec(Spec):
+    """The PROXY protocol, version 1 or 2: a TCP balancer names the caller in a header before the connection's first
+    byte (docs/balancer.md)."""
+
+    from_: Annotated[
+        ListOf[Text],
+        Described(
+            min_length=1,
+            description="Addresses and networks of the balancers. A connection from there must begin with a header, "
+            "which is believed; one from elsewhere must not.",
+            examples=(["10.0.0.5", "10.0.1.0/24"],),
+        ),
+    ]
+
+
+@dataclass(frozen=True, kw_only=True)
 class ListenerSpec(Spec):
     """An address that associations are accepted at."""
 
@@ -45,6 +61,7 @@ class ListenerSpec(Spec):
     user_identity: (
         Annotated[IdentityCheckSpec, Described(description="Demanded of everybody who calls here.")] | None
     ) = None
+    proxy_protocol: ProxyProtocolSpec | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -59,10 +59,20 @@ class ConnectionTable:
         self._meter.count("gateway_connections_refused_total")
         return False
 
-    def add(self, association: AcceptorAssociation, host: str) -> AcceptorAssociation | None:
-        """A new connection, without an association; the one that is displaced by it, if any, which is to be closed."""
+    def add(self, association: AcceptorAssociation, host: str, *, is_proxy: bool = False) -> AcceptorAssociation | None:
+        """A new connection, without an association; the one that is displaced by it, if any, which is to be closed.
+
+        `is_proxy`: `host` is a balancer, which has the room of hosts that known peers call from until it has named the
+        caller.
+        """
         self._hosts[association] = host
-        return self._enter(association, host)
+        return self._enter(association, host, is_known=is_proxy)
+
+    def named(self, association: AcceptorAssociation, host: str) -> AcceptorAssociation | None:
+        """The balancer named `host` as the caller of its connection, which counts as that host's from now on; the one
+        that is displaced by it, if any, which is to be closed."""
+        self._slots.leave(association)
+        return self.add(association, host)
 
     def joined(self, association: AcceptorAssociation) -> None:
         """The connection has an association now."""
@@ -105,9 +115,9 @@ class ConnectionTable:
             await self._emptied
 
     def _enter(
-        self, association: AcceptorAssociation, host: str, *, is_over: bool = False
+        self, association: AcceptorAssociation, host: str, *, is_known: bool = False, is_over: bool = False
     ) -> AcceptorAssociation | None:
-        is_known = host in self._known_hosts
+        is_known = is_known or host in self._known_hosts
         displaced = self._slots.enter(association, host, is_known=is_known, is_over=is_over)
         if displaced is None:
             return None

@@ -53,6 +53,8 @@ from gateway.leniency import tolerated
 from gateway.model.association import AssociationFacts
 from gateway.model.peer import Peer
 from gateway.model.security import IdentityCheck
+from gateway.network.accepting import host_of
+from gateway.network.proxy_header import Caller
 from gateway.ports.meter import peer_label
 
 log = structlog.get_logger()
@@ -80,6 +82,8 @@ class OpeningAssociation(Association):
         self._is_readmission_due = False
         """Other rules came into force, and it is not decided yet whether they admit this requestor."""
         self._local_address = ("", 0)
+        self._proxy_host = ""
+        """The address of the balancer that the connection came through; empty without one."""
         self.associate_rq = b""
         """The A-ASSOCIATE-RQ that was accepted, deflated (zlib); for
         `gateway.dimse.pynetdicom_contract.handler_association` alone."""
@@ -127,6 +131,21 @@ class OpeningAssociation(Association):
 
     # --- opening -----------------------------------------------------------------------------------------------
 
+    def came_through(self, proxy_host: str, caller: Caller) -> None:
+        """The connection is a balancer's, and its header names `caller`; before `attach`."""
+        self._proxy_host = proxy_host
+        self.facts = dataclasses.replace(self.facts, remote_host=caller.host, remote_port=caller.port)
+
+    def remote_hosts(self, transport: asyncio.BaseTransport | None = None) -> dict[str, str]:
+        """The requestor's address and the balancer's, where there is one, as fields of the log; `transport`: while none
+        is attached."""
+        proxy = {"proxy_host": self._proxy_host} if self._proxy_host else {}
+        return {"remote_host": self._remote_address(transport or self._transport)[0], **proxy}
+
+    @property
+    def _log_fields(self) -> dict[str, str]:
+        return {**super()._log_fields, **self.remote_hosts()}
+
     def attach(self, transport: asyncio.Transport) -> None:
         super().attach(transport if self._notified is None else self._notified.wrapped(transport))
 
@@ -137,7 +156,7 @@ class OpeningAssociation(Association):
             self._abort_transport()
             return
         if self._notified is not None:
-            host, port = self._remote_address()
+            host, port = self._remote_address(self._transport)
             self.facts = dataclasses.replace(self.facts, remote_host=host, remote_port=port)
             self._raise(evt.EVT_CONN_OPEN, address=(host, port))
         self._event(UpperLayerEvent.TRANSPORT_INDICATION)
@@ -191,7 +210,7 @@ class OpeningAssociation(Association):
     def _read_facts(self, request: AssociateHead) -> AssociationFacts:
         """The facts that are known without decoding anything but the fixed fields."""
         assert self._transport is not None
-        host, port = self._remote_address()
+        host, port = self._remote_address(self._transport)
         own = self._transport.get_extra_info("sockname") or ("", 0)
         self._local_address = (str(own[0]).removeprefix("::ffff:"), int(own[1]))
         certificate = shown_certificate(self._transport)
@@ -208,10 +227,11 @@ class OpeningAssociation(Association):
             association_id=self.association_id,
         )
 
-    def _remote_address(self) -> tuple[str, int]:
-        assert self._transport is not None
-        address = self._transport.get_extra_info("peername") or ("", 0)
-        return str(address[0]).removeprefix("::ffff:"), int(address[1])
+    def _remote_address(self, transport: asyncio.BaseTransport | None) -> tuple[str, int]:
+        if self.facts.remote_host:
+            return self.facts.remote_host, self.facts.remote_port
+        address = transport.get_extra_info("peername") if transport is not None else None
+        return host_of(address or ()), int(address[1]) if address else 0
 
     def _answer(self, admitted: Admitted, request: AssociateRequest) -> None:
         """Say yes, go on with the user identity, or raise Rejected or MalformedAssociate."""
@@ -293,7 +313,7 @@ class OpeningAssociation(Association):
             association=facts.association_id,
             calling_ae_title=facts.calling_ae_title,
             called_ae_title=facts.called_ae_title,
-            remote_host=facts.remote_host,
+            **self.remote_hosts(),
             peer=facts.peer,
             contexts=len(answer.contexts),
             max_pdu_bytes=request.max_pdu_bytes,
@@ -305,7 +325,7 @@ class OpeningAssociation(Association):
             association=self.association_id,
             calling_ae_title=self.facts.calling_ae_title,
             called_ae_title=self.facts.called_ae_title,
-            remote_host=self.facts.remote_host,
+            **self.remote_hosts(),
             result=rejected.result,
             source=rejected.source,
             reason=rejected.reason,

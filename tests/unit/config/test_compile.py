@@ -77,7 +77,7 @@ def test_every_process_setting(compile_text: Compile, working_folder: Path) -> N
           called_ae_titles: [ARCHIVE, "*"]
           listeners:
             - {port: 0, address: 127.0.0.1, name: plain}
-            - {port: 2762, address: "::1"}
+            - {port: 2762, address: "::1", proxy_protocol: {from: [10.0.0.5, 10.0.1.0/24, "fd00::5"]}}
           spool: {path: /srv/spool, min_free: 1.5 GiB, retention: 2 d, quarantine_retention: 90 d, segment_size: 1 GB,
                   large_object: 500 kB}
           queue: {sqlite: db/queue.db}
@@ -97,7 +97,10 @@ def test_every_process_setting(compile_text: Compile, working_folder: Path) -> N
     settings = table.settings
     assert settings.ae_title == "GATEWAY"
     assert settings.called_ae_titles == ("ARCHIVE", "*")
-    assert settings.listeners == (Listener("plain", 0, "127.0.0.1"), Listener("port-2762---1", 2762, "::1"))
+    assert settings.listeners == (
+        Listener("plain", 0, "127.0.0.1"),
+        Listener("port-2762---1", 2762, "::1", proxies=("10.0.0.5", "10.0.1.0/24", "fd00::5")),
+    )
     assert settings.spool == Spool("/srv/spool", 1536 * 1024**2, 172800.0, 90 * 86400.0, 10**9, 500_000)
     assert settings.queue_path == str(working_folder / "db/queue.db")
     assert settings.http == HTTP("::1", 9090)

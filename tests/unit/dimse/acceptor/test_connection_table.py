@@ -109,3 +109,31 @@ async def test_the_end_of_the_last_connection_is_waited_for() -> None:
     connections.remove(other)
     await asyncio.wait_for(waiting, 60)
     connections.remove(other)  # a second time is nothing
+
+
+def test_a_balancer_has_its_own_room_until_it_names_the_caller() -> None:
+    connections, meter = table()
+    proxied = [new() for _ in range(2)]
+    stranger = new()
+    connections.add(stranger, "10.0.0.9")
+    for one in proxied:
+        assert connections.add(one, "10.0.0.5", is_proxy=True) is None
+    assert connections.named(proxied[0], "10.1.0.1") is None
+    with capture_logs() as events:
+        assert connections.named(proxied[1], "10.1.0.2") is stranger
+    assert [(event["event"], event["remote_host"]) for event in events] == [("connection_displaced", "10.0.0.9")]
+    assert meter.counted == {(DISPLACED,): 1}
+    assert len(connections) == 3
+
+
+def test_offences_are_those_of_the_caller_that_a_balancer_named() -> None:
+    connections, _ = table()
+    for _ in range(int(BURST)):
+        one = new()
+        connections.add(one, "10.0.0.5", is_proxy=True)
+        connections.named(one, "10.1.0.1")
+        connections.rejected(one)
+        connections.remove(one)
+    assert not connections.takes("10.1.0.1")
+    assert connections.takes("10.0.0.5")
+    assert connections.takes("10.1.0.2")
