@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs what the tests need, then runs them: Debian's dcmtk and Orthanc when they are missing and we may,
+# Installs what the tests need, then runs them: Debian's dcmtk, Orthanc and HAProxy when they are missing and we may,
 # a virtual environment in .venv, the package with its test extra. Further words go to pytest.
 set -eu
 cd "$(dirname "$0")/.."
@@ -7,6 +7,7 @@ cd "$(dirname "$0")/.."
 missing=""
 command -v storescu >/dev/null 2>&1 || missing="$missing dcmtk"
 { command -v Orthanc || [ -x /usr/sbin/Orthanc ]; } >/dev/null 2>&1 || missing="$missing orthanc"
+{ command -v haproxy || [ -x /usr/sbin/haproxy ]; } >/dev/null 2>&1 || missing="$missing haproxy"
 command -v openssl >/dev/null 2>&1 || missing="$missing openssl"
 if [ -n "$missing" ]; then
     as_root=""

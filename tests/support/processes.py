@@ -72,7 +72,7 @@ def program(name: str) -> str:
         path = shutil.which(name, path=folder)
         if path and Path(path).read_bytes()[:2] != b"#!":
             return path
-    raise FileNotFoundError(f"{name} is not installed (Debian: apt-get install dcmtk orthanc)")
+    raise FileNotFoundError(f"{name} is not installed (Debian: apt-get install dcmtk orthanc haproxy)")
 
 
 def is_listening(port: int) -> bool:

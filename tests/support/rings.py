@@ -1,7 +1,7 @@
 """What tests of each ring may do, held while they run.
 
 A test without the marker `loopback`, `process` or `peers` opens no socket of the internet family and starts no process.
-Only a test with the marker `peers` starts programs of dcmtk or Orthanc.
+Only a test with the marker `peers` starts programs of dcmtk or Orthanc, or HAProxy.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ PEER_PROGRAMS |= {
     "dcmdrle",
     "dcmdump",
 }
-PEER_PROGRAMS |= {"dcmftest", "dcmodify", "dcmqrscp", "dcmqridx", "dcmsend", "img2dcm"}
+PEER_PROGRAMS |= {"dcmftest", "dcmodify", "dcmqrscp", "dcmqridx", "dcmsend", "haproxy", "img2dcm"}
 
 
 class WrongRing(AssertionError):
