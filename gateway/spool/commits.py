@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from gateway.common.completion import Completion
+from gateway.common.loop_calls import LoopCalls
 from gateway.model.delivery import DeliveryState
 from gateway.ports.meter import Meter
 from gateway.ports.store import Store
@@ -48,6 +50,7 @@ class Commits:
         self._due = due
         self._recent = recent
         self._loop = asyncio.get_running_loop()
+        self._calls = calls = LoopCalls(self._loop)
         self._started: asyncio.Future[None] = self._loop.create_future()
         self._ended = asyncio.Event()
         self._unfinished: set[CommitRequest] = set()
@@ -62,8 +65,8 @@ class Commits:
             now=now,
             monotonic=monotonic,
             started=lambda error: self._loop.call_soon_threadsafe(_settle_future, self._started, None, error),
-            answer=lambda group: self._loop.call_soon_threadsafe(self._answer, group),
-            record=lambda requests: self._loop.call_soon_threadsafe(self._record, requests),
+            answer=partial(calls.leave, self._answer),
+            record=partial(calls.leave, self._record),
             ended=lambda: self._loop.call_soon_threadsafe(self._committer_ended),
             failed=writing.failed,
         )
@@ -71,7 +74,11 @@ class Commits:
     async def start(self) -> None:
         """Raises what opening the store raises."""
         self._committer.start()
-        await self._started
+        try:
+            await self._started
+        except Exception:
+            self._calls.close()
+            raise
 
     async def end(self) -> None:
         """Commit what waits, then end the thread."""
@@ -155,6 +162,7 @@ class Commits:
         _release(acceptance)
 
     def _committer_ended(self) -> None:
+        self._calls.close()
         self._ended.set()
         if self._state.is_closed and self._committer.failure is None:
             return
