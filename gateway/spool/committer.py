@@ -23,7 +23,6 @@ from gateway.spool.commit_requests import Acceptance, CommitGroup, CommitRequest
 from gateway.spool.presence import NotInPlace
 from gateway.spool.recording import Recording
 from gateway.spool.refusals import UncommittedRefusals
-from gateway.spool.segment import Payload
 from gateway.spool.store import SpoolStore
 from gateway.spool.writing import WrittenPlace
 
@@ -92,7 +91,7 @@ class Committer(threading.Thread):
         self._report_started(None)
         try:
             while not (self._is_ending and self._inbox.empty()):
-                self._commit(self._gather(), store)
+                self._commit(*self._gather(), store)
             self._report_recorded(self._recording.end(store, self._now()))
         except BaseException as error:
             self.failure = error
@@ -105,38 +104,41 @@ class Committer(threading.Thread):
                 log.error("queue_not_closed", error=f"{type(error).__name__}: {error}")
             self._report_end()
 
-    def _gather(self) -> list[CommitRequest]:
-        """Wait for a request, and take what else is there; [] at the end, and when a transaction is due."""
+    def _gather(self) -> tuple[list[Acceptance], list[CommitRequest]]:
+        """Wait for a request, and take what else is there: acceptances and others; none at the end, and when a
+        transaction is due.
+        """
         inbox = self._inbox
-        requests: list[CommitRequest] = []
+        acceptances: list[Acceptance] = []
+        others: list[CommitRequest] = []
         size_bytes = 0
         try:
             request = inbox.get(timeout=self._recording.wait_s())
-            while True:
-                if request is None:
-                    self._is_ending = True
-                else:
-                    requests.append(request)
-                    if isinstance(request, Acceptance):
-                        size_bytes += request.size_bytes
-                if len(requests) >= GROUP_REQUESTS or size_bytes >= GROUP_BYTES:
-                    break
-                request = inbox.get_nowait()
         except queue.Empty:
-            pass
-        return requests
+            return acceptances, others
+        while True:
+            if isinstance(request, Acceptance):
+                acceptances.append(request)
+                size_bytes += request.size_bytes
+            elif request is None:
+                self._is_ending = True
+            else:
+                others.append(request)
+            is_full = len(acceptances) + len(others) >= GROUP_REQUESTS or size_bytes >= GROUP_BYTES
+            if is_full or inbox.empty():
+                return acceptances, others
+            request = inbox.get_nowait()  # this thread alone takes them out
 
     # --- one group ----------------------------------------------------------------------------------------------
 
-    def _commit(self, requests: Sequence[CommitRequest], store: Store) -> None:
+    def _commit(self, acceptances: Sequence[Acceptance], others: Sequence[CommitRequest], store: Store) -> None:
         """Payloads first, then a transaction, where one is due: a row never names bytes that are not on disk."""
         began_s = time.perf_counter()
         self._refusals.write_now_and_then()
-        acceptances = [each for each in requests if isinstance(each, Acceptance)]
-        others = [each for each in requests if not isinstance(each, Acceptance)]
+        is_idle = not acceptances and not others
         if acceptances:
             others = [*self._accept(acceptances, store, began_s), *others]
-        if others or not requests or self._recording.is_due:
+        if others or is_idle or self._recording.is_due:
             wanted = [request for request in others if not request.done.cancelled()]
             recorded = self._recording.record(wanted, store, self._now())
             self._report_recorded([*recorded, *others])
@@ -164,19 +166,18 @@ class Committer(threading.Thread):
         """
         redo_record = b""
         small = [each for each in acceptances if each.payload is None]
-        payloads = [Payload(each.pieces, each.transfer_syntax_uid, each.digest) for each in small]
 
         def write_redo(refs: Sequence[PayloadRef]) -> bytes:
+            nonlocal redo_record
             for acceptance, ref in zip(small, refs, strict=True):
                 acceptance.payload = ref
             arrivals = [(each.place(), each.dispatches) for each in acceptances]
-            nonlocal redo_record
             with contextlib.suppress(ValueError, TypeError, OverflowError):  # text without UTF-8: the store replaces it
                 redo_record = redo.encode(now, arrivals)
             return redo_record
 
         try:
-            self._payloads.segments.append(payloads, write_redo)
+            self._payloads.segments.append(small, write_redo)
         except SpoolFull as error:
             log.error("write_failed", instances=len(acceptances), error=str(error))
             if not isinstance(error, NotInPlace):

@@ -90,14 +90,19 @@ def write_all(disk: Disk, descriptor: int, buffers: Sequence[Buffer], offset_byt
 
     Raises OSError; what was written until then lies after `offset_bytes`.
     """
-    rest = [buffer for buffer in buffers if len(buffer)]
-    done = 0
-    while done < len(rest):
-        written = disk.pwritev(descriptor, rest[done : done + IOV_MAX], offset_bytes)
-        offset_bytes += written
-        while done < len(rest) and written >= len(rest[done]):
-            written -= len(rest[done])
-            done += 1
-        if written:
-            rest[done] = memoryview(rest[done])[written:]
+    while buffers:
+        some = buffers[:IOV_MAX]
+        written_bytes = disk.pwritev(descriptor, some, offset_bytes)
+        offset_bytes += written_bytes
+        is_all = written_bytes == sum(map(len, some))
+        buffers = buffers[IOV_MAX:] if is_all else _behind(buffers, written_bytes)
     return offset_bytes
+
+
+def _behind(buffers: Sequence[Buffer], done_bytes: int) -> list[Buffer]:
+    """The bytes of all buffers without the first `done_bytes`."""
+    for number, buffer in enumerate(buffers):
+        if done_bytes < len(buffer):
+            return [memoryview(buffer)[done_bytes:], *buffers[number + 1 :]]
+        done_bytes -= len(buffer)
+    return []

@@ -17,7 +17,7 @@ import functools
 import hashlib
 import struct
 import zlib
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import xxhash
@@ -67,8 +67,10 @@ class Checksum:
         return self._hash.intdigest() & 0xFFFFFFFF or 1
 
 
-def checksum_of(pieces: Iterable[bytes | bytearray | memoryview]) -> int:
+def checksum_of(pieces: Sequence[bytes | bytearray | memoryview]) -> int:
     """The checksum of all pieces in order."""
+    if len(pieces) == 1:
+        return xxhash.xxh3_64_intdigest(pieces[0]) & 0xFFFFFFFF or 1
     checksum = Checksum()
     for piece in pieces:
         checksum.update(piece)

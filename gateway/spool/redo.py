@@ -52,9 +52,7 @@ _decoder = msgspec.msgpack.Decoder(RedoRecord)
 
 def encode(now: datetime, arrivals: Sequence[tuple[Instance, Sequence[Dispatch]]]) -> bytes:
     """A redo record as bytes. Raises ValueError for text that has no UTF-8."""
-    return _encoder.encode(
-        RedoRecord(VERSION, now, [(instance, list(dispatches)) for instance, dispatches in arrivals])
-    )
+    return _encoder.encode((VERSION, now, arrivals))  # as a `RedoRecord`
 
 
 def decode(data: bytes) -> RedoRecord:

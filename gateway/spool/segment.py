@@ -9,8 +9,8 @@ import os
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from gateway.common.buffer import Buffer
 from gateway.common.file_place import leads_to
@@ -34,14 +34,16 @@ OPEN_FILES = 64
 """Files kept open for reading."""
 
 
-@dataclass(frozen=True, slots=True)
-class Payload:
+class Payload(Protocol):
     """Bytes to be appended; `pieces` are written as they are, never joined."""
 
-    pieces: Sequence[Buffer]
-    transfer_syntax_uid: str
-    digest: concurrent.futures.Future[bytes] | None = None
-    """SHA-256 on its way from another thread; None: computed when it is appended."""
+    @property
+    def pieces(self) -> Sequence[Buffer]: ...
+    @property
+    def transfer_syntax_uid(self) -> str: ...
+    @property
+    def digest(self) -> concurrent.futures.Future[bytes] | None:
+        """SHA-256 on its way from another thread; None: computed when it is appended."""
 
 
 def digest_of(pieces: Sequence[Buffer]) -> bytes:
@@ -100,16 +102,17 @@ class Segment:
         refs = []
         end_bytes = self.size_bytes
         for payload in payloads:
-            digest = payload.digest.result() if payload.digest is not None else digest_of(payload.pieces)
-            length_bytes = sum(map(len, payload.pieces))
-            ref = PayloadRef(self.name, end_bytes + record.HEADER_BYTES, length_bytes, digest)
-            checksum = record.checksum_of(payload.pieces)
-            buffers.append(
-                record.pack(length_bytes, digest, payload.transfer_syntax_uid, checksum=checksum, seed=self._seed)
+            pieces = payload.pieces
+            digest = digest_of(pieces) if payload.digest is None else payload.digest.result()
+            length_bytes = sum(map(len, pieces))
+            checksum = record.checksum_of(pieces)
+            header = record.pack(
+                length_bytes, digest, payload.transfer_syntax_uid, record.PAYLOAD, checksum, self._seed
             )
-            buffers.extend(payload.pieces)
-            refs.append(ref)
-            end_bytes = ref.offset_bytes + length_bytes
+            buffers += (header, *pieces)
+            start_bytes = end_bytes + record.HEADER_BYTES
+            refs.append(PayloadRef(self.name, start_bytes, length_bytes, digest))
+            end_bytes = start_bytes + length_bytes
         if redo is not None:
             redo_record = redo(refs)
             buffers += (self._header(record.REDO, redo_record), redo_record)

@@ -1,12 +1,24 @@
-"""The records of a spool file, read without its database."""
+"""Payloads for segments, and the records of a spool file, read without its database."""
 
 from __future__ import annotations
 
+import concurrent.futures
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+from gateway.common.buffer import Buffer
 from gateway.spool.record import HEADER_BYTES, RecordHeader, unpack
+
+
+@dataclass(frozen=True, slots=True)
+class SmallPayload:
+    """As much of an acceptance as a segment needs."""
+
+    pieces: Sequence[Buffer]
+    transfer_syntax_uid: str
+    digest: concurrent.futures.Future[bytes] | None = None
 
 
 def read_records(path: Path) -> Iterator[RecordHeader]:

@@ -16,12 +16,11 @@ from gateway.spool.segment import (
     AHEAD_BYTES,
     FOLDER,
     SMALL_GROUP_BYTES,
-    Payload,
     Segment,
     SegmentReader,
     segment_name,
 )
-from tests.support.spool_records import read_records
+from tests.support.spool_records import SmallPayload, read_records
 from tests.unit.spool.faulty import FaultyDisk, error
 
 NAME = segment_name(1)
@@ -34,8 +33,8 @@ def disk(tmp_path: Path) -> FaultyDisk:
     return FaultyDisk()
 
 
-def payload(length_bytes: int, fill: bytes = b"x") -> Payload:
-    return Payload([fill * length_bytes], "1.2.840.10008.1.2.1")
+def payload(length_bytes: int, fill: bytes = b"x") -> SmallPayload:
+    return SmallPayload([fill * length_bytes], "1.2.840.10008.1.2.1")
 
 
 def file_bytes(root: Path) -> int:

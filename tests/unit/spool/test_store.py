@@ -18,9 +18,8 @@ from gateway.model.instance import PayloadRef
 from gateway.model.settings import Spool
 from gateway.ports.errors import ConfigurationError, GatewayError, PayloadLost, PayloadMissing, SpoolFull
 from gateway.spool import record
-from gateway.spool.segment import Payload
 from gateway.spool.store import SpoolStore
-from tests.support.spool_records import read_records
+from tests.support.spool_records import SmallPayload, read_records
 from tests.unit.spool.faulty import FaultyDisk, error
 
 IMPLICIT = "1.2.840.10008.1.2"
@@ -60,9 +59,9 @@ def store(open_store: Callable[[], SpoolStore]) -> SpoolStore:
     return open_store()
 
 
-def payload(data: bytes) -> Payload:
+def payload(data: bytes) -> SmallPayload:
     pieces: list[Buffer] = [data[:3], memoryview(data)[3:]]
-    return Payload(pieces, IMPLICIT)
+    return SmallPayload(pieces, IMPLICIT)
 
 
 def read(store: SpoolStore, ref: PayloadRef) -> bytes:
