@@ -137,6 +137,7 @@ def read_digest(journal: GroupCommitJournal, payload: PayloadRef) -> str:
 FILLER = """
 import asyncio, resource, sys
 from pathlib import Path
+import structlog
 from gateway.model.settings import Spool
 from gateway.ports.errors import SpoolFull
 from gateway.sqlite.store import SQLiteStore
@@ -144,6 +145,7 @@ from gateway.spool.body import InMemoryDataSet
 from gateway.spool.journal import GroupCommitJournal
 from tests.support.samples import TO_PACS, instance
 
+structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))  # other threads log, too
 spool_folder, queue_path, limit, length = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
 
 async def main():
@@ -192,7 +194,7 @@ def fill(spool_folder: Path, queue_path: Path, limit_bytes: int, length_bytes: i
         timeout=60,
         check=True,
     )
-    return [line.split() for line in done.stdout.splitlines() if line.split()[0] in ("kept", "refused", "health")]
+    return [line.split() for line in done.stdout.splitlines()]
 
 
 async def kept_numbers(spool_folder: Path, queue_path: Path) -> list[str]:
