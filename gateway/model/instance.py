@@ -18,7 +18,7 @@ class PayloadRef:
     offset_bytes: int
     length_bytes: int
     digest: bytes
-    """SHA-256 of the encoded data set."""
+    """Digest of the encoded data set (`gateway.spool.digest`)."""
 
 
 NOT_STORED = PayloadRef(name="", offset_bytes=0, length_bytes=0, digest=b"")

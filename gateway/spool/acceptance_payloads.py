@@ -16,14 +16,9 @@ from gateway.spool.body import flat, slices
 from gateway.spool.commit_requests import Acceptance
 from gateway.spool.large import LargeFile, ReceivedFile
 from gateway.spool.presence import NotInPlace
-from gateway.spool.segment import digest_of
 from gateway.spool.spool_threads import SpoolThreads
 from gateway.spool.store import SpoolStore
 from gateway.spool.writing import Writing
-
-DIGEST_ASIDE_BYTES = 64 * 1024
-"""The size from which an object is hashed in a thread of its own while the committer writes others; below it the way
-to that thread and back costs as much as the hash."""
 
 COPY_BYTES = 1024**2
 
@@ -58,10 +53,7 @@ class AcceptancePayloads:
         size_bytes: int,
     ) -> Acceptance:
         """The payload of a small object, from the result of `small`."""
-        request = Acceptance(done, instance=instance, dispatches=dispatches, pieces=pieces, size_bytes=size_bytes)
-        if size_bytes >= DIGEST_ASIDE_BYTES:
-            request.digest = self._threads.digesting.submit(digest_of, pieces)
-        return request
+        return Acceptance(done, instance=instance, dispatches=dispatches, pieces=pieces, size_bytes=size_bytes)
 
     async def of_large(
         self, instance: Instance, dispatches: Sequence[Dispatch], body: EncodedDataSet, edited: Sequence[Buffer] | None

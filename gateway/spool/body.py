@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import mmap
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -12,6 +11,7 @@ from gateway.common.buffer import Buffer
 from gateway.ports.encoded_data_set import EncodedDataSet
 from gateway.ports.errors import GatewayError, PayloadLost
 from gateway.spool import record
+from gateway.spool.digest import has_digest
 from gateway.spool.read_errors import cannot_read, cut_short
 
 PAGES_KEPT_BYTES = 8 * 1024**2
@@ -65,7 +65,7 @@ class InMemoryDataSet:
 class FileDataSet:
     """A part of a file: `view` maps it, `chunks` reads it in pieces. Closes the descriptor unless `on_close` does.
 
-    With a `digest` the last chunk is given only when all of them have that SHA-256, or what its header's `checksum`
+    With a `digest` the last chunk is given only when all of them have that digest, or what its header's `checksum`
     says (`gateway.spool.record`): what is sent on the way is not complete without it. `report` is told of each error
     that is raised.
     """
@@ -182,11 +182,9 @@ class FileDataSet:
 
     def _has_digest(self) -> bool:
         """Reads everything once more. Raises Temporary."""
-        found = hashlib.sha256()
-        for start in range(0, self.length_bytes, CHECKED_BYTES):
-            wanted_bytes = min(CHECKED_BYTES, self.length_bytes - start)
-            found.update(self._read(wanted_bytes, start))
-        return found.digest() == self._digest
+        starts = range(0, self.length_bytes, CHECKED_BYTES)
+        pieces = (self._read(min(CHECKED_BYTES, self.length_bytes - start), start) for start in starts)
+        return has_digest(pieces, self._digest)
 
     def check(self) -> None:
         """Read all of it once, for a caller that takes it by `view` and passes it on.

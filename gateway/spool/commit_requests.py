@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
 import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -38,8 +37,6 @@ class Acceptance(CommitRequest):
     dispatches: Sequence[Dispatch] = ()
     pieces: Sequence[Buffer] = ()
     size_bytes: int = 0
-    digest: concurrent.futures.Future[bytes] | None = None
-    """The digest of `pieces`, when another thread computes it."""
     payload: PayloadRef | None = None
     placed: Instance | None = None
     """`instance` with `payload`, from when its redo record was made."""

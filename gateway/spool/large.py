@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 from collections.abc import Callable, Iterable, Sequence
 
@@ -13,6 +12,7 @@ from gateway.model.instance import PayloadRef
 from gateway.ports.errors import SpoolFull
 from gateway.spool import record
 from gateway.spool.body import FileDataSet
+from gateway.spool.digest import Digest
 from gateway.spool.disk import Disk, write_all
 from gateway.spool.folder import SpoolFolder, identity_of
 
@@ -39,7 +39,7 @@ class LargeFile:
         self._disk = disk
         self._on_gone = on_gone
         self._descriptor = -1
-        self._digest = hashlib.sha256()
+        self._digest = Digest()
         self._checksum = record.Checksum()
         self._unhashed: list[Buffer] = []
         self._unsynced_bytes = 0
@@ -100,7 +100,7 @@ class LargeFile:
         self._append([])  # an empty object has no file yet
         self._hash(self._unhashed)
         self._unhashed = []
-        digest = self._digest.digest()
+        digest = self._digest.value()
         if self.error is None:
             try:
                 checksum = self._checksum.value()

@@ -1,10 +1,10 @@
 """The header that stands before every record, so that segments and files can be read without the database.
 
 128 bytes, little endian: magic, header length, kind (0: payload, 1: redo, 2: cancellation), length of what follows, its
-SHA-256, transfer syntax UID of a payload (padded with NUL), CRC-32 of all that, checksum of what follows.
+digest, transfer syntax UID of a payload (padded with NUL), CRC-32 of all that, checksum of what follows.
 
-The SHA-256 says what a payload is. The checksum (the low half of XXH3-64; 0: none) says thirty times as fast that
-stored bytes are as they were; where it does not agree, the SHA-256 decides.
+The digest (`gateway.spool.digest`) says what a payload is. The checksum (the low half of XXH3-64; 0: none) says nine
+times as fast that stored bytes are as they were; where it does not agree, the digest decides.
 
 The CRC-32 of records in segments begins with a number made of the spool's identity (`seed_of`). A sender does not know
 it, so that bytes inside a payload cannot pass for a record where a damaged file is searched for the next one. Large
@@ -106,7 +106,7 @@ def unpack(header: bytes, header_offset_bytes: int = 0, seed: int | None = 0) ->
 
 
 def repaired(header: bytes, header_offset_bytes: int, seed: int) -> list[RecordHeader]:
-    """The possible contents of a header before one of its bytes changed. Only the SHA-256 of the following bytes proves
+    """The possible contents of a header before one of its bytes changed. Only the digest of the following bytes proves
     one."""
     if len(header) < HEADER_BYTES:
         return []

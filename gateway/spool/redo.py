@@ -73,7 +73,7 @@ class RefusedArrivals(msgspec.Struct, frozen=True, array_like=True):
     """Arrivals of one redo record that were refused after it had been written."""
 
     digest: bytes
-    """SHA-256 of the redo record; no two are alike, since each has the time at which it was made."""
+    """Digest of the redo record; no two are alike, since each has the time at which it was made."""
     numbers: list[int]
     """The numbers of its arrivals, from 0."""
 

@@ -14,7 +14,7 @@ import structlog
 
 from gateway.ports.errors import SpoolFull
 from gateway.spool import redo
-from gateway.spool.segment import digest_of
+from gateway.spool.digest import digest_of
 from gateway.spool.store import SpoolStore
 
 log = structlog.get_logger()

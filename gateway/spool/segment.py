@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import concurrent.futures
 import contextlib
-import hashlib
 import os
 import threading
 from collections import OrderedDict
@@ -18,6 +16,7 @@ from gateway.common.regular_file import open_regular_file
 from gateway.model.instance import PayloadRef
 from gateway.ports.errors import PayloadLost
 from gateway.spool import record
+from gateway.spool.digest import digest_of, has_digest
 from gateway.spool.disk import Disk, write_all
 from gateway.spool.folder import SpoolFolder, identity_of
 from gateway.spool.read_errors import cannot_read, cut_short
@@ -41,19 +40,6 @@ class Payload(Protocol):
     def pieces(self) -> Sequence[Buffer]: ...
     @property
     def transfer_syntax_uid(self) -> str: ...
-    @property
-    def digest(self) -> concurrent.futures.Future[bytes] | None:
-        """SHA-256 on its way from another thread; None: computed when it is appended."""
-
-
-def digest_of(pieces: Sequence[Buffer]) -> bytes:
-    """SHA-256 of all pieces in order."""
-    if len(pieces) == 1:
-        return hashlib.sha256(pieces[0]).digest()
-    digest = hashlib.sha256()
-    for piece in pieces:
-        digest.update(piece)
-    return digest.digest()
 
 
 class Segment:
@@ -103,7 +89,7 @@ class Segment:
         end_bytes = self.size_bytes
         for payload in payloads:
             pieces = payload.pieces
-            digest = digest_of(pieces) if payload.digest is None else payload.digest.result()
+            digest = digest_of(pieces)
             length_bytes = sum(map(len, pieces))
             checksum = record.checksum_of(pieces)
             header = record.pack(
@@ -256,7 +242,7 @@ def _checked(ref: PayloadRef, stored: Buffer) -> memoryview:
 
 def _is_unchanged(payload: memoryview, checksum: int, digest: bytes) -> bool:
     """A damaged header loses nothing: the digest alone decides then."""
-    return (bool(checksum) and record.checksum_of([payload]) == checksum) or hashlib.sha256(payload).digest() == digest
+    return (bool(checksum) and record.checksum_of([payload]) == checksum) or has_digest([payload], digest)
 
 
 def check(ref: PayloadRef, header: bytes) -> record.RecordHeader:

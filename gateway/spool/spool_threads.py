@@ -7,20 +7,15 @@ import concurrent.futures
 WORKERS = 4
 """Threads that write large objects."""
 
-DIGESTERS = 2
-"""Threads that hash."""
-
 
 class SpoolThreads:
     """Started when they are first needed, ended by `stop`."""
 
     def __init__(self) -> None:
         self.workers = concurrent.futures.ThreadPoolExecutor(WORKERS, thread_name_prefix="spool-file")
-        self.digesting = concurrent.futures.ThreadPoolExecutor(DIGESTERS, thread_name_prefix="spool-digest")
         self.reading = concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix="spool-reader")
 
     def stop(self) -> None:
         """Waits for what runs."""
         self.workers.shutdown()
-        self.digesting.shutdown()
         self.reading.shutdown()

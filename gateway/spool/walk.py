@@ -6,13 +6,13 @@ costs one record at most; a header of which one byte has changed costs nothing, 
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from gateway.spool import record
+from gateway.spool.digest import Proof
 from gateway.spool.record import HEADER_BYTES, RecordHeader
 
 SECTOR_BYTES = 512
@@ -30,7 +30,7 @@ class FoundRecord:
     trouble: str = ""
     """The problem with its content; empty when all of it is as it was written."""
     is_header_damaged: bool = False
-    """One byte of its header had changed, and the SHA-256 of the content proved which."""
+    """One byte of its header had changed, and the digest of the content proved which."""
     is_unwritten: bool = False
     """The content looks as if the power had failed before all of it was written."""
 
@@ -131,7 +131,7 @@ class _Walk:
 
     def _trouble(self, whole: RecordHeader, *, is_sure: bool = False) -> str:
         """The problem with the content. `is_sure`: the checksum alone is not believed."""
-        checksum, digest = record.Checksum(), hashlib.sha256()
+        checksum, proof = record.Checksum(), Proof()
         for start in range(whole.offset_bytes, whole.end_bytes, PIECE_BYTES):
             try:
                 piece = os.pread(self._descriptor, min(PIECE_BYTES, whole.end_bytes - start), start)
@@ -139,10 +139,10 @@ class _Walk:
                 return f"it cannot be read: {error}"
             checksum.update(piece)
             if is_sure or not whole.checksum:
-                digest.update(piece)
+                proof.update(piece)
         if whole.checksum and not is_sure:
             return "" if checksum.value() == whole.checksum else self._trouble(whole, is_sure=True)
-        return "" if digest.digest() == whole.digest else "its bytes have changed"
+        return "" if proof.is_of(whole.digest) else "its bytes have changed"
 
     def _read(self, at: int, length_bytes: int) -> bytes:
         """Bytes that cannot be read are filled, never with zeros: they are not unwritten."""

@@ -20,6 +20,7 @@ from gateway.ports.delivery_administration import DeliveryFilter
 from gateway.ports.encoded_data_set import EncodedDataSet
 from gateway.ports.errors import GatewayError, ObjectTooLarge, PayloadMissing, SpoolFull
 from gateway.ports.journal import Journal
+from gateway.spool.digest import digest_of
 from gateway.spool.journal import GroupCommitJournal
 from gateway.sqlite.store import SQLiteStore
 from tests.support.fakes.memory_journal import MemoryJournal
@@ -189,7 +190,7 @@ async def test_what_was_committed_comes_back_and_survives(site: Site, length_byt
     answer, body = await commit(site.journal, data)
     assert bytes(body.view()) == data, "the body is still the caller's"
     body.close()
-    assert answer.payload.digest == hashlib.sha256(data).digest()
+    assert answer.payload.digest == digest_of([data])
     assert answer.payload.length_bytes == length_bytes
     assert stored(site.journal, answer.payload) == data
     again = await restart(site)
@@ -228,7 +229,7 @@ async def test_edited_pieces_are_kept_instead_of_the_body(
     edited: list[bytes | memoryview] = pieces if pieces is not None else [view[:1000], b"edit", view[2000:]]
     answer = await journal.commit(instance(), body, edited, [TO_PACS])
     expected = b"".join(edited)
-    assert answer.payload.digest == hashlib.sha256(expected).digest()
+    assert answer.payload.digest == digest_of([expected])
     assert stored(journal, answer.payload) == expected
     view.release()
     del edited

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import concurrent.futures
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,7 +17,6 @@ class SmallPayload:
 
     pieces: Sequence[Buffer]
     transfer_syntax_uid: str
-    digest: concurrent.futures.Future[bytes] | None = None
 
 
 def read_records(path: Path) -> Iterator[RecordHeader]:

@@ -62,6 +62,7 @@ HOMES = {
     "pydicom": {"dimse", "handlers", "routing", "dataset", "config", "destinations", "sending", "cli", "demo"},
     "apsw": {"sqlite"},
     "xxhash": {"spool"},
+    "blake3": {"spool"},
     "numpy": {"dataset"},  # in `frames` alone, which only worker processes import
     "gdcm": {"dataset"},
     "jinja2": {"routing", "destinations"},

@@ -16,6 +16,7 @@ import pytest
 from gateway.model.instance import PayloadRef
 from gateway.model.query import Query, QueryLevel
 from gateway.model.settings import Spool
+from gateway.spool.digest import digest_of
 from gateway.spool.journal import GroupCommitJournal
 from gateway.sqlite.store import SQLiteStore
 from tests.support.samples import TO_PACS
@@ -124,12 +125,10 @@ async def recovered(folder: Path) -> dict[str, str]:
 
 def read_digest(journal: GroupCommitJournal, payload: PayloadRef) -> str:
     body = journal.open(payload)
-    digest = hashlib.sha256()
-    for chunk in body.chunks(1 << 20):
-        digest.update(chunk)
+    chunks = list(body.chunks(1 << 20))
     body.close()
-    assert digest.digest() == payload.digest
-    return digest.hexdigest()
+    assert digest_of(chunks) == payload.digest
+    return hashlib.sha256(b"".join(chunks)).hexdigest()
 
 
 # --- full disks -------------------------------------------------------------------------------------------------

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -18,6 +17,7 @@ from gateway.model.likeness import ExcludedLikenesses
 from gateway.ports.delivery_queue import QueueDepth
 from gateway.ports.encoded_data_set import DataSetReceiver, EncodedDataSet
 from gateway.ports.errors import GatewayError, ObjectTooLarge, PayloadLost, PayloadMissing
+from gateway.spool.digest import digest_of
 from gateway.spool.journal_state import JournalClosed
 from tests.support.fakes.memory_store import MemoryStore
 
@@ -315,7 +315,7 @@ class MemoryJournal:
         is_large = len(data) > self._large_object_bytes
         name = f"large/{self._files:016d}.obj" if is_large else f"segments/{self._files:08d}.seg"
         self.payloads[name] = data
-        return PayloadRef(name, 0, len(data), hashlib.sha256(data).digest())
+        return PayloadRef(name, 0, len(data), digest_of([data]))
 
     def _accept(self, instance: Instance, dispatches: Sequence[Dispatch], now: datetime) -> Instance:
         (accepted,) = self.store.accept([(instance, dispatches)], now, lambda payload: payload.name in self.payloads)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import shutil
 from collections.abc import Callable, MutableMapping, Sequence
@@ -335,16 +336,15 @@ async def test_records_inside_a_payload_are_never_taken_for_records(tmp_path: Pa
 
 
 async def test_segments_of_a_former_version_are_read(behind: Behind) -> None:
-    """Their headers have a CRC that begins with 0."""
+    """Their headers have a CRC that begins with 0; their redo records have SHA-256."""
     whole = behind.segment.read_bytes()
     records = behind.records()
-    behind.segment.write_bytes(
-        b"".join(
-            record.pack(each.length_bytes, each.digest, each.transfer_syntax_uid, each.kind, each.checksum)
-            + whole[each.offset_bytes : each.end_bytes]
-            for each in records
-        )
-    )
+    former = b""
+    for each in records:
+        content = whole[each.offset_bytes : each.end_bytes]
+        digest = each.digest if each.kind == PAYLOAD else hashlib.sha256(content).digest()
+        former += record.pack(each.length_bytes, digest, each.transfer_syntax_uid, each.kind, each.checksum) + content
+    behind.segment.write_bytes(former)
     behind.flip(records[2].offset_bytes - HEADER_BYTES, 100)
     found = await behind.start()
     assert (found.owed, found.held) == (EVERYTHING, set())

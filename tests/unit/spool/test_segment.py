@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import errno
+import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from gateway.model.instance import PayloadRef
 from gateway.ports.errors import PayloadLost
 from gateway.spool import large
 from gateway.spool.folder import SpoolFolder
 from gateway.spool.reader import PayloadReader
-from gateway.spool.record import HEADER_BYTES, checksum_of
+from gateway.spool.record import HEADER_BYTES, checksum_of, pack
 from gateway.spool.segment import (
     AHEAD_BYTES,
     FOLDER,
@@ -20,6 +23,7 @@ from gateway.spool.segment import (
     SegmentReader,
     segment_name,
 )
+from gateway.spool.walk import FoundRecord, walk
 from tests.support.spool_records import SmallPayload, read_records
 from tests.unit.spool.faulty import FaultyDisk, error
 
@@ -122,6 +126,28 @@ def test_where_only_the_checksum_is_changed_the_digest_decides(tmp_path: Path, d
     assert found.checksum == checksum_of([b"x" * 1000, b"x" * 4000]) != 0
     damage(tmp_path / NAME, CHECKSUM_BYTE)
     assert bytes(SegmentReader(tmp_path).read(ref)) == b"x" * 5000
+
+
+@pytest.mark.parametrize("changed", [b"", b"y"], ids=["as it was", "changed"])
+@pytest.mark.parametrize("checksum", [0, 1], ids=["without a checksum", "with a wrong one"])
+def test_records_of_former_versions_are_proved_by_their_sha_256(tmp_path: Path, checksum: int, changed: bytes) -> None:
+    data = changed + b"x" * (5000 - len(changed))
+    digest = hashlib.sha256(b"x" * 5000).digest()
+    stored = pack(5000, digest, "1.2.840.10008.1.2.1", checksum=checksum) + data
+    small, large_one = PayloadRef(NAME, HEADER_BYTES, 5000, digest), f"{large.FOLDER}/{1:016d}{large.SUFFIX}"
+    for name in (NAME, large_one):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_bytes(stored)
+    (found,) = walk(tmp_path / NAME, 0)
+    assert isinstance(found, FoundRecord)
+    assert found.trouble == ("its bytes have changed" if changed else "")
+    reader = PayloadReader(tmp_path, 1000)
+    for ref in (small, replace(small, name=large_one)):
+        if changed:
+            with pytest.raises(PayloadLost, match="changed"):
+                b"".join(reader.open(ref).chunks(1000))
+        else:
+            assert b"".join(reader.open(ref).chunks(1000)) == data
 
 
 @pytest.mark.parametrize(
