@@ -35,7 +35,7 @@ OUTPUT = "GATEWAY_PARTS_OUTPUT"
 """The variable that names the file for the figures of the measured process."""
 
 PARTS = (
-    ("gateway.dimse.protocol.upper_layer_provider", "UpperLayerProvider.buffer_updated", "read: PDUs"),
+    ("gateway.dimse.protocol.connection", "AssociationTransport.buffer_updated", "read: PDUs"),
     ("gateway.dimse.protocol.association", "Association._fragment", "read: fragments"),
     ("gateway.dimse.protocol.assembly", "MessageAssembler.fragment", "read: messages"),
     (

@@ -31,11 +31,11 @@ class KnownHeaders:
         self._credit = MOST_CREDIT
         self._is_new = True
 
-    def fitting(self, view: memoryview) -> HeaderFit | None:
-        """The pattern that fits a data set, and where."""
+    def fitting(self, view: memoryview, length_bytes: int) -> HeaderFit | None:
+        """The pattern that fits a data set, and where; see `HeaderPattern.fit`."""
         patterns = self._patterns
         for pattern in patterns:
-            if (fit := pattern.fit(view)) is not None:
+            if (fit := pattern.fit(view, length_bytes)) is not None:
                 if pattern is not patterns[0]:
                     self._patterns = [pattern, *(one for one in patterns if one is not pattern)]
                 if self._credit < MOST_CREDIT:

@@ -149,18 +149,22 @@ class HeaderPattern:
             merged.append(known)
         return HeaderPattern(merged, found, view, self.encoding)
 
-    def fit(self, view: memoryview) -> HeaderFit | None:
-        """The places of the runs; None when only a walk can say what lies in `view`."""
-        position, end = 0, len(view)
+    def fit(self, view: memoryview, length_bytes: int) -> HeaderFit | None:
+        """The places of the runs in a data set of this length; None when only a walk can say what lies in it.
+
+        `view` is all of it, or the beginning, which is enough where it has all headers.
+        """
+        position = 0
         places: RunPlaces = []
         try:
             for unpack, expected, stop, is_last, is_unknown in self._runs:
-                found = unpack(view, position)
                 places.append(position)
-                position += stop
                 if is_last:
-                    places.append(position)
-                    return HeaderFit(self, places) if found == expected and position == end else None
+                    places.append(position + stop)
+                    is_same = not expected or unpack(view, position) == expected
+                    return HeaderFit(self, places) if is_same and position + stop == length_bytes else None
+                found = unpack(view, position)
+                position += stop
                 if found[:-1] != expected:
                     return None
                 if found[-1] != UNDEFINED:
@@ -196,7 +200,7 @@ class HeaderPattern:
             if varying is not None:
                 tag, vr, at, value, _stop, _end = varying
                 value, stop, end = start + value, places[place + 1], places[place + 2]
-                if is_text and stop == end and stop - value <= MAX_TEXT_BYTES:
+                if is_text and stop == end <= len(view) and stop - value <= MAX_TEXT_BYTES:
                     level.add(tag, vr, bytes(view[value:stop]))
                 else:
                     found.append(Element(tag, vr, start + at, value, stop, end))
@@ -329,9 +333,12 @@ def _runs(
         elif one.value is not None:
             compared += one.length
         elif one.length:
-            form.append(f"{compared}s{one.length}x")
+            form += (f"{compared}s", f"{one.length}x")
             compared = 0
-    form.append(f"{compared}s")
+    if compared:
+        form.append(f"{compared}s")
+    elif form[-1].endswith("x"):
+        form.pop()  # the last value is stepped over, and need not be there
     runs.append(_run(view, start, form, len(view), None))
     return tuple(runs)
 

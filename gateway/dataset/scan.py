@@ -6,6 +6,7 @@ Of an attribute that is there twice, which PS3.5 §7.1 forbids, the first one co
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Mapping
 from functools import partial
 from types import MappingProxyType
@@ -26,9 +27,12 @@ from gateway.dataset.scanned_level import ITEMS_AT_ONCE, PIXELS, Level, Texts, W
 from gateway.dataset.value import MAX_TEXT_BYTES
 from gateway.dataset.walk import Walker, walk, walking
 from gateway.model.attribute_path import AttributePath
+from gateway.ports.encoded_data_set import EncodedDataSet
 from gateway.ports.errors import Unreadable
 
 T = TypeVar("T")
+HEAD_BYTES = 64 * 1024
+"""The bytes at the beginning of a large data set that are looked at first."""
 NOTHING_ODD: Mapping[str, str] = MappingProxyType({})
 
 
@@ -93,20 +97,45 @@ def scanning(
     if known is None or transfer_syntax_uid in DEFLATED:
         return (yield from _scanning_anew(view, transfer_syntax_uid, wanted, is_strict=is_strict))
     encoding = encodings_of(transfer_syntax_uid)[0]
-    fit = known.fitting(view)
-    if fit is not None:
-        try:
-            level = Level(encoding)
-            found = fit.read(view, wanted, level)
-            if found:
-                yield from _reading(view, found, wanted, level)
-            return Scanned(level, fit=fit)
-        except Unreadable:  # inside a sequence: said, or tolerated, by the walk below
-            pass
+    fit = known.fitting(view, len(view))
+    if fit is not None and (scanned := (yield from _reading_in_place(view, fit, wanted))) is not None:
+        return scanned
     scanned = yield from _scanning_anew(view, transfer_syntax_uid, wanted, is_strict=is_strict)
     if fit is None and not scanned.oddities and scanned.encoding == encoding:
         known.learn(view, encoding)
     return scanned
+
+
+def scanning_body(
+    body: EncodedDataSet,
+    transfer_syntax_uid: str,
+    wanted: WantedElements,
+    *,
+    is_strict: bool = False,
+    known: KnownHeaders,
+) -> InflationSteps[Scanned]:
+    """`scanning` of a body. The first piece is enough where known headers lie in it, and so does what is wanted: then
+    nothing is joined, and nothing mapped."""
+    if body.length_bytes > SLICE_BYTES and transfer_syntax_uid not in DEFLATED:
+        head = memoryview(next(iter(body.chunks(HEAD_BYTES))))
+        fit = known.fitting(head, body.length_bytes)
+        if fit is not None and (scanned := (yield from _reading_in_place(head, fit, wanted))) is not None:
+            return scanned
+    return (yield from scanning(body.view(), transfer_syntax_uid, wanted, is_strict=is_strict, known=known))
+
+
+def _reading_in_place(view: memoryview, fit: HeaderFit, wanted: WantedElements) -> InflationSteps[Scanned | None]:
+    """The scan of a data set that begins with `view`, which known headers fit; None when more must be looked at."""
+    level = Level(fit.encoding)
+    try:
+        found = fit.read(view, wanted, level)
+        if found:
+            if found[-1].end > len(view):
+                return None
+            yield from _reading(view, found, wanted, level)
+    except (Unreadable, struct.error):  # inside a sequence, said or tolerated by a walk; or a value behind `view`
+        return None
+    return Scanned(level, fit=fit)
 
 
 def _scanning_anew(

@@ -15,7 +15,7 @@ from gateway.dataset.inflation import InflationSteps
 from gateway.dataset.original import ORIGINAL_ATTRIBUTES
 from gateway.dataset.private import takes_away
 from gateway.dataset.rewrite import is_frame
-from gateway.dataset.scan import NOTHING_ODD, Scanned, at_once, checking_lengths, scanning
+from gateway.dataset.scan import NOTHING_ODD, Scanned, at_once, checking_lengths, scanning_body
 from gateway.dataset.scanned_level import Level, WantedElements, wanted
 from gateway.model.association import AssociationFacts
 from gateway.model.attribute_path import AttributePath
@@ -125,7 +125,7 @@ def reading_facts(
             names none is told by `check_identified`.
     """
     known = _HEADERS.of(association.calling_ae_title, sop_class_uid, transfer_syntax_uid)
-    scanned = yield from scanning(body.view(), transfer_syntax_uid, attributes, is_strict=is_strict, known=known)
+    scanned = yield from scanning_body(body, transfer_syntax_uid, attributes, is_strict=is_strict, known=known)
     level, oddities = scanned.level, scanned.oddities
     if is_strict:
         yield from _to_the_letter(body, transfer_syntax_uid, scanned)
@@ -186,7 +186,7 @@ def finding_facts(
     """`facts_for` in steps. Raises as it does."""
     title, syntax = instance.association.calling_ae_title, instance.transfer_syntax_uid
     known = _HEADERS.of(title, instance.sop_class_uid, syntax)
-    scanned = yield from scanning(body.view(), syntax, wanted(needed(attributes)), known=known)
+    scanned = yield from scanning_body(body, syntax, wanted(needed(attributes)), known=known)
     return ObjectFacts(
         instance.association,
         instance.sop_class_uid,

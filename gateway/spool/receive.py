@@ -28,6 +28,9 @@ SMALL_FRAGMENT_BYTES = 4096
 
 JOINED_BYTES = 64 * 1024
 
+KEPT_SHARE = 8
+"""A fragment of this share of the bytes that it lies in is kept as it is, when they never change."""
+
 
 class MemoryBudget:
     """Bytes that objects in flight hold; on the event loop alone."""
@@ -144,6 +147,9 @@ class Receiver:
     # --- keeping ------------------------------------------------------------------------------------------------
 
     def _keep(self, fragment: memoryview) -> None:
+        if isinstance(fragment.obj, bytes) and KEPT_SHARE * len(fragment) >= len(fragment.obj):
+            self._chunks.append(fragment)
+            return
         if len(fragment) >= SMALL_FRAGMENT_BYTES:
             self._chunks.append(bytes(fragment))
             return

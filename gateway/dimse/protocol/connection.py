@@ -15,6 +15,9 @@ from gateway.dimse.protocol.flow import Inflow, Outflow
 from gateway.dimse.protocol.pdata import PDUReader
 
 RECEIVE_BUFFER_BYTES = 256 * 1024
+FIRST_READ_BYTES = 64 * 1024
+"""The size of a first read without TLS; when that is full, a second one takes `MORE_BYTES`."""
+MORE_BYTES = 512 * 1024
 WRITE_HIGH_BYTES = 256 * 1024
 WRITE_LOW_BYTES = 64 * 1024
 GATHERED_BYTES = 64 * 1024
@@ -119,6 +122,7 @@ class AssociationTransport(asyncio.BufferedProtocol):
         self._transport = transport
         self._outflow = Outflow(transport)
         self._descriptor = _plain_descriptor(transport)
+        self._buffer = _receive_buffer(self._loop)[: FIRST_READ_BYTES if self._descriptor >= 0 else None]
         connection = transport.get_extra_info("socket")
         if connection is not None and connection.family in (socket.AF_INET, socket.AF_INET6):
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -130,8 +134,22 @@ class AssociationTransport(asyncio.BufferedProtocol):
         return self._buffer
 
     def buffer_updated(self, nbytes: int) -> None:
-        self._inflow.received_bytes += nbytes
-        self._reader.feed(self._buffer[:nbytes])
+        self._received(self._buffer[:nbytes])
+        if nbytes == FIRST_READ_BYTES and (more := self._read_more()):
+            self._received(memoryview(more))
+
+    def _read_more(self) -> bytes:
+        """Read once more, after a read that was full, into bytes that receivers may keep; b"" for nothing now."""
+        if self._held or self._descriptor < 0 or self._reader.is_broken:
+            return b""
+        try:
+            return os.read(self._descriptor, MORE_BYTES)
+        except OSError:  # nothing, or broken: the transport finds out as well, and deals with it
+            return b""
+
+    def _received(self, view: memoryview) -> None:
+        self._inflow.received_bytes += len(view)
+        self._reader.feed(view)
         self._work_left = TURN_WORK
         self._pump()
 

@@ -89,7 +89,7 @@ class PDUReader:
         self.is_broken = False
         self._view = _EMPTY
         self._is_own = False
-        """True when the view is a copy of ours."""
+        """True when the view is of bytes, which stay as they are."""
         self._position = self._end = 0
         self._carry = b""
         """Start of a header that arrived in parts."""
@@ -111,12 +111,12 @@ class PDUReader:
         return bool(self._pdu_left or self._item_left or self._carry or self._collected is not None)
 
     def feed(self, view: memoryview) -> None:
-        """Give the next bytes; they must stay as they are until `next` returned None or `hold` was called."""
+        """Give the next bytes; a buffer must stay as it is until `next` returned None or `hold` was called."""
         if self.is_broken:
             return
-        self._is_own = self._position < self._end
-        if self._is_own:
+        if self._position < self._end:
             view = memoryview(bytes(self._view[self._position : self._end]) + bytes(view))
+        self._is_own = isinstance(view.obj, bytes)
         self._view, self._position, self._end = view, 0, len(view)
 
     def hold(self) -> None:

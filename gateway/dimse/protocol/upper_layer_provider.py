@@ -121,13 +121,13 @@ class UpperLayerProvider(AssociationTransport):
         self.abort()
         self._close_transport()
 
-    def buffer_updated(self, nbytes: int) -> None:
+    def _received(self, view: memoryview) -> None:
         if self._ended is None:
-            super().buffer_updated(nbytes)
+            super()._received(view)
             return
-        self._leftover_bytes -= nbytes
+        self._leftover_bytes -= len(view)
         if self._leftover_bytes >= 0:
-            super().buffer_updated(nbytes)
+            super()._received(view)
         else:
             self._abort_transport()
 

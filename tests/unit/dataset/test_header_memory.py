@@ -9,14 +9,17 @@ from collections.abc import Sequence
 
 import pytest
 
+from gateway.dataset.elements import SLICE_BYTES
 from gateway.dataset.encoding import EXPLICIT_LITTLE, IMPLICIT_LITTLE, encodings_of
 from gateway.dataset.header_memory import LEARNING_COSTS, MOST_CREDIT, MOST_PATTERNS, HeaderMemory, KnownHeaders
 from gateway.dataset.header_pattern import MOST_COMPARED_BYTES, MOST_HEADERS, HeaderFit
-from gateway.dataset.scan import at_once, scanning
+from gateway.dataset.inflation import InflationSteps
+from gateway.dataset.scan import Scanned, at_once, scanning, scanning_body
 from gateway.dataset.scanned_level import Level, WantedElements
 from gateway.dataset.splice import splice
 from gateway.ports.edits import Edit
 from gateway.ports.errors import GatewayError
+from gateway.spool.body import InMemoryDataSet
 from tests.support.corpus import Part10
 from tests.support.data_set_mutation import mutated
 from tests.support.data_set_writer import (
@@ -52,9 +55,13 @@ def parts(level: Level) -> object:
 
 
 def outcome(data: bytes, syntax: str, known: KnownHeaders | None, *, is_strict: bool = False) -> object:
+    return outcome_of(scanning(memoryview(data), syntax, WANTED, is_strict=is_strict, known=known))
+
+
+def outcome_of(scan: InflationSteps[Scanned]) -> object:
     """All that a scan says of a data set, or the error that it raises."""
     try:
-        scanned = at_once(scanning(memoryview(data), syntax, WANTED, is_strict=is_strict, known=known))
+        scanned = at_once(scan)
     except GatewayError as error:
         return type(error), str(error)
     return parts(scanned.level), dict(scanned.oddities)
@@ -126,7 +133,7 @@ def test_mutated_objects_are_edited_as_by_the_walk(syntax: str, *, is_defined: b
         data = image(syntax, number % 12, is_defined=is_defined)
         if number > 5 and number % 3:
             data = mutated(data, encodings_of(syntax)[0], chance)
-        fit = known.fitting(memoryview(data))
+        fit = known.fitting(memoryview(data), len(data))
         fitted += fit is not None
         if fit is None:
             outcome(data, syntax, known)
@@ -149,7 +156,7 @@ def test_mutated_objects_are_read_as_by_the_walk(
         data = image(syntax, number % 12, is_defined=is_defined, pixel_bytes=pixel_bytes)
         if number > 5 and number % 5:
             data = mutated(data, encoding, chance)
-        fitted += known.fitting(memoryview(data)) is not None
+        fitted += known.fitting(memoryview(data), len(data)) is not None
         assert outcome(data, syntax, known, is_strict=is_strict) == outcome(data, syntax, None, is_strict=is_strict)
     assert fitted > 50
 
@@ -166,13 +173,48 @@ def test_real_objects_and_mutated_ones(part: Part10) -> None:
         assert outcome(data, syntax, known) == outcome(data, syntax, None)
 
 
+@pytest.mark.parametrize("part", SMALL, ids=[f"{index}-{part.path.name}" for index, part in enumerate(SMALL)])
+def test_the_first_piece_says_nothing_else_than_all_of_them(part: Part10) -> None:
+    """Real objects and mutated ones, with a long last element, cut wherever."""
+    chance, known, syntax = random.Random(3), KnownHeaders(), part.transfer_syntax_uid
+    if syntax == DEFLATED:
+        return
+    encoding = encodings_of(syntax)[0]
+    wanted = WantedElements(paths("SOPInstanceUID", "PatientID", "PatientName", "ReferencedImageSequence[0].Rows"))
+    for number in range(16):
+        data = part.data_set if number < 3 or number % 3 else mutated(part.data_set, encoding, chance)
+        padding = bytes(SLICE_BYTES + 2 * chance.randrange(3))
+        data += Write(encoding).element(0xFFFCFFFC, "OB", padding)
+        cut = chance.randrange(len(data)) if number % 2 else len(data) - chance.randrange(SLICE_BYTES)
+        body = InMemoryDataSet([data[:cut], data[cut:]])
+        of_body = scanning_body(body, syntax, wanted, known=known)
+        assert outcome_of(of_body) == outcome_of(scanning(memoryview(data), syntax, wanted))
+
+
+def test_where_the_first_piece_says_enough_the_others_are_not_looked_at() -> None:
+    known, wanted = KnownHeaders(), WantedElements(paths("SOPInstanceUID", "ReferencedImageSequence[0].Rows"))
+    joined = []
+    for number in range(8):
+        data = image(EXPLICIT, number, is_defined=True, pixel_bytes=2 * SLICE_BYTES)
+        body = InMemoryDataSet([data[:-1000], data[-1000:]])
+        scanned = at_once(scanning_body(body, EXPLICIT, wanted, known=known))
+        assert outcome_of(scanning(memoryview(data), EXPLICIT, wanted)) == (parts(scanned.level), {})
+        joined.append(len(list(body.chunks(len(data)))) == 1)
+    assert joined[0]
+    assert joined[-4:] == [False] * 4, "the headers are known by now"
+    assert scanned.fit is not None
+    last = WantedElements(paths("SOPInstanceUID", "PixelData"))
+    whole = at_once(scanning_body(body, EXPLICIT, last, known=known))
+    assert outcome_of(scanning(memoryview(data), EXPLICIT, last)) == (parts(whole.level), {})
+
+
 def test_most_real_objects_fit_what_was_learned_of_them() -> None:
     fitted = 0
     for part in SMALL:
         known = KnownHeaders()
         for _ in range(2):
             outcome(part.data_set, part.transfer_syntax_uid, known)
-        fitted += known.fitting(memoryview(part.data_set)) is not None
+        fitted += known.fitting(memoryview(part.data_set), len(part.data_set)) is not None
     assert fitted > 0.8 * len(SMALL)
 
 
@@ -188,23 +230,23 @@ def test_values_are_those_of_the_new_object() -> None:
 def test_the_first_object_of_a_kind_leaves_nothing_behind() -> None:
     known, data = KnownHeaders(), image(EXPLICIT, 1, is_defined=True)
     outcome(data, EXPLICIT, known)
-    assert known.fitting(memoryview(data)) is None
+    assert known.fitting(memoryview(data), len(data)) is None
     outcome(data, EXPLICIT, known)
-    assert known.fitting(memoryview(data)) is not None
+    assert known.fitting(memoryview(data), len(data)) is not None
 
 
 def test_deflated_objects_leave_nothing_behind() -> None:
     known, data = KnownHeaders(), image(DEFLATED, 1, is_defined=True)
     for _ in range(3):
         assert outcome(data, DEFLATED, known) == outcome(data, DEFLATED, None)
-    assert known.fitting(memoryview(data)) is None
+    assert known.fitting(memoryview(data), len(data)) is None
 
 
 def test_what_is_only_tolerated_leaves_nothing_behind() -> None:
     known, data = KnownHeaders(), image(IMPLICIT, 1, is_defined=True)
     for _ in range(3):
         outcome(data, EXPLICIT, known)  # called explicit, and is not
-    assert known.fitting(memoryview(data)) is None
+    assert known.fitting(memoryview(data), len(data)) is None
 
 
 def test_two_sorts_by_turns_fit_both() -> None:
@@ -212,7 +254,7 @@ def test_two_sorts_by_turns_fit_both() -> None:
     sorts = [image(EXPLICIT, 1, is_defined=True), Write(ENCODINGS[EXPLICIT]).element("PatientID", "LO", "X")]
     for data in sorts * 3:
         outcome(data, EXPLICIT, known)
-    assert all(known.fitting(memoryview(data)) is not None for data in sorts)
+    assert all(known.fitting(memoryview(data), len(data)) is not None for data in sorts)
 
 
 def test_objects_that_are_always_others_are_seldom_learned(monkeypatch: pytest.MonkeyPatch) -> None:

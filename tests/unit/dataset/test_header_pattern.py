@@ -39,7 +39,7 @@ def learned(*data_sets: bytes, encoding: Encoding = EXPLICIT_LITTLE) -> HeaderPa
 
 
 def fits(pattern: HeaderPattern, data: bytes) -> bool:
-    return pattern.fit(memoryview(data)) is not None
+    return pattern.fit(memoryview(data), len(data)) is not None
 
 
 ONE = elements("A1", "B1", "C1")
@@ -145,7 +145,7 @@ def test_values_are_read_from_the_data_set(syntax: str) -> None:
     pattern = learned(*data_sets, encoding=ENCODINGS[syntax])
     wanted = WantedElements(paths("00090011", "00090012"))
     for data, value in zip(data_sets, (b"B1", b"", b"BBBB", b"B3"), strict=True):
-        fit = pattern.fit(memoryview(data))
+        fit = pattern.fit(memoryview(data), len(data))
         assert fit is not None
         level = Level(ENCODINGS[syntax])
         assert fit.read(memoryview(data), wanted, level) == []
@@ -155,7 +155,7 @@ def test_values_are_read_from_the_data_set(syntax: str) -> None:
 
 def test_few_selections_are_kept() -> None:
     pattern = learned(ONE)
-    fit = pattern.fit(memoryview(ONE))
+    fit = pattern.fit(memoryview(ONE), len(ONE))
     assert fit is not None
     for _ in range(3 * MOST_WANTED):
         fit.read(memoryview(ONE), WantedElements(paths("00090011")), Level(EXPLICIT_LITTLE))
@@ -180,7 +180,7 @@ def test_all_places_are_those_of_the_walk(syntax: str) -> None:
     pattern = learned(*data_sets, encoding=encoding)
     for one in data_sets:
         view = memoryview(one)
-        fit = pattern.fit(view)
+        fit = pattern.fit(view, len(view))
         assert fit is not None
         for tags in ([], [FIRST], [FIRST + 1, FIRST + 8], range(FIRST - 9, FIRST + 9)):
             assert fit.found(TagSelection(tags)) == walk(view, 0, len(view), encoding, TagSelection(tags))

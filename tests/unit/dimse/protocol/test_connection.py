@@ -1,4 +1,4 @@
-"""Pieces of one message on a transport: bytes and their order, whatever the system takes of them at once."""
+"""Bytes and their order on a transport, whatever the system gives or takes of them at once."""
 
 from __future__ import annotations
 
@@ -9,7 +9,14 @@ import socket
 
 import pytest
 
-from gateway.dimse.protocol.connection import GATHERED_BYTES, AssociationTransport, after
+from gateway.dimse.protocol.connection import (
+    FIRST_READ_BYTES,
+    GATHERED_BYTES,
+    MORE_BYTES,
+    AssociationTransport,
+    ReadingHeld,
+    after,
+)
 from gateway.dimse.protocol.deadlines import AssociationTimer
 from gateway.dimse.protocol.pdata import PDUReader
 
@@ -20,6 +27,81 @@ class Sender(AssociationTransport):
     def _pump(self) -> None: ...
 
     def _expired(self, timer: AssociationTimer) -> None: ...
+
+
+class Listener(Sender):
+    """Keeps what is fed, read by read; holds reading behind the first one when it is `full`."""
+
+    def __init__(self) -> None:
+        super().__init__(PDUReader(0), 60.0)
+        self.reads: list[bytes | memoryview] = []
+        self.is_full = False
+
+    def _pump(self) -> None:
+        view = self._reader._view
+        self.reads.append(view if isinstance(view.obj, bytes) else bytes(view))
+        self._reader._release()
+        if self.is_full:
+            self._hold(ReadingHeld.RECEIVER)
+
+
+async def listening(listener: Listener) -> socket.socket:
+    """The socket of a peer that `listener` reads from."""
+    ours, theirs = socket.socketpair()
+    theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 * 1024**2)
+    await asyncio.get_running_loop().create_connection(lambda: listener, sock=ours)
+    return theirs
+
+
+async def until_read(listener: Listener, size_bytes: int) -> None:
+    async with asyncio.timeout(30):
+        while sum(map(len, listener.reads)) < size_bytes:
+            await asyncio.sleep(0)
+
+
+def part(size_bytes: int) -> bytes:
+    return bytes(range(256)) * (size_bytes // 256)
+
+
+READS = {
+    "little": (part(FIRST_READ_BYTES - 256), [FIRST_READ_BYTES - 256]),
+    "one full read": (part(FIRST_READ_BYTES), [FIRST_READ_BYTES]),
+    "one more": (part(FIRST_READ_BYTES + 256), [FIRST_READ_BYTES, 256]),
+    "as much as two reads take": (part(FIRST_READ_BYTES + MORE_BYTES), [FIRST_READ_BYTES, MORE_BYTES]),
+    "more": (part(2 * FIRST_READ_BYTES + MORE_BYTES + 256), [FIRST_READ_BYTES, MORE_BYTES, FIRST_READ_BYTES, 256]),
+}
+
+
+@pytest.mark.parametrize(("data", "sizes"), READS.values(), ids=READS)
+async def test_what_is_there_behind_a_full_read_is_read_at_once_into_bytes_of_its_own(
+    data: bytes, sizes: list[int]
+) -> None:
+    listener = Listener()
+    listener._hold(ReadingHeld.WRITE)  # until all of it is there
+    peer = await listening(listener)
+    listener._unhold(ReadingHeld.TRANSPORT)
+    assert peer.send(data) == len(data)
+    listener._unhold(ReadingHeld.WRITE)
+    listener.reads.clear()
+    await until_read(listener, len(data))
+    assert [len(each) for each in listener.reads] == sizes
+    assert b"".join(listener.reads) == data
+    assert listener._inflow.received_bytes == len(data)
+    listener._abort_transport()
+    peer.close()
+
+
+async def test_nothing_more_is_read_while_reading_is_held() -> None:
+    listener = Listener()
+    peer = await listening(listener)
+    listener._unhold(ReadingHeld.TRANSPORT)
+    listener.reads.clear()
+    listener.is_full = True
+    peer.send(part(2 * FIRST_READ_BYTES))
+    await until_read(listener, 1)
+    assert [len(each) for each in listener.reads] == [FIRST_READ_BYTES]
+    listener._abort_transport()
+    peer.close()
 
 
 async def connected(send_buffer_bytes: int = 0) -> tuple[Sender, socket.socket]:
