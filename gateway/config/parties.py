@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from gateway.config.compile_context import Context
 from gateway.config.destination_names import Names, expand, names_of
+from gateway.config.hosts import warn_of_balancers
 from gateway.config.identities import compile_identity_method
 from gateway.config.peers import check_combination, check_requestors, compile_peer, take_destination
 from gateway.config.requirements import check_requirements, warn_of_clear_secrets, warn_of_unknown_users
@@ -43,6 +44,7 @@ def compile_parties(root: Place, settings: Settings | None, context: Context, *,
     listeners = settings.listeners if settings and is_checked else None
     if listeners is not None:
         check_requirements(written, listeners, context)
+        warn_of_balancers(written, listeners, context)
     identity_methods = _identity_methods(root, context)
     if listeners is not None:
         warn_of_clear_secrets(written, listeners, root.at("gateway"), identity_methods, context)

@@ -294,8 +294,9 @@ async def test_connections_without_an_association_count_for_their_caller() -> No
     async with serving(listener=BEHIND, admission=Callers(), limits=limits, meter=meter) as running:
         patient = await Peer.connect(running.port)
         patient.send(line(OTHER))
-        silent = [await Peer.connect(running.port) for _ in range(12)]
-        for peer in silent:
+        silent = []
+        for _ in range(12):
+            silent.append(peer := await Peer.connect(running.port))
             peer.send(line(CALLER))
         await until(lambda: meter.total("gateway_connections_displaced_total") == 8)
         patient.send(associate_rq())
