@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import functools
 import json
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager, suppress
-from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -19,16 +17,6 @@ from gateway.sqlite.connection import our_errors, single
 from gateway.sqlite.log_checkpoints import LogCheckpoints
 from gateway.sqlite.queue_clock import QueueClock
 from gateway.sqlite.statements import SQL
-
-ROWS_AT_ONCE = 64
-"""A statement for more rows costs no less for each, and its text is kept."""
-
-
-@functools.cache
-def _for_rows(name: str, number: int) -> str:
-    """A statement ``… VALUES (…);`` for so many rows."""
-    head, values = SQL[name].rstrip(";").rsplit("VALUES", 1)
-    return f"{head}VALUES {', '.join([values.strip()] * number)}"
 
 
 class Transactions:
@@ -125,10 +113,9 @@ class Transactions:
         return self.connection.changes()
 
     def insert(self, name: str, rows: Sequence[tuple[object, ...]]) -> None:
-        """Run a named statement that inserts one row, for many: `ROWS_AT_ONCE` of them take one step of SQLite."""
-        for start in range(0, len(rows), ROWS_AT_ONCE):
-            some = rows[start : start + ROWS_AT_ONCE]
-            self.connection.execute(_for_rows(name, len(some)), tuple(chain.from_iterable(fit(some))))
+        """Run a named statement that inserts one row, for many. One statement of SQL for all rows takes longer: its
+        text depends on their number, so that SQLite often has to compile it."""
+        self.connection.executemany(SQL[name], fit(rows))
 
     def rows(self, name: str, **values: Any) -> Iterable[tuple[Any, ...]]:
         """The rows that a named statement gives."""

@@ -56,7 +56,6 @@ FROM_THE_CONFIGURATION = {
     "routing/language/fields.py:_uid_names",
     "routing/language/template_filters.py:compiled",
     "routing/index_keys.py:_networks_of",
-    "sqlite/transactions.py:_for_rows",
     "forms/groups.py:_builders",
     "forms/groups.py:form_of",
     "forms/groups.py:required",

@@ -1,3 +1,3 @@
--- Add one delivery, or several: `VALUES` is repeated. They are due at once.
+-- Add one delivery. It is due at once.
 INSERT INTO delivery (delivery_id, instance_id, destination, rule, actions_json, state, likeness, created_at, due_at)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?);
