@@ -42,7 +42,7 @@ def batch(rows: Sequence[object]) -> str:
         text = _encode_rows(rows)
     except UnicodeEncodeError:
         return _encode_rows(_cleaned(rows)).decode()
-    if b"\\u" in text:
+    if _has_numbered_characters(text):
         text = _encode_rows(_cleaned(rows))
     return text.decode()
 
@@ -50,10 +50,15 @@ def batch(rows: Sequence[object]) -> str:
 def fit(rows: Sequence[tuple[object, ...]]) -> Sequence[tuple[object, ...]]:
     """Rows as values of a statement. Text that no database could not hold (NUL, lone surrogates) is replaced."""
     try:
-        is_fit = b"\\u" not in _encode_rows(rows)
+        is_fit = not _has_numbered_characters(_encode_rows(rows))
     except UnicodeEncodeError:
         is_fit = False
     return rows if is_fit else [tuple(_cleaned(list(row))) for row in rows]
+
+
+def _has_numbered_characters(text: bytes) -> bool:
+    """True for JSON with ``\\u…``. Few rows have a backslash, and to look for one byte takes a fiftieth of the time."""
+    return b"\\" in text and b"\\u" in text
 
 
 def _plain(value: object) -> str:

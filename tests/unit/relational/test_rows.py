@@ -7,7 +7,7 @@ import json
 import pytest
 from pydicom.uid import UID
 
-from gateway.relational.rows import batch
+from gateway.relational.rows import batch, fit
 
 ROWS = {
     "numbers-and-none": ([(1, None, -(2**62), True)], [[1, None, -(2**62), True]]),
@@ -26,3 +26,21 @@ def test_rows_become_text_that_sqlite_can_hold(rows: list[object], expected: lis
     assert json.loads(text) == expected
     assert "\\u0000" not in text.replace("\\\\u0000", "")
     text.encode()
+
+
+VALUES = {
+    "plain": ([("a", 1, None, b"\0\\u")], None),
+    "a-backslash": ([("C:\\files", '"quoted"')], None),
+    "what-looks-like-an-escape": ([("\\u0000",)], [("\\u0000",)]),
+    "nul": ([("a\0b", 1), ("c", 2)], [("a\ufffdb", 1), ("c", 2)]),
+    "lone-surrogate": ([("a\ud800b", None)], [("a?b", None)]),
+}
+
+
+@pytest.mark.parametrize(("rows", "expected"), VALUES.values(), ids=VALUES)
+def test_values_are_replaced_only_where_no_database_could_hold_them(
+    rows: list[tuple[object, ...]], expected: list[tuple[object, ...]] | None
+) -> None:
+    found = fit(rows)
+    assert found == (rows if expected is None else expected)
+    assert (found is rows) == (expected is None)
