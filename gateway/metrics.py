@@ -7,7 +7,7 @@ whatever AE title it gives.
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -15,7 +15,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
-from gateway.metric_series import Series
+from gateway.metric_series import Distribution, Series, Total
 from gateway.ports.delivery_queue import QueueDepth
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
@@ -361,6 +361,16 @@ class Metrics:
     def observe(self, name: str, value: float, /, **labels: str) -> None:
         """One observation of a histogram."""
         self._child(name, labels).observe(value)
+
+    def counter(self, name: str, /, **labels: str) -> Callable[[float], None]:
+        """`count` of one series of a counter."""
+        counter: Total = self._child(name, labels)
+        return counter.inc
+
+    def observer(self, name: str, /, **labels: str) -> Callable[[float], None]:
+        """`observe` of one series of a histogram."""
+        histogram: Distribution = self._child(name, labels)
+        return histogram.observe
 
     def set(self, name: str, value: float, /, **labels: str) -> None:
         """A gauge's new value."""

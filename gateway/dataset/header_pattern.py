@@ -20,7 +20,7 @@ from gateway.dataset.dictionary import SEQUENCE
 from gateway.dataset.elements import EVERY, SLICE_BYTES, UNDEFINED, Element, TagSelection, inside_unknown, layout_of
 from gateway.dataset.encoding import Encoding
 from gateway.dataset.items import Skip
-from gateway.dataset.scanned_level import Level, WantedElements
+from gateway.dataset.scanned_level import Level, Texts, WantedElements, plain_uid
 from gateway.dataset.value import MAX_TEXT_BYTES
 from gateway.dataset.walk import Walker
 from gateway.ports.errors import Unreadable
@@ -128,7 +128,8 @@ class HeaderPattern:
         self.encoding = encoding
         self._known = known
         self._runs = _runs(known, found, view, encoding)
-        self._read: dict[WantedElements, list[_WantedInRun]] = {}
+        self._read: dict[WantedElements, tuple[list[_WantedInRun], dict[int, Texts]]] = {}
+        """Where the wanted elements are, and the text of those UIDs that are always the same."""
         self._selected: dict[TagSelection, list[tuple[int, bool, Element]]] = {}
         self._places: dict[int, tuple[int, int]] = {}
         """The index in `RunPlaces` and the offset from there, of new elements by their tag."""
@@ -191,7 +192,9 @@ class HeaderPattern:
         """As `HeaderFit.read`."""
         found: list[Element] = []
         read = self._read.get(wanted)
-        for place, unpack, tags, vrs, others, varying, is_text in self._reading_of(wanted) if read is None else read:
+        runs, uids = self._reading_of(wanted) if read is None else read
+        level.known.update(uids)
+        for place, unpack, tags, vrs, others, varying, is_text in runs:
             start = places[place]
             if tags:
                 level.add_all(tags, vrs, unpack(view, start))
@@ -249,7 +252,7 @@ class HeaderPattern:
                     return 2 * number, element.start
         return 2 * number + 1, 0
 
-    def _reading_of(self, wanted: WantedElements) -> list[_WantedInRun]:
+    def _reading_of(self, wanted: WantedElements) -> tuple[list[_WantedInRun], dict[int, Texts]]:
         if len(self._read) >= MOST_WANTED:
             self._read.clear()
         runs = enumerate(_elements_of_runs(self._known))
@@ -257,8 +260,13 @@ class HeaderPattern:
             _wanted_in(2 * number, elements, varying, wanted, self.encoding) for number, (elements, varying) in runs
         ]
         read = [one for one in some if one.tags or one.others or one.varying is not None]
-        self._read[wanted] = read
-        return read
+        uids = {
+            one.tag: text
+            for one in self._known
+            if one.tag in wanted.attributes and one.vr == "UI" and one.value and (text := plain_uid(one.value))
+        }
+        self._read[wanted] = read, uids
+        return read, uids
 
 
 def _elements_of_runs(known: Sequence[_KnownElement]) -> Iterator[tuple[list[Element], Element | None]]:

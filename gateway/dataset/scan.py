@@ -96,12 +96,11 @@ def scanning(
     former data sets in it, which make this quick and change nothing else. Raises as `scan`."""
     if known is None or transfer_syntax_uid in DEFLATED:
         return (yield from _scanning_anew(view, transfer_syntax_uid, wanted, is_strict=is_strict))
-    encoding = encodings_of(transfer_syntax_uid)[0]
     fit = known.fitting(view, len(view))
     if fit is not None and (scanned := (yield from _reading_in_place(view, fit, wanted))) is not None:
         return scanned
     scanned = yield from _scanning_anew(view, transfer_syntax_uid, wanted, is_strict=is_strict)
-    if fit is None and not scanned.oddities and scanned.encoding == encoding:
+    if fit is None and not scanned.oddities and scanned.encoding == (encoding := encodings_of(transfer_syntax_uid)[0]):
         known.learn(view, encoding)
     return scanned
 

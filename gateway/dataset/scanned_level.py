@@ -91,6 +91,14 @@ def wanted(paths: tuple[AttributePath, ...]) -> WantedElements:
     return WantedElements(paths)
 
 
+def plain_uid(data: bytes) -> Texts | None:
+    """The text of a value field of VR UI; None for several UIDs, and for what is no plain ASCII."""
+    if not data.isascii() or b"\\" in data or b"\x1b" in data:
+        return None
+    text = data.decode("ascii").strip(" \0")
+    return (text,) if text else ()
+
+
 class Level:
     """The values that were wanted of a data set or of one item; text is made when first asked for."""
 
@@ -140,10 +148,8 @@ class Level:
         if raw is None or tag in self.known:
             return None
         written, data = raw
-        if written == "UI" and data.isascii() and b"\\" not in data and b"\x1b" not in data:  # the most wanted
-            text = data.decode("ascii").strip(" \0")
-            value: Texts = (text,) if text else ()
-        else:
+        value = plain_uid(data) if written == "UI" else None
+        if value is None:
             vr = self.vr_of(tag, written)
             codecs = charset.DEFAULT if vr == "UI" else self._codecs()  # always ASCII
             value = texts(data, vr, codecs, is_big_endian=self._is_big_endian(tag, written))

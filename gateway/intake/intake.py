@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from functools import partial
-from typing import NamedTuple
 
 from gateway.common.completion import Completion
 from gateway.common.steady_clock import utc_now
@@ -42,18 +41,41 @@ UNWANTED = "no rule wants this instance"
 MODALITY = parse("Modality").tag
 
 
-class _Commit(NamedTuple):
-    """Everything that must be on disk before the response."""
+class _Commit(Completion[int]):
+    """Everything that must be on disk before the response; gives the status of that."""
 
-    incoming: Incoming
-    instance: Instance
-    edited: Sequence[bytes | memoryview] | None
-    """The bytes after the coercions, in pieces; None: as they came."""
-    dispatches: Sequence[Dispatch]
-    plan: RoutingPlan | None = None
-    """None for an object that no rule could look at."""
-    facts: ObjectFacts | None = None
-    """The facts before the coercions."""
+    __slots__ = ("dispatches", "edited", "facts", "incoming", "instance", "intake", "plan")
+
+    def __init__(
+        self,
+        intake: Intake,
+        incoming: Incoming,
+        instance: Instance,
+        edited: Sequence[bytes | memoryview] | None,
+        dispatches: Sequence[Dispatch],
+        plan: RoutingPlan | None = None,
+        facts: ObjectFacts | None = None,
+    ) -> None:
+        super().__init__()
+        self.intake = intake
+        self.incoming = incoming
+        self.instance = instance
+        self.edited = edited
+        """The bytes after the coercions, in pieces; None: as they came."""
+        self.dispatches = dispatches
+        self.plan = plan
+        """None for an object that no rule could look at."""
+        self.facts = facts
+        """The facts before the coercions."""
+
+    def __call__(self, stored: Instance | None, error: BaseException | None) -> None:
+        """Called when payload, instance and deliveries are on disk, or cannot be."""
+        try:
+            self.intake._ended(self, stored, error)
+            if isinstance(error, GatewayError):
+                self.intake.log.refused(self.incoming, error)
+        finally:  # whatever becomes of the log: without an answer the association would stand still
+            self._end(SUCCESS, None) if error is None else self._end(None, error)
 
 
 class Intake:
@@ -105,9 +127,7 @@ class Intake:
         Raises:
             GatewayError: as `accept`.
         """
-        if not self._journal.is_in_turn or not is_read_at_once(
-            incoming.body.length_bytes, incoming.transfer_syntax_uid
-        ):
+        if not is_read_at_once(incoming.body.length_bytes, incoming.transfer_syntax_uid):
             return self.accept(incoming, table)
         try:
             return self._accept_small(incoming, table)
@@ -157,9 +177,8 @@ class Intake:
             raise
         if committing is None:  # it became too large for the segment
             return self._commit_or_log(commit)
-        completion: Completion[int] = Completion()
-        committing.then(partial(self._committed, commit, completion))
-        return completion
+        committing.then(commit)
+        return commit
 
     async def _commit(self, commit: _Commit) -> int:
         """Return only when payload, instance and deliveries are on disk."""
@@ -177,17 +196,6 @@ class Intake:
         except GatewayError as error:
             self.log.refused(commit.incoming, error)
             raise
-
-    def _committed(
-        self, commit: _Commit, completion: Completion[int], stored: Instance | None, error: BaseException | None
-    ) -> None:
-        """Called when payload, instance and deliveries are on disk, or cannot be."""
-        try:
-            self._ended(commit, stored, error)
-            if isinstance(error, GatewayError):
-                self.log.refused(commit.incoming, error)
-        finally:  # whatever becomes of the log: without an answer the association would stand still
-            completion.set_result(SUCCESS) if error is None else completion.set_exception(error)
 
     def _ended(self, commit: _Commit, stored: Instance | None, error: BaseException | None) -> None:
         """The end of every commit. A durable instance is answered in this step of the event loop: log it so."""
@@ -272,7 +280,7 @@ class Intake:
     ) -> _Commit:
         entry = self._entries.entry(plan.facts.level) if table.indexed else None
         kept = table.kept_facts(plan.facts) if incoming.transfer_syntax_uid in DEFLATED else ""
-        return _Commit(incoming, as_instance(plan, entry, kept), edited, plan.dispatches, plan, facts)
+        return _Commit(self, incoming, as_instance(plan, entry, kept), edited, plan.dispatches, plan, facts)
 
     async def _hold_unreadable(self, incoming: Incoming, error: Unreadable) -> int:
         """`unreadable: hold`: kept as it came, under the UIDs of the command. No rule can decide about it."""
@@ -287,7 +295,7 @@ class Intake:
             received_at=self._now(),
         )
         dispatch = Dispatch(UNREADABLE_RULE, "", "", DeliveryState.HELD)
-        status = await self._commit(_Commit(incoming, instance, None, (dispatch,)))
+        status = await self._commit(_Commit(self, incoming, instance, None, (dispatch,)))
         self.log.unreadable_held(incoming, UNREADABLE_RULE, error)
         return status
 

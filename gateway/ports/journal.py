@@ -17,12 +17,6 @@ from gateway.ports.encoded_data_set import DataSetReceiver, EncodedDataSet
 class Journal(Protocol):
     """The durable side as coroutines: one thread commits for all callers."""
 
-    @property
-    def is_in_turn(self) -> bool:
-        """True while objects come one after the other: `commit_soon` saves a task's ways through the event loop. When
-        several come at once, these ways make the groups larger, which saves more."""
-        ...
-
     def receiver(self) -> DataSetReceiver:
         """A receiver for one incoming data set. Raises SpoolFull below `min_free`."""
         ...

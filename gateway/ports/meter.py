@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from gateway.model.association import AssociationFacts
@@ -21,8 +22,16 @@ class Meter(Protocol):
     def observe(self, name: str, value: float, /, **labels: str) -> None: ...
     def set(self, name: str, value: float, /, **labels: str) -> None: ...
 
+    def counter(self, name: str, /, **labels: str) -> Callable[[float], None]:
+        """`count` of one series, which is looked up once."""
+        return lambda amount: self.count(name, amount, **labels)
 
-class NoMeter:
+    def observer(self, name: str, /, **labels: str) -> Callable[[float], None]:
+        """`observe` of one series, which is looked up once."""
+        return lambda value: self.observe(name, value, **labels)
+
+
+class NoMeter(Meter):
     """Measures nothing."""
 
     def count(self, name: str, amount: float = 1, /, **labels: str) -> None: ...

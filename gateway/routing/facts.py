@@ -131,11 +131,10 @@ def reading_facts(
         yield from _to_the_letter(body, transfer_syntax_uid, scanned)
     elif body.length_bytes & 1:
         oddities = {**oddities, "odd_length": f"{body.length_bytes} bytes in all"}
-    for path, expected in ((SOP_CLASS_UID, sop_class_uid), (SOP_INSTANCE_UID, sop_instance_uid)):
-        found = level.text(path.tag)
-        if found and (found[0] != expected or any(found[1:])):
-            one, other = " and ".join(map(shown_uid, found[:2])), shown_uid(expected)
-            raise ClassMismatch(f"{path.text} differs: {one} in the data set, {other} in the command")
+    if level.text(SOP_CLASS_UID.tag) != (sop_class_uid,):
+        _check_named(level, SOP_CLASS_UID, sop_class_uid)
+    if level.text(SOP_INSTANCE_UID.tag) != (sop_instance_uid,):
+        _check_named(level, SOP_INSTANCE_UID, sop_instance_uid)
     return ObjectFacts(
         association,
         sop_class_uid,
@@ -147,6 +146,14 @@ def reading_facts(
         oddities,
         scanned.fit,
     )
+
+
+def _check_named(level: Level, path: AttributePath, expected: str) -> None:
+    """Raises ClassMismatch when the data set has another UID than the command, or several."""
+    found = level.text(path.tag)
+    if found and (found[0] != expected or any(found[1:])):
+        one, other = " and ".join(map(shown_uid, found[:2])), shown_uid(expected)
+        raise ClassMismatch(f"{path.text} differs: {one} in the data set, {other} in the command")
 
 
 def _to_the_letter(body: EncodedDataSet, transfer_syntax_uid: str, scanned: Scanned) -> InflationSteps[None]:
@@ -167,7 +174,7 @@ def check_identified(facts: ObjectFacts) -> None:
         ClassMismatch: SOP Class UID or SOP Instance UID is absent or empty.
     """
     for path in (SOP_CLASS_UID, SOP_INSTANCE_UID):
-        if not any(facts.level.text(path.tag) or ()):
+        if not any(facts.level.known.get(path.tag) or facts.level.text(path.tag) or ()):
             raise ClassMismatch(f"the data set has no {path.text}")
 
 

@@ -12,7 +12,7 @@ from gateway.model.delivery import Dispatch
 from gateway.model.instance import Instance
 from gateway.ports.encoded_data_set import EncodedDataSet
 from gateway.ports.errors import SpoolFull
-from gateway.spool.body import flat, slices
+from gateway.spool.body import InMemoryDataSet, flat, slices
 from gateway.spool.commit_requests import Acceptance
 from gateway.spool.large import LargeFile, ReceivedFile
 from gateway.spool.presence import NotInPlace
@@ -42,6 +42,8 @@ class AcceptancePayloads:
         size_bytes = body.length_bytes if edited is None else sum(map(len, edited))
         if size_bytes > self._large_object_bytes:
             return None
+        if edited is None and isinstance(body, InMemoryDataSet):
+            return body.pieces, size_bytes
         return list(_pieces(body, edited)), size_bytes
 
     def of_small(

@@ -36,26 +36,26 @@ def _unreported(_: GatewayError) -> None:
 class InMemoryDataSet:
     """Chunks as they arrived; `view` joins them once. `on_close` runs once, at the latest with the object's end."""
 
-    __slots__ = ("_chunks", "_on_close", "length_bytes")
+    __slots__ = ("_on_close", "length_bytes", "pieces")
 
     def __init__(self, chunks: Sequence[Buffer], on_close: Callable[[], None] = _nothing) -> None:
-        self._chunks = list(chunks)
+        self.pieces: Sequence[Buffer] = list(chunks)
         self._on_close = on_close
-        self.length_bytes = sum(map(len, self._chunks))
+        self.length_bytes = sum(map(len, self.pieces))
 
     def view(self) -> memoryview:
         """All bytes, read-only."""
-        if len(self._chunks) != 1:
-            self._chunks = [b"".join(self._chunks)]
-        return memoryview(self._chunks[0]).toreadonly()
+        if len(self.pieces) != 1:
+            self.pieces = [b"".join(self.pieces)]
+        return memoryview(self.pieces[0]).toreadonly()
 
     def chunks(self, size_bytes: int) -> Iterator[memoryview | bytes]:
         """Pieces as they arrived, cut where they are longer than `size_bytes`; nothing is copied."""
-        return slices(self._chunks, size_bytes)
+        return slices(self.pieces, size_bytes)
 
     def close(self) -> None:
         on_close, self._on_close = self._on_close, _nothing
-        self._chunks = []
+        self.pieces = ()
         on_close()
 
     def __del__(self) -> None:

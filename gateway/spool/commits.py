@@ -20,6 +20,7 @@ from gateway.spool.recent_payloads import RecentPayloads
 from gateway.spool.store import SpoolStore
 from gateway.spool.writing import Writing
 
+PENDING = DeliveryState.PENDING
 IDLE_S = 2.0
 """The time without any arrival after which the database may be made smaller."""
 
@@ -46,9 +47,7 @@ class Commits:
         self._payloads = payloads
         self._state = state
         self._monotonic = monotonic
-        self._meter = meter
-        self._due = due
-        self._recent = recent
+        self._meter, self._due, self._recent = meter, due, recent
         self._loop = asyncio.get_running_loop()
         self._calls = calls = LoopCalls(self._loop)
         self._started: asyncio.Future[None] = self._loop.create_future()
@@ -56,6 +55,8 @@ class Commits:
         self._unfinished: set[CommitRequest] = set()
         self._unrecorded: set[Acceptance] = set()
         """Acknowledged instances that the store may not know yet."""
+        self._gathered: list[Acceptance] = []
+        """Acceptances that `hand_in_soon` submits in the next step."""
         self._accepted_at_s = float("-inf")
         self._lone_groups = 0
         """The number of groups of one object each, in succession."""
@@ -82,13 +83,9 @@ class Commits:
 
     async def end(self) -> None:
         """Commit what waits, then end the thread."""
+        self._hand_in_gathered()
         self._committer.end()
         await self._ended.wait()
-
-    @property
-    def is_in_turn(self) -> bool:
-        """True while objects come one after the other; a group alone among larger ones says nothing."""
-        return self._lone_groups >= LONE_GROUPS
 
     def is_idle(self) -> bool:
         """True when nothing has arrived for `IDLE_S`."""
@@ -108,6 +105,22 @@ class Commits:
         self._unfinished.add(request)
         self._committer.submit(request)
 
+    def hand_in_soon(self, acceptance: Acceptance) -> None:
+        """As `hand_in`, together with all that come in this step of the event loop; at once while objects come one
+        after the other. Raises JournalClosed."""
+        if self._lone_groups >= LONE_GROUPS or self._state.problem:
+            self.hand_in(acceptance)
+            return
+        if not self._gathered:
+            self._loop.call_soon(self._hand_in_gathered)
+        self._unfinished.add(acceptance)
+        self._gathered.append(acceptance)
+
+    def _hand_in_gathered(self) -> None:
+        gathered, self._gathered = self._gathered, []
+        for acceptance in gathered:
+            self._committer.submit(acceptance)
+
     async def until_recorded(self) -> None:
         """Return when the store knows every instance that was acknowledged before now.
 
@@ -126,7 +139,10 @@ class Commits:
             if request.error is None and request.answer is not None:
                 accepted += 1
                 self._unrecorded.add(request)
-                wanted = sum(dispatch.state is DeliveryState.PENDING for dispatch in request.dispatches)
+                wanted = 0
+                for dispatch in request.dispatches:
+                    if dispatch.state is PENDING:
+                        wanted += 1
                 if wanted and request.pieces:
                     self._recent.keep(request.answer.payload, request.pieces, wanted)
             else:
@@ -172,6 +188,7 @@ class Commits:
             _release(request)
             _settle_future(request.done, None, self._state.error())
         self._unfinished.clear()
+        self._gathered.clear()
 
 
 def _release(request: CommitRequest) -> None:

@@ -55,6 +55,8 @@ class FreeSpace:
 
     def check(self) -> None:
         """Raises SpoolFull below `min_free`, and when nobody can say what is free."""
+        if self._free_bytes >= self._min_free_bytes and self._monotonic() - self._looked_at_s < FRESH_S:
+            return
         try:
             free_bytes = self.free_bytes
         except OSError as error:

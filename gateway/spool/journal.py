@@ -233,11 +233,6 @@ class GroupCommitJournal:
 
     # --- the port -----------------------------------------------------------------------------------------------
 
-    @property
-    def is_in_turn(self) -> bool:
-        """See `Journal`."""
-        return self._commits.is_in_turn
-
     def receiver(self) -> DataSetReceiver:
         """A receiver for one incoming data set. Raises SpoolFull below `min_free`."""
         self._state.check()
@@ -275,7 +270,7 @@ class GroupCommitJournal:
         if small is None:
             return None
         completion: Completion[Instance] = Completion()
-        self._commits.hand_in(self._acceptances.of_small(instance, dispatches, completion, *small))
+        self._commits.hand_in_soon(self._acceptances.of_small(instance, dispatches, completion, *small))
         return completion
 
     def _check_room(self) -> None:

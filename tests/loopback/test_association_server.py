@@ -17,6 +17,7 @@ from gateway.model.association import AssociationFacts
 from gateway.model.listener import Listener
 from gateway.model.peer import Peer as ConfiguredPeer
 from gateway.ports.errors import ConfigurationError, DestinationRefuses
+from gateway.ports.meter import Meter
 from tests.support.dimse.rig import CONTEXTS, CT, IMPLICIT, Peer, serving
 from tests.support.processes import until
 
@@ -46,7 +47,7 @@ def test_a_handler_that_nothing_would_call_is_a_mistake() -> None:
         )
 
 
-class Counting:
+class Counting(Meter):
     """A meter that takes only what the gateway's table of metrics has."""
 
     def __init__(self) -> None:

@@ -15,7 +15,7 @@ from gateway.common.completion import Completion
 from gateway.dimse.acceptor.handler_thread import HandlerThread
 from gateway.dimse.acceptor.negotiation import MOST_QUEUED
 from gateway.dimse.acceptor.opening import OpeningAssociation
-from gateway.dimse.acceptor.operations import AcceptorHost, Later, Operation
+from gateway.dimse.acceptor.operations import AcceptorHost
 from gateway.dimse.protocol.assembly import Message
 from gateway.dimse.protocol.association import AssociationEnded
 from gateway.dimse.protocol.cancellation import OperationScope
@@ -23,9 +23,7 @@ from gateway.dimse.protocol.connection import ReadingHeld
 from gateway.dimse.protocol.context import AcceptedContext
 from gateway.dimse.protocol.deadlines import AssociationTimer
 from gateway.dimse.protocol.message import RESPONSE, Command, CommandField
-from gateway.dimse.protocol.upper_layer import (
-    UpperLayerState,
-)
+from gateway.dimse.protocol.upper_layer import UpperLayerState
 from gateway.dimse.requestor.association_pool import AssociationPool
 from gateway.model.listener import Timers
 from gateway.model.security import IdentityCheck
@@ -46,6 +44,7 @@ class AcceptorAssociation(OpeningAssociation):
     ) -> None:
         super().__init__(host, listener, max_pdu_bytes, identity_check)
         self.handlers = host.handlers
+        self._operations = host.operations.known
         self.table: Any = None
         """The rules that were in force when the request in work had arrived; a reload does not change them."""
         self._queue: deque[Message] = deque()
@@ -61,6 +60,8 @@ class AcceptorAssociation(OpeningAssociation):
         self._handler_thread: HandlerThread | None = None
         self.handler_association: Any = None
         """The association that handlers have as `event.assoc`, once one has read it."""
+        self.store_measures: Any = None
+        """The measures of its C-STORE requests (`gateway.dimse.services.served`), once one was answered."""
         self.on_end: list[Callable[[], object]] = []
         """Called once, when no message goes either way any more."""
         self.notifications = host.notifications  # they may look at all of the above
@@ -153,10 +154,13 @@ class AcceptorAssociation(OpeningAssociation):
         if self._host.handler_failures.failing:
             self._host.handler_failures.answered(event.name)
 
-    def send_response(self, message: Message, command: Command) -> None:
-        """Answer `message`; logged when the association is gone."""
+    def send_response(self, message: Message, command: Command | None) -> None:
+        """Answer `message`; None answers a C-STORE request with 0x0000. Logged when the association is gone."""
         try:
-            self.send_command(message.context.context_id, command)
+            if command is None:
+                self.send_stored(message)
+            else:
+                self.send_command(message.context.context_id, command)
         except AssociationEnded as error:
             log.info("response_not_sent", **self._log_fields, reason=str(error))
 
@@ -211,11 +215,8 @@ class AcceptorAssociation(OpeningAssociation):
     # --- requests ----------------------------------------------------------------------------------------------
 
     def _open_data_set(self, message: Message) -> DataSetReceiver | None:
-        operation = self._operation(message)
+        operation = self._operations.get(message.command["CommandField"])
         return operation.receive(self, message) if operation is not None and operation.receive else None
-
-    def _operation(self, message: Message) -> Operation[Any] | None:
-        return self._host.operations.known.get(message.command["CommandField"])
 
     def _message_received(self, message: Message) -> None:
         command = message.command
@@ -228,11 +229,14 @@ class AcceptorAssociation(OpeningAssociation):
                 self._rest()
         else:
             message.table = self._host.table()
-            self._queue.append(message)
-            if not self._is_serving:
+            if not self._is_serving and self._ended is None:
                 self._deadlines.stop(AssociationTimer.IDLE)
-                self._serve_queue()
-            elif len(self._queue) >= MOST_QUEUED:
+                self._is_serving = True
+                if self._is_served(message):
+                    self._serve_queue()
+                return
+            self._queue.append(message)
+            if len(self._queue) >= MOST_QUEUED:
                 self._hold(ReadingHeld.QUEUE)
 
     def _cancel(self, message_id: int) -> None:
@@ -246,38 +250,40 @@ class AcceptorAssociation(OpeningAssociation):
                 self._let_writers_go_on()  # the handler learns of it though the last response is unread
 
     def _serve_queue(self) -> None:
-        """Serve what waits, up to the first request that takes time: the worker goes on with that one."""
-        self._is_serving = True
+        """Serve what waits, up to the first request that takes time."""
         while self._queue and self._ended is None:
-            message = self._current = self._queue.popleft()
-            self.table = message.table
+            message = self._queue.popleft()
             if self._held and self._held & ReadingHeld.QUEUE and len(self._queue) < MOST_QUEUED // 2:
                 self._unhold(ReadingHeld.QUEUE)
-            later = self._serve(message)
-            if later is not None:
-                if not isinstance(later, Completion):
-                    self._hand_over(later)
+            if not self._is_served(message):
                 return
-            self._served(message)
         self._is_serving = False
         self._rest()
 
-    def complete(self, answer: Callable[[], None]) -> None:
-        """Respond to a request that was served without the worker, and go on with what waits."""
+    def _is_served(self, message: Message) -> bool:
+        """Serve a request. False when it takes time: what waits behind it goes on when its response is out."""
+        self._current, self.table = message, message.table
+        operation = self._operations.get(message.command["CommandField"])
         try:
-            answer()
+            serve = operation.serve if operation is not None else self._host.operations.unrecognized
+            later = serve(self, message)
+        except Exception:
+            self._failed()
+            later = None
+        if later is None:
+            self._served(message)
+            return True
+        if not isinstance(later, Completion):
+            self._hand_over(later)
+        return False
+
+    def complete(self, answer: Callable[..., None], *arguments: Any) -> None:
+        """Respond to a request by a call of `answer`, and go on with what waits. For requests without the worker."""
+        try:
+            answer(*arguments)
         except Exception:
             self._failed()
         self._go_on()
-
-    def _serve(self, message: Message) -> Later | None:
-        operation = self._operation(message)
-        try:
-            serve = operation.serve if operation is not None else self._host.operations.unrecognized
-            return serve(self, message)
-        except Exception:
-            self._failed()
-            return None
 
     def _go_on(self) -> None:
         """Go on with the requests that wait, after one that took time."""

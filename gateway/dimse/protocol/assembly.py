@@ -15,9 +15,10 @@ from gateway.dimse.protocol.message import (
     Command,
     CommandDecoder,
     CommandField,
+    CommandPattern,
     MalformedCommand,
 )
-from gateway.dimse.protocol.pdata import COMMAND, LAST
+from gateway.dimse.protocol.pdata import COMMAND, LAST, header
 from gateway.dimse.protocol.upper_layer import AbortReason
 from gateway.ports.encoded_data_set import DataSetReceiver, EncodedDataSet
 from gateway.ports.errors import GatewayError, ObjectTooLarge
@@ -88,12 +89,15 @@ class MessageAssembler:
         "_decoder",
         "_fragments",
         "_is_last_taken",
+        "_known_context",
+        "_known_of",
         "_length",
         "_max_command_bytes",
         "_max_object_bytes",
         "_message",
         "_open_data_set",
         "_receiver",
+        "known",
         "pending",
     )
 
@@ -110,6 +114,10 @@ class MessageAssembler:
         self._max_command_bytes = max_command_bytes
         self._max_object_bytes = max_object_bytes
         self._decoder = CommandDecoder()
+        self.known: CommandPattern | None = None
+        """The last command with a data set, as others are like it, behind the header of its P-DATA-TF."""
+        self._known_of: CommandPattern | None = None
+        self._known_context: AcceptedContext | None = None
         self._command: bytearray | None = None
         self._fragments: AcceptedContext | None = None
         """Context of the message that is being assembled."""
@@ -147,6 +155,27 @@ class MessageAssembler:
         if self._message is None:
             raise ProtocolError(AbortReason.UNEXPECTED_PARAMETER, "a data set fragment before the end of the command")
         return self._data_fragment(self._message, control, data)
+
+    def whole(self, command: Command, data: memoryview) -> Message:
+        """Take a command set that is like `known`, and its whole data set, as `fragment` does one after the other; the
+        message, also while its receiver is `pending`. For use between messages."""
+        assert self._known_context is not None
+        message = Message(self._known_context, command)
+        self._fragments, self._message = message.context, message
+        try:
+            receiver = self._receiver = self._open_data_set(message)
+            if receiver is not None:
+                if len(data) > self._max_object_bytes:
+                    raise self._too_large()
+                self.pending = receiver.write(data)
+                if self.pending is not None:
+                    self._is_last_taken = True
+                    return message
+                message.body = receiver.finish()
+        except Exception as error:
+            self._fail(message, error)
+        self._fragments = self._message = self._receiver = None
+        return message
 
     def resume(self, error: Exception | None) -> Message | None:
         """`pending` is done, or failed with `error`; the message when its last fragment was taken already."""
@@ -195,6 +224,8 @@ class MessageAssembler:
         if command.get("CommandDataSetType", NO_DATA_SET) == NO_DATA_SET:
             self._fragments = None
             return message
+        if self._decoder.pattern is not self._known_of or context is not self._known_context:
+            self._learn(context, self._decoder.pattern)
         self._message = message
         self._length = 0
         self._is_last_taken = False
@@ -204,12 +235,17 @@ class MessageAssembler:
             self._fail(message, error)
         return None
 
+    def _learn(self, context: AcceptedContext, pattern: CommandPattern | None) -> None:
+        self._known_of, self._known_context, self.known = pattern, context, None
+        if pattern is not None:
+            self.known = pattern.behind(header(context.context_id, COMMAND | LAST, pattern.length_bytes))
+
     def _data_fragment(self, message: Message, control: int, data: memoryview) -> Message | None:
         receiver = self._receiver
         if receiver is not None:
             self._length += len(data)
             if self._length > self._max_object_bytes:
-                self._fail(message, ObjectTooLarge(f"the object is over the limit of {self._max_object_bytes} bytes"))
+                self._fail(message, self._too_large())
             else:
                 try:
                     self.pending = receiver.write(data)
@@ -217,6 +253,9 @@ class MessageAssembler:
                     self._fail(message, error)
         self._is_last_taken = bool(control & LAST)
         return self._complete(message) if self._is_last_taken and self.pending is None else None
+
+    def _too_large(self) -> ObjectTooLarge:
+        return ObjectTooLarge(f"the object is over the limit of {self._max_object_bytes} bytes")
 
     def _complete(self, message: Message) -> Message:
         self._message = self._fragments = None

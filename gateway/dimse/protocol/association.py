@@ -16,6 +16,7 @@ from gateway.dimse.protocol.context import AcceptedContext
 from gateway.dimse.protocol.deadlines import AssociationTimer
 from gateway.dimse.protocol.message import DATA_SET, NO_DATA_SET, Command, encode
 from gateway.dimse.protocol.pdata import COMMAND, encode_command, encode_data_set, fragment_bytes, fragments
+from gateway.dimse.protocol.store_success import StoreSuccess
 from gateway.dimse.protocol.upper_layer import AbortReason, UpperLayerEvent, UpperLayerState
 from gateway.dimse.protocol.upper_layer_provider import UpperLayerProvider
 from gateway.model.listener import Limits, Timers
@@ -30,6 +31,9 @@ LARGEST_SENT = 128 * 1024
 """P-DATA-TF that we send, whatever more the peer would take: longer ones are no faster."""
 
 
+_TIMERS_OF_RECEIVING = (AssociationTimer.RECEIVING, AssociationTimer.PROGRESS, AssociationTimer.MESSAGE)
+
+
 class AssociationEnded(GatewayError):
     """The association is gone; the message says why."""
 
@@ -41,9 +45,12 @@ class Association(UpperLayerProvider):
         super().__init__(is_requestor=is_requestor, timers=timers, limits=limits)
         self._assembler: MessageAssembler | None = None
         self._largest_fragment_bytes = 0
+        self._store_success = StoreSuccess(0)
         self._waiting: dict[int, asyncio.Future[Message]] = {}
         """Message ID of a request of ours → its response."""
         self._message_id = 0
+        self._is_watching = False
+        """The time limits of a message that is arriving run."""
         self.is_sending = False
         """True while a message with a data set is on its way out: nothing may come between its fragments."""
         self.accepted_contexts: Mapping[int, AcceptedContext] = {}
@@ -53,6 +60,7 @@ class Association(UpperLayerProvider):
         """Ready for messages; a maximum of 0 means no limit (PS3.8 §D.1)."""
         self.accepted_contexts = contexts
         self._largest_fragment_bytes = fragment_bytes(min(peer_max_pdu_bytes or LARGEST_SENT, LARGEST_SENT))
+        self._store_success = StoreSuccess(self._largest_fragment_bytes)
         self._assembler = MessageAssembler(
             contexts,
             self._open_data_set,
@@ -91,6 +99,24 @@ class Association(UpperLayerProvider):
             self._deadlines.stop(AssociationTimer.MESSAGE)
             self._message_received(message)
 
+    def _take_message(self) -> bool:
+        assembler = self._assembler
+        if assembler is None or assembler.known is None or assembler.is_mid_message or not self._upper.may_receive_data:
+            return False
+        whole = self._reader.whole_message(assembler.known)
+        if whole is None:
+            return False
+        command, data, stop = whole
+        message = assembler.whole(command, data)
+        self._reader.skip_to(stop)
+        self._work_left -= 2 * FRAGMENT_WORK + assembler.known.length_bytes // COMMAND_BYTES_PER_WORK
+        if assembler.pending is not None:
+            self._await_receiver(assembler)
+        else:
+            self._work_left -= MESSAGE_WORK
+            self._message_received(message)
+        return True
+
     def _await_receiver(self, assembler: MessageAssembler) -> None:
         self._hold(ReadingHeld.RECEIVER)
         assert assembler.pending is not None
@@ -120,9 +146,10 @@ class Association(UpperLayerProvider):
                 deadlines.start(AssociationTimer.PROGRESS, timers.progress_s)
             if not deadlines.is_running(AssociationTimer.MESSAGE):
                 deadlines.start(AssociationTimer.MESSAGE, timers.message_s)
-        else:
-            for timer in (AssociationTimer.RECEIVING, AssociationTimer.PROGRESS, AssociationTimer.MESSAGE):
-                self._deadlines.stop(timer)
+            self._is_watching = True
+        elif self._is_watching:
+            self._is_watching = False
+            self._deadlines.stop(*_TIMERS_OF_RECEIVING)
 
     def _response_received(self, message: Message) -> None:
         waiting = self._waiting.pop(message.command.get("MessageIDBeingRespondedTo", -1), None)
@@ -143,6 +170,13 @@ class Association(UpperLayerProvider):
             raise AssociationEnded(self._ended or "the association is not established")
         command["CommandDataSetType"] = NO_DATA_SET
         self._write(encode_command(context_id, encode(command), self._largest_fragment_bytes))
+
+    def send_stored(self, message: Message) -> None:
+        """Send the response with 0x0000 to a C-STORE request that names the SOP class of its context. Raises as
+        `send_command`."""
+        if not self._upper.may_send_data:
+            raise AssociationEnded(self._ended or "the association is not established")
+        self._write(self._store_success.encoded(message.context, message.command))
 
     async def send_message(self, context_id: int, command: Command, body: EncodedDataSet) -> None:
         """Send a message with a data set; a small one leaves in one write, a large one as the peer reads it.

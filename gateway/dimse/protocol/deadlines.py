@@ -63,9 +63,12 @@ class Deadlines:
             self._handle = self._clock.call_at(due, self._fire)
         return now
 
-    def stop(self, timer: AssociationTimer) -> None:
-        """Stop; nothing happens when it does not run."""
-        self._due.pop(timer, None)
+    def stop(self, *timers: AssociationTimer) -> None:
+        """Stop; nothing happens to those that do not run."""
+        due = self._due
+        for timer in timers:
+            if timer in due:
+                del due[timer]
 
     def stop_all(self) -> None:
         """Stop everything and let go of the clock."""

@@ -70,7 +70,8 @@ def _at(value: bytes) -> tuple[int, ...]:
     return tuple(group << 16 | element for group, element in pairs)
 
 
-def _encode_uid(value: Any) -> bytes:
+def encode_uid(value: Any) -> bytes:
+    """A UID with its padding (PS3.5 §9.1)."""
     encoded = str(value).encode("ascii", "replace")
     return encoded + b"\0" if len(encoded) & 1 else encoded
 
@@ -93,7 +94,7 @@ def _encode_at(value: Any) -> bytes:
     return b"".join(struct.pack("<HH", int(tag) >> 16, int(tag) & 0xFFFF) for tag in tags)
 
 
-UI, AE, LO = (_text, _encode_uid), (_title, _encode_text), (_text, _encode_text)
+UI, AE, LO = (_text, encode_uid), (_title, _encode_text), (_text, _encode_text)
 US, UL, AT = (_us, _encode_us), (_ul, _encode_ul), (_at, _encode_at)
 
 _ELEMENTS: dict[int, tuple[str, tuple[Callable[[bytes], Any], Callable[[Any], bytes]]]] = {
@@ -163,60 +164,97 @@ LONGEST_REMEMBERED = 1024
 """Bytes of a command: longer than that of any C-STORE or response without an odd value."""
 
 
+class CommandPattern:
+    """A command, and where others that are like it have another Message ID and Affected SOP Instance UID."""
+
+    __slots__ = (
+        "_before_id",
+        "_before_uid",
+        "_behind",
+        "_command",
+        "_id_at",
+        "_id_keyword",
+        "_uid_at",
+        "_uid_end",
+        "length_bytes",
+    )
+
+    def __init__(
+        self, encoded: bytes, command: Command, id_keyword: str, id_at: int, uid_at: int, uid_end: int
+    ) -> None:
+        """No UID where both its ends are the same."""
+        self.length_bytes = len(encoded)
+        self._command, self._id_keyword = command, id_keyword
+        self._id_at, self._uid_at, self._uid_end = id_at, uid_at, uid_end
+        self._before_id, self._before_uid = encoded[:id_at], encoded[id_at + 2 : uid_at]
+        self._behind = encoded[uid_end:]
+
+    def behind(self, header: bytes) -> CommandPattern:
+        """The same for commands with `header` before them."""
+        places = (len(header) + at for at in (self._id_at, self._uid_at, self._uid_end))
+        id_and_uid = bytes(2) + self._before_uid + bytes(self._uid_end - self._uid_at)
+        encoded = header + self._before_id + id_and_uid + self._behind
+        return CommandPattern(encoded, self._command, self._id_keyword, *places)
+
+    def command_of(self, encoded: bytes) -> Command | None:
+        """The command as `decode` gives it, where `encoded` is like this one; None for any other."""
+        id_at, uid_at, uid_end = self._id_at, self._uid_at, self._uid_end
+        if (
+            len(encoded) != self.length_bytes
+            or not encoded.startswith(self._before_id)
+            or encoded[id_at + 2 : uid_at] != self._before_uid
+            or not encoded.endswith(self._behind)
+        ):
+            return None
+        command = self._command.copy()
+        command[self._id_keyword] = encoded[id_at] | encoded[id_at + 1] << 8
+        if uid_at != uid_end:
+            command["AffectedSOPInstanceUID"] = _text(encoded[uid_at:uid_end])
+        return command
+
+
 class CommandDecoder:
     """Decodes the commands of one association. A command that is as the one before it, but for the Message ID and the
     Affected SOP Instance UID, is known already: objects of a series come so, and their responses."""
 
-    __slots__ = ("_before", "_command", "_id_at", "_id_keyword", "_uid_at", "_uid_end")
+    __slots__ = ("pattern",)
 
     def __init__(self) -> None:
-        self._before = b""
-        self._command: Command = {}
-        self._id_keyword = ""
-        self._id_at = self._uid_at = self._uid_end = 0
-        """Where the number and the UID lie; no UID where both ends are the same."""
+        self.pattern: CommandPattern | None = None
+        """The command before; None for one that others are not like."""
 
     def decode(self, encoded: bytes) -> Command:
         """As `decode`."""
-        before, id_at, uid_at, uid_end = self._before, self._id_at, self._uid_at, self._uid_end
-        if (
-            before
-            and len(encoded) == len(before)
-            and encoded[:id_at] == before[:id_at]
-            and encoded[id_at + 2 : uid_at] == before[id_at + 2 : uid_at]
-            and encoded[uid_end:] == before[uid_end:]
-        ):
-            command = self._command.copy()
-            command[self._id_keyword] = encoded[id_at] | encoded[id_at + 1] << 8
-            if uid_at != uid_end:
-                command["AffectedSOPInstanceUID"] = _text(encoded[uid_at:uid_end])
-            return command
+        known = self.pattern.command_of(encoded) if self.pattern is not None else None
+        if known is not None:
+            return known
         command = decode(encoded)
-        self._remember(encoded, command)
+        self.pattern = _pattern_of(encoded, command)
         return command
 
-    def _remember(self, encoded: bytes, command: Command) -> None:
-        """Keep a command with one Message ID, of its own or of the request, and at most one UID, behind that."""
-        self._before = b""
-        if len(encoded) > LONGEST_REMEMBERED:
-            return
-        ids: list[tuple[int, int, int]] = []
-        uids: list[tuple[int, int, int]] = []
-        position = 0
-        while position < len(encoded):
-            _, element, length = _HEADER.unpack_from(encoded, position)
-            place = (element, position + 8, length)
-            if element in _MESSAGE_IDS:
-                ids.append(place)
-            elif element == _AFFECTED_SOP_INSTANCE_UID:
-                uids.append(place)
-            position += 8 + length
-        if len(ids) == 1 and ids[0][2] == 2 and len(uids) <= 1:
-            element, self._id_at, _ = ids[0]
-            _, self._uid_at, length = uids[0] if uids else (0, self._id_at + 2, 0)
-            self._uid_end = self._uid_at + length
-            if self._uid_at > self._id_at:
-                self._before, self._command, self._id_keyword = encoded, command.copy(), _MESSAGE_IDS[element]
+
+def _pattern_of(encoded: bytes, command: Command) -> CommandPattern | None:
+    """The pattern of a command with one Message ID, of its own or of the request, and at most one UID, behind that."""
+    if len(encoded) > LONGEST_REMEMBERED:
+        return None
+    ids: list[tuple[int, int, int]] = []
+    uids: list[tuple[int, int, int]] = []
+    position = 0
+    while position < len(encoded):
+        _, element, length = _HEADER.unpack_from(encoded, position)
+        place = (element, position + 8, length)
+        if element in _MESSAGE_IDS:
+            ids.append(place)
+        elif element == _AFFECTED_SOP_INSTANCE_UID:
+            uids.append(place)
+        position += 8 + length
+    if len(ids) != 1 or ids[0][2] != 2 or len(uids) > 1:
+        return None
+    element, id_at, _ = ids[0]
+    _, uid_at, length = uids[0] if uids else (0, id_at + 2, 0)
+    if uid_at <= id_at:
+        return None
+    return CommandPattern(encoded, command.copy(), _MESSAGE_IDS[element], id_at, uid_at, uid_at + length)
 
 
 @functools.lru_cache(maxsize=256)

@@ -14,6 +14,7 @@ import struct
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+from gateway.dimse.protocol.message import Command, CommandPattern
 from gateway.dimse.protocol.upper_layer import AbortReason
 
 COMMAND = 0x01
@@ -44,6 +45,7 @@ _SMALLEST = {0x01: 68, 0x02: 68, 0x03: 4, 0x05: 4, 0x06: 4, 0x07: 4}
 _PDU_HEADER = struct.Struct(">BxI")
 _ITEM_HEADER = struct.Struct(">IBB")
 _WHOLE_HEADER = struct.Struct(">BxIIBB")
+WHOLE_HEADER_BYTES = PDU_HEADER_BYTES + ITEM_HEADER_BYTES
 _EMPTY = memoryview(b"")
 
 Fragment = tuple[int, int, memoryview]
@@ -148,6 +150,46 @@ class PDUReader:
                 self._release()
                 return None
         return None
+
+    def whole_message(self, known: CommandPattern) -> tuple[Command, memoryview, int] | None:
+        """A message that is all there, as small ones are, whose command set is like one that is known.
+
+        Args:
+            known: that command set behind the header of its P-DATA-TF; the data set is the one presentation data value
+                of the P-DATA-TF behind it.
+
+        Returns:
+            Command, data set and the place behind it; None for anything else. Nothing is taken: `skip_to` does that.
+        """
+        if self._item_left or self._pdu_left or self._carry or self._collected is not None or self.is_broken:
+            return None
+        view, start, end = self._view, self._position, self._end
+        middle = start + known.length_bytes
+        if middle + WHOLE_HEADER_BYTES > end:
+            return None
+        command = known.command_of(bytes(view[start:middle]))
+        if command is None:
+            return None
+        pdu_type, length, item_length, context_id, control = _WHOLE_HEADER.unpack_from(view, middle)
+        stop = middle + PDU_HEADER_BYTES + length
+        if (
+            control != LAST
+            or pdu_type != P_DATA_TF
+            or length != item_length + 4
+            or context_id != view[start + WHOLE_HEADER_BYTES - 2]
+            or not ITEM_HEADER_BYTES < length <= self.largest_data_bytes
+            or stop > end
+        ):
+            return None
+        return command, view[middle + WHOLE_HEADER_BYTES : stop], stop
+
+    def skip_to(self, stop: int) -> None:
+        """Go on at `stop`: the bytes before it were taken."""
+        self._empty = 0
+        if stop < self._end:
+            self._position = stop
+        else:
+            self._release()
 
     def _take_whole(self) -> Fragment | None:
         """A P-DATA-TF with one presentation data value that is all there, as most are; None for anything else."""

@@ -37,6 +37,8 @@ CLOSING_S = 10.0
 
 _numbers = itertools.count(1)
 
+IDLE: Final = UpperLayerState.IDLE
+
 _PDU_EVENTS: Final = {
     0x01: UpperLayerEvent.ASSOCIATE_RQ_PDU,
     0x02: UpperLayerEvent.ASSOCIATE_AC_PDU,
@@ -149,14 +151,17 @@ class UpperLayerProvider(AssociationTransport):
     def _pump(self) -> None:
         """Work through what was read, for one turn; what a hold leaves is copied: the buffer is shared."""
         reader, upper = self._reader, self._upper
-        take = reader.next
         while not self._held:
-            if upper.state is UpperLayerState.IDLE:
+            if upper.state is IDLE:
                 reader.is_broken = True  # over: what the peer still sends has no reader
             if self._work_left <= 0 and reader.has_more:
                 self._give_way()
                 continue
-            item = take()
+            if self._take_message():
+                if self._held or reader.has_more:
+                    continue
+                break
+            item = reader.next()
             if item is None:
                 break
             if type(item) is tuple:
@@ -265,6 +270,10 @@ class UpperLayerProvider(AssociationTransport):
         return self._outflow.progress_bytes() >= self._enough_bytes
 
     # --- for the subclass ------------------------------------------------------------------------------------
+
+    def _take_message(self) -> bool:
+        """Take a message that was read whole; False when there is none, or it goes the way of fragments."""
+        return False
 
     def _fragment(self, context_id: int, control: int, data: memoryview) -> None:
         """Take one presentation data value, or a piece of one."""

@@ -111,6 +111,9 @@ def serve_unrecognized(association: AcceptorAssociation, message: Message) -> La
 _NO_DATA_SET = StatusRefusal(dimse_status.CANNOT_UNDERSTAND, "the C-STORE request has no data set")
 
 
+_STORED = {"Status": dimse_status.SUCCESS}
+
+
 def _store_refusal(association: AcceptorAssociation, message: Message) -> Exception | None:
     """The reason why a C-STORE command cannot be served; None when it can."""
     command, context = message.command, message.context
@@ -128,8 +131,11 @@ def _store_refusal(association: AcceptorAssociation, message: Message) -> Except
 
 
 def _respond_store(association: AcceptorAssociation, message: Message, elements: Command) -> None:
-    elements.setdefault("AffectedSOPInstanceUID", message.command.get("AffectedSOPInstanceUID"))
-    respond(association, message, elements)
+    if elements == _STORED:
+        association.send_response(message, None)
+    else:
+        elements.setdefault("AffectedSOPInstanceUID", message.command.get("AffectedSOPInstanceUID"))
+        respond(association, message, elements)
     count_store(association, message, elements["Status"])
 
 
@@ -153,8 +159,8 @@ def _call(
         elements = _failed(association, kind, contained(raised), status_of_failure)
     else:
         if isinstance(result, Completion):
-            answered = functools.partial(_answer, association, message, event, status_of_failure, answer)
-            result.then(lambda given, error: association.complete(functools.partial(answered, given, error)))
+            answering = association, message, event, status_of_failure, answer
+            result.then(functools.partial(association.complete, _answer, *answering))
             return result
         if hasattr(result, "__await__"):
             return _await(association, message, event, result, status_of_failure, answer)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 from gateway.dimse.acceptor.acceptor_association import AcceptorAssociation
@@ -22,12 +23,36 @@ def request_fields(association: AcceptorAssociation, message: Message) -> dict[s
 
 def count_store(association: AcceptorAssociation, message: Message, status: int) -> None:
     """Measure one answered C-STORE."""
-    meter, peer = association.host.meter, peer_label(association.facts)
-    meter.count("gateway_received_instances_total", peer=peer, status=f"0x{status:04X}")
-    meter.observe("gateway_store_seconds", time.monotonic() - message.complete_s, peer=peer)
-    if status == SUCCESS or status in WARNINGS:
-        size = message.body.length_bytes if message.body is not None else 0
-        meter.count("gateway_received_bytes_total", size, peer=peer)
+    measures: StoreMeasures | None = association.store_measures
+    if measures is None or measures.facts is not association.facts:
+        measures = association.store_measures = StoreMeasures(association.host.meter, association.facts)
+    measures.count(status, message)
+
+
+class StoreMeasures:
+    """The measures of C-STORE requests of one requestor, by series that were looked up once."""
+
+    __slots__ = ("_add_bytes", "_answered", "_meter", "_observe_seconds", "_peer", "facts")
+
+    def __init__(self, meter: Meter, facts: AssociationFacts) -> None:
+        self.facts = facts
+        self._meter, self._peer = meter, peer_label(facts)
+        self._answered: dict[int, Callable[[float], None]] = {}
+        """Counters by status."""
+        self._add_bytes = meter.counter("gateway_received_bytes_total", peer=self._peer)
+        self._observe_seconds = meter.observer("gateway_store_seconds", peer=self._peer)
+
+    def count(self, status: int, message: Message) -> None:
+        """One request was answered with `status`."""
+        counter = self._answered.get(status)
+        if counter is None:
+            counter = self._answered[status] = self._meter.counter(
+                "gateway_received_instances_total", peer=self._peer, status=f"0x{status:04X}"
+            )
+        counter(1)
+        self._observe_seconds(time.monotonic() - message.complete_s)
+        if status == SUCCESS or status in WARNINGS:
+            self._add_bytes(message.body.length_bytes if message.body is not None else 0)
 
 
 def count_find(meter: Meter, facts: AssociationFacts, outcome: str, seconds: float) -> None:

@@ -133,7 +133,6 @@ class MemoryJournal:
         self.settle_gate = asyncio.Event()
         """Settling waits for it; set at first."""
         self.settle_gate.set()
-        self.is_in_turn = True
         self._large_object_bytes, self._limit_bytes = large_object_bytes, limit_bytes
         self._files = 0
         self._is_closed = False

@@ -6,12 +6,13 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from gateway.metrics import METRICS
+from gateway.ports.meter import Meter
 
 _LABELS = {metric.name: set(metric.labels) for metric in METRICS}
 
 
 @dataclass
-class MemoryMeter:
+class MemoryMeter(Meter):
     """Adds up; takes only what the gateway's table of metrics has, with its labels, as the real one does."""
 
     counted: Counter[tuple[str, ...]] = field(default_factory=Counter)

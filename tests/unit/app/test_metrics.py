@@ -16,12 +16,28 @@ from gateway.metrics import METRICS, Metrics
 from gateway.model.association import AssociationFacts
 from gateway.model.delivery import DeliveryState
 from gateway.ports.delivery_queue import QueueDepth
-from gateway.ports.meter import peer_label
+from gateway.ports.meter import Meter, peer_label
 from tests.support.source_trees import files_with, nodes_of
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 PACKAGE = Path(gateway.__file__).parent
 BOUNDS = ("0.001", "0.0025", "60.0", "300.0", "+Inf")
+
+
+class ByName(Meter):
+    """Looks each series up by its name."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def count(self, name: str, amount: float = 1, /, **labels: str) -> None:
+        self._metrics.count(name, amount, **labels)
+
+    def observe(self, name: str, value: float, /, **labels: str) -> None:
+        self._metrics.observe(name, value, **labels)
+
+    def set(self, name: str, value: float, /, **labels: str) -> None:
+        self._metrics.set(name, value, **labels)
 
 
 def value(metrics: Metrics, name: str, **labels: str) -> float | None:
@@ -33,6 +49,17 @@ def test_a_counter_is_counted_by_its_labels_in_any_order() -> None:
     metrics.count("gateway_received_instances_total", peer="ct", status="0x0000")
     metrics.count("gateway_received_instances_total", 2, status="0x0000", peer="ct")
     assert value(metrics, "gateway_received_instances_total", peer="ct", status="0x0000") == 3
+
+
+def test_a_series_that_was_looked_up_once_is_the_one_that_its_name_counts() -> None:
+    metrics = Metrics()
+    for meter in (metrics, ByName(metrics)):
+        meter.counter("gateway_received_bytes_total", peer="ct")(2)
+        meter.observer("gateway_store_seconds", peer="ct")(0.5)
+    metrics.count("gateway_received_bytes_total", 3, peer="ct")
+    assert value(metrics, "gateway_received_bytes_total", peer="ct") == 7
+    assert value(metrics, "gateway_store_seconds_count", peer="ct") == 2
+    assert value(metrics, "gateway_store_seconds_sum", peer="ct") == 1
 
 
 def test_a_gauge_is_set_and_counted_down() -> None:
@@ -145,7 +172,9 @@ def uses() -> list[tuple[str, str, frozenset[str]]]:
             if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
                 continue
             first = node.args[0] if node.args else None
-            if node.func.attr not in {"count", "observe", "set"} or not isinstance(first, ast.Constant):
+            if node.func.attr not in {"count", "counter", "observe", "observer", "set"} or not isinstance(
+                first, ast.Constant
+            ):
                 continue
             if not ast.unparse(node.func.value).endswith(("meter", "metrics")):
                 continue

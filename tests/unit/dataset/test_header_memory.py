@@ -48,10 +48,11 @@ WANTED = WantedElements(
 
 
 def parts(level: Level) -> object:
-    """All that a level holds."""
+    """All that a level holds, and every text that it gives."""
     raw = [(tag, level._raw[tag], level._long.get(tag)) for tag in level._raw]
     items = {tag: [parts(item) for item in items] for tag, items in level.items.items()}
-    return level.encoding, level.encoding.notes, sorted(raw), level.known, items
+    texts = {tag: level.text(tag) for tag in level.present()}
+    return level.encoding, level.encoding.notes, sorted(raw), texts, items
 
 
 def outcome(data: bytes, syntax: str, known: KnownHeaders | None, *, is_strict: bool = False) -> object:

@@ -26,7 +26,7 @@ from gateway.dimse.protocol.association import Association
 from gateway.dimse.protocol.context import AcceptedContext, as_uid
 from gateway.dimse.protocol.memory import MemoryDataSet
 from gateway.dimse.pynetdicom_contract.event import Event
-from gateway.handlers.store import StoreHandler
+from gateway.handlers.store import StoreHandler, incoming_of
 from gateway.handlers.table import bindings
 from gateway.intake.intake import LARGE_BYTES, Intake
 from gateway.intake.intake_log import IntakeLog
@@ -97,7 +97,7 @@ class FakeEvent:
 
 @pytest.fixture(autouse=True, params=["in-a-task", "by-completion", "too-large-for-completion", "fails-later"])
 def way(request: pytest.FixtureRequest) -> Iterator[str]:
-    """How `Bench.handle` calls the handler, and what the journal offers."""
+    """How an object is taken in, and what the journal offers."""
     WAY.append(request.param)
     yield request.param
     WAY.pop()
@@ -111,7 +111,6 @@ def journal_in_memory(error: GatewayError | None = None) -> MemoryJournal:
     """A journal that offers what `WAY` says; each commit raises `error` when it is given."""
     is_too_large = WAY[-1] == "too-large-for-completion"
     journal = MemoryJournal(lambda: NOW, large_object_bytes=-1 if is_too_large else UNLIMITED_BYTES)
-    journal.is_in_turn = WAY[-1] != "in-a-task"
     journal.fails_later = WAY[-1] != "by-completion"
     journal.commit_error = error
     return journal
@@ -124,7 +123,9 @@ def store_handler(
 
 
 async def answer_of(handler: StoreHandler, event: Any) -> int:
-    """The status, whichever way it comes. Raises what the handler raises."""
+    """The status, whichever way it comes: as `WAY` says, also that of large objects. Raises what the handler raises."""
+    if WAY[-1] == "in-a-task":
+        return await handler._intake.accept(incoming_of(event), event.association.table)
     result = handler(event)
     if not isinstance(result, Completion):
         return result if isinstance(result, int) else await result

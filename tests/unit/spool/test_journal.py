@@ -26,6 +26,7 @@ from gateway.ports.errors import ConfigurationError, PayloadMissing, SpoolFull
 from gateway.ports.meter import Meter, NoMeter
 from gateway.ports.store import Store
 from gateway.spool.body import InMemoryDataSet
+from gateway.spool.commit_requests import Acceptance, CommitRequest
 from gateway.spool.commits import LONE_GROUPS
 from gateway.spool.journal import GroupCommitJournal
 from gateway.spool.journal_state import JournalClosed
@@ -523,25 +524,47 @@ class Deadly(OverridableStore):
         return super().accept(arrivals, *rest)
 
 
-async def test_objects_come_in_turn_when_so_many_groups_had_one_and_until_one_has_several(site: Site) -> None:
+def begin(journal: GroupCommitJournal, number: int) -> asyncio.Queue[Instance | BaseException | None]:
+    """Begin to commit a small object without a task; what becomes of it."""
+    ends: asyncio.Queue[Instance | BaseException | None] = asyncio.Queue()
+    completion = journal.commit_soon(instance(number), InMemoryDataSet([b"data"]), None, [TO_PACS])
+    assert completion is not None
+    completion.then(lambda stored, error: ends.put_nowait(error or stored))
+    return ends
+
+
+async def test_objects_of_one_step_are_submitted_together_and_lone_ones_at_once(site: Site) -> None:
     async with site.journal() as journal:
-        for number in range(LONE_GROUPS):
-            assert not journal.is_in_turn
-            await commit(journal, number=number + 1)
-        assert journal.is_in_turn
-    site.disk = disk = SlowSync()
-    async with site.journal() as journal:
-        first = asyncio.create_task(commit(journal, number=100))
-        await asyncio.to_thread(disk.entered.wait, 20)
-        more = [asyncio.create_task(commit(journal, number=number)) for number in (101, 102)]
+        committer = journal._commits._committer
+        submitted: list[CommitRequest] = []
+        submit = committer.submit
+
+        def noted(request: CommitRequest) -> None:
+            if isinstance(request, Acceptance):
+                submitted.append(request)
+            submit(request)
+
+        committer.submit = noted  # type: ignore[method-assign]
+        together = [begin(journal, number) for number in (1, 2, 3)]
+        assert submitted == []
         await asyncio.sleep(0)
-        disk.may_end.set()
-        await asyncio.gather(first, *more)
-        for number in range(LONE_GROUPS - 1):
-            await commit(journal, number=200 + number)
-        assert not journal.is_in_turn
-        await commit(journal, number=300)
-        assert journal.is_in_turn
+        assert len(submitted) == 3
+        for ends in together:
+            assert isinstance(await ends.get(), Instance)
+        for number in range(LONE_GROUPS):
+            assert isinstance(await begin(journal, 10 + number).get(), Instance)
+        submitted.clear()
+        alone = begin(journal, 100)
+        assert len(submitted) == 1
+        assert isinstance(await alone.get(), Instance)
+
+
+async def test_what_was_begun_in_the_step_of_the_end_is_committed(site: Site) -> None:
+    async with site.journal() as journal:
+        begun = [begin(journal, number) for number in range(1, 4)]
+        await journal.close()
+        for ends in begun:
+            assert isinstance(await ends.get(), Instance)
 
 
 @pytest.mark.parametrize("commit", [acknowledge, commit_soon], ids=["awaited", "by-completion"])

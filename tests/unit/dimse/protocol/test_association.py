@@ -18,9 +18,12 @@ from gateway.dimse.protocol.upper_layer import AssociateRequestPDU, UpperLayerEv
 from gateway.model.listener import Limits, Timers
 from gateway.ports.encoded_data_set import DataSetReceiver
 from tests.support.dimse.memory_transport import MemoryTransport, deliver
-from tests.support.dimse.rig import CT, CT_ID, IMPLICIT, echo_command, item, message, p_data, store_command
+from tests.support.dimse.rig import CT, CT_ID, IMPLICIT, MR, MR_ID, echo_command, item, message, p_data, store_command
 
-CONTEXT = AcceptedContext(CT_ID, as_uid(CT), as_uid(IMPLICIT), "store")
+CONTEXTS = {
+    CT_ID: AcceptedContext(CT_ID, as_uid(CT), as_uid(IMPLICIT), "store"),
+    MR_ID: AcceptedContext(MR_ID, as_uid(MR), as_uid(IMPLICIT), "store"),
+}
 
 
 class Bench(Association):
@@ -28,8 +31,8 @@ class Bench(Association):
 
     holds_reading_while_writing = False
 
-    def __init__(self, receiver: Any = MemoryReceiver) -> None:
-        super().__init__(is_requestor=False, timers=Timers(association_s=600.0, dimse_s=600.0), limits=Limits())
+    def __init__(self, receiver: Any = MemoryReceiver, limits: Limits = Limits()) -> None:
+        super().__init__(is_requestor=False, timers=Timers(association_s=600.0, dimse_s=600.0), limits=limits)
         self.received: list[Message] = []
         self._receiver = receiver
 
@@ -43,6 +46,9 @@ class Bench(Association):
         else:
             self.received.append(message)
 
+    def ended_as(self) -> str | None:
+        return self._ended
+
     def is_running(self, *timers: AssociationTimer) -> list[bool]:
         return [self._deadlines.is_running(timer) for timer in timers]
 
@@ -50,12 +56,18 @@ class Bench(Association):
 ARRIVAL = (AssociationTimer.RECEIVING, AssociationTimer.PROGRESS, AssociationTimer.MESSAGE)
 
 
-def established(receiver: Any = MemoryReceiver, max_pdu_bytes: int = 16384) -> tuple[Bench, MemoryTransport]:
-    bench, transport = Bench(receiver), MemoryTransport()
+def established(
+    receiver: Any = MemoryReceiver,
+    max_pdu_bytes: int = 16384,
+    *,
+    kind: type[Bench] = Bench,
+    limits: Limits = Limits(),
+) -> tuple[Bench, MemoryTransport]:
+    bench, transport = kind(receiver, limits), MemoryTransport()
     bench.connection_made(transport)
     bench._event(UpperLayerEvent.TRANSPORT_INDICATION)
     bench._event(UpperLayerEvent.ASSOCIATE_RQ_PDU, AssociateRequestPDU(1, None))
-    bench._establish({CT_ID: CONTEXT}, max_pdu_bytes)
+    bench._establish(CONTEXTS, max_pdu_bytes)
     bench._event(UpperLayerEvent.ASSOCIATE_ACCEPT, b"accept")
     bench._unhold(ReadingHeld.TRANSPORT)
     transport.taken()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -24,7 +25,7 @@ class Counts(NoMeter):
 
 
 def association(meter: Counts, facts: AssociationFacts = FACTS) -> Any:
-    return SimpleNamespace(host=SimpleNamespace(meter=meter), facts=facts)
+    return SimpleNamespace(host=SimpleNamespace(meter=meter), facts=facts, store_measures=None)
 
 
 @pytest.mark.parametrize(("status", "is_kept"), [(0x0000, True), (0xB007, True), (0xA700, False), (0xC000, False)])
@@ -35,6 +36,15 @@ def test_bytes_count_when_they_were_taken(status: int, is_kept: bool) -> None:
     instances = ("gateway_received_instances_total", 1, {"peer": "ct1", "status": f"0x{status:04X}"})
     taken = ("gateway_received_bytes_total", 5, {"peer": "ct1"})
     assert meter.counted == ([instances, taken] if is_kept else [instances])
+
+
+def test_the_measures_of_a_requestor_follow_its_peer() -> None:
+    meter = Counts()
+    one, message = association(meter), SimpleNamespace(complete_s=0.0, body=None)
+    count_store(one, message, 0xA700)  # type: ignore[arg-type]
+    one.facts = replace(FACTS, peer="other")
+    count_store(one, message, 0xA700)  # type: ignore[arg-type]
+    assert [labels["peer"] for _, _, labels in meter.counted] == ["ct1", "other"]
 
 
 def test_strangers_share_a_label() -> None:
