@@ -23,6 +23,7 @@ from gateway.dataset.items import Skip
 from gateway.dataset.scanned_level import Level, Texts, WantedElements, plain_uid
 from gateway.dataset.value import MAX_TEXT_BYTES
 from gateway.dataset.walk import Walker
+from gateway.ports.edits import Alteration
 from gateway.ports.errors import Unreadable
 
 MOST_HEADERS = 512
@@ -44,8 +45,13 @@ Unpack = Callable[[memoryview, int], tuple[Any, ...]]
 RunPlaces = list[int]
 """The start of each run and the end of the value behind it, in order; last comes the end of the data set."""
 
+Slot = tuple[int, int, int, int]
+"""The index in `RunPlaces` and the offset from there at which an element begins, and those at which it ends."""
+RepeatedEdits = tuple[Sequence[Alteration], Sequence[tuple[Slot, bytes]] | None]
+"""Edits, and the element that goes into each slot, in the order of the bytes; see `gateway.dataset.repeated_edits`."""
 
-class _KnownElement(NamedTuple):
+
+class KnownElement(NamedTuple):
     """One element as it was in all data sets that the pattern was made of."""
 
     tag: int
@@ -120,26 +126,27 @@ class HeaderPattern:
         encoding: of the data set.
     """
 
-    __slots__ = ("_known", "_places", "_read", "_runs", "_selected", "encoding")
+    __slots__ = ("_places", "_read", "_runs", "_selected", "encoding", "known", "repeated")
 
     def __init__(
-        self, known: Sequence[_KnownElement], found: Sequence[Element], view: memoryview, encoding: Encoding
+        self, known: Sequence[KnownElement], found: Sequence[Element], view: memoryview, encoding: Encoding
     ) -> None:
         self.encoding = encoding
-        self._known = known
+        self.known = known
         self._runs = _runs(known, found, view, encoding)
         self._read: dict[WantedElements, tuple[list[_WantedInRun], dict[int, Texts]]] = {}
         """Where the wanted elements are, and the text of those UIDs that are always the same."""
         self._selected: dict[TagSelection, list[tuple[int, bool, Element]]] = {}
         self._places: dict[int, tuple[int, int]] = {}
         """The index in `RunPlaces` and the offset from there, of new elements by their tag."""
+        self.repeated: RepeatedEdits | None = None
 
     def merged(self, found: Sequence[Element], view: memoryview) -> HeaderPattern | None:
         """The pattern of all that this one fits and of one more data set; None when that has other elements."""
-        if len(self._known) != len(found):
+        if len(self.known) != len(found):
             return None
-        merged: list[_KnownElement] = []
-        for known, element in zip(self._known, found, strict=True):
+        merged: list[KnownElement] = []
+        for known, element in zip(self.known, found, strict=True):
             tag, vr, start, value, stop, end = element
             if known.tag != tag or known.vr != vr or known.header_bytes != value - start:
                 return None
@@ -228,7 +235,7 @@ class HeaderPattern:
             self._selected.clear()
         raw, layout = selection.raw(is_big_endian=self.encoding.is_big_endian), layout_of(self.encoding)
         selected: list[tuple[int, bool, Element]] = []
-        for number, (elements, varying) in enumerate(_elements_of_runs(self._known)):
+        for number, (elements, varying) in enumerate(elements_of_runs(self.known)):
             selected += [(2 * number, False, one) for one in elements if layout.raw(one.tag) in raw]
             if varying is not None and layout.raw(varying.tag) in raw:
                 selected.append((2 * number, True, varying))
@@ -241,12 +248,13 @@ class HeaderPattern:
         if known is None:
             if len(self._places) >= MOST_PLACES:
                 self._places.clear()
-            known = self._places[tag] = self._new_place(tag)
+            known = self._places[tag] = self.new_place(tag)
         return places[known[0]] + known[1]
 
-    def _new_place(self, tag: int) -> tuple[int, int]:
+    def new_place(self, tag: int) -> tuple[int, int]:
+        """The index in `RunPlaces` and the offset from there, of a new element of this tag."""
         number = 0
-        for number, (elements, varying) in enumerate(_elements_of_runs(self._known)):
+        for number, (elements, varying) in enumerate(elements_of_runs(self.known)):
             for element in elements if varying is None else (*elements, varying):
                 if element.tag > tag:
                     return 2 * number, element.start
@@ -255,21 +263,21 @@ class HeaderPattern:
     def _reading_of(self, wanted: WantedElements) -> tuple[list[_WantedInRun], dict[int, Texts]]:
         if len(self._read) >= MOST_WANTED:
             self._read.clear()
-        runs = enumerate(_elements_of_runs(self._known))
+        runs = enumerate(elements_of_runs(self.known))
         some = [
             _wanted_in(2 * number, elements, varying, wanted, self.encoding) for number, (elements, varying) in runs
         ]
         read = [one for one in some if one.tags or one.others or one.varying is not None]
         uids = {
             one.tag: text
-            for one in self._known
+            for one in self.known
             if one.tag in wanted.attributes and one.vr == "UI" and one.value and (text := plain_uid(one.value))
         }
         self._read[wanted] = read, uids
         return read, uids
 
 
-def _elements_of_runs(known: Sequence[_KnownElement]) -> Iterator[tuple[list[Element], Element | None]]:
+def elements_of_runs(known: Sequence[KnownElement]) -> Iterator[tuple[list[Element], Element | None]]:
     """The elements of each run, and the one whose length varies behind it; offsets count from the start of the run."""
     start = 0
     elements: list[Element] = []
@@ -317,15 +325,15 @@ def _elements(view: memoryview, encoding: Encoding) -> list[Element] | None:
     return None
 
 
-def _known(view: memoryview, element: Element) -> _KnownElement:
+def _known(view: memoryview, element: Element) -> KnownElement:
     tag, vr, start, value, stop, end = element
     length = stop - value if end == stop else None
     is_compared = length is not None and length <= MOST_COMPARED_BYTES
-    return _KnownElement(tag, vr, value - start, length, bytes(view[value:stop]) if is_compared else None)
+    return KnownElement(tag, vr, value - start, length, bytes(view[value:stop]) if is_compared else None)
 
 
 def _runs(
-    known: Sequence[_KnownElement], found: Sequence[Element], view: memoryview, encoding: Encoding
+    known: Sequence[KnownElement], found: Sequence[Element], view: memoryview, encoding: Encoding
 ) -> tuple[_Run, ...]:
     """The runs of a pattern, with what is compared taken from `view`."""
     runs: list[_Run] = []
@@ -351,7 +359,7 @@ def _runs(
     return tuple(runs)
 
 
-def _run(view: memoryview, start: int, form: list[str], stop: int, varying: _KnownElement | None) -> _Run:
+def _run(view: memoryview, start: int, form: list[str], stop: int, varying: KnownElement | None) -> _Run:
     unpack = struct.Struct("".join(form)).unpack_from
     expected = unpack(view, start)
     if varying is None:

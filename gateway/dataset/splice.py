@@ -42,6 +42,7 @@ from gateway.dataset.private import (
     with_block,
 )
 from gateway.dataset.recode import recoded
+from gateway.dataset.repeated_edits import note, repeated
 from gateway.dataset.rewrite import rewritten
 from gateway.dataset.scan import parse
 from gateway.dataset.walk import walk
@@ -68,6 +69,8 @@ def splice(
     """
     if not changes:
         return [view]
+    if fit is not None and (same := repeated(view, changes, fit)) is not None:
+        return same
     is_deflated = transfer_syntax_uid in DEFLATED
     plain = inflate(view, is_tolerant=True) if is_deflated else view
     passes = list(_passes(changes))
@@ -87,6 +90,8 @@ def splice(
         pieces = make(plain, found, encoding.tolerant(), passes)
     if pieces is None:
         return [view]
+    if is_one_pass and fit is not None:
+        note(view, changes, fit)
     if encoding.notes and "zeros_behind" in encoding.notes and length_of(pieces) % 2:
         pieces[-1] = pieces[-1][:-1]  # a zero that made the length even, which it does not any more
     return [deflate(pieces)] if is_deflated else pieces
@@ -121,14 +126,9 @@ def _in_passes(plain: memoryview, found: list[Element], encoding: Encoding, pass
             continue
         is_changed = True
         pieces = [old if new is None else new for old, new in zip(pieces, changed, strict=True)]
-        is_last = position == passes[-1][0]
-        parts = (
-            parts
-            if is_last
-            else tuple(
-                part if new is None else memoryview(b"".join(new)) for part, new in zip(parts, changed, strict=True)
-            )
-        )
+        if position != passes[-1][0]:
+            both = zip(parts, changed, strict=True)
+            parts = tuple(part if new is None else memoryview(b"".join(new)) for part, new in both)
     return [piece for some_pieces in pieces for piece in some_pieces] if is_changed else None
 
 
