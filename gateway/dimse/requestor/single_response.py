@@ -92,8 +92,8 @@ class SingleResponseAssociation(MultiResponseAssociation):
 
         Args:
             sop_class_uid, sop_instance_uid, transfer_syntax_uid, body: as `c_store`.
-            answered: called once, with the response, or with None when the association ended before it. Not called
-                when this method raises.
+            answered: called once, when the request was sent whole, with the response; or with None when the
+                association ended before either. Not called when this method raises.
 
         Raises:
             DestinationRefuses: no accepted context.
@@ -104,19 +104,18 @@ class SingleResponseAssociation(MultiResponseAssociation):
             raise RuntimeError("more requests than the asynchronous operations window allows")
         request = _store_request(sop_class_uid, sop_instance_uid)
         waiting = self._expect_response(request)
-        waiting.add_done_callback(partial(self._store_answered, answered))
         self._begun_s[request["MessageID"]] = self._loop.time()
         self._deadlines.stop(AssociationTimer.IDLE)
         try:
             await self.send_message(context.context_id, request, body)
-        except AssociationEnded as error:
-            if not waiting.done():
-                waiting.set_exception(error)
+        except AssociationEnded:  # a response to a part of the request is none
+            self._loop.call_soon(answered, None)
             return
         except BaseException:
             waiting.cancel()
             self.abort("a request was given up")  # what was sent cannot be taken back
             raise
+        waiting.add_done_callback(partial(self._store_answered, answered))
         if self._waiting and not self._deadlines.is_running(AssociationTimer.RESPONSE):
             self._await_response()
 
@@ -164,8 +163,6 @@ class SingleResponseAssociation(MultiResponseAssociation):
         return command
 
     def _store_answered(self, answered: Answered, waiting: asyncio.Future[Message]) -> None:
-        if waiting.cancelled():
-            return
         response: StoreResponse | None = None
         if waiting.exception() is None:
             try:

@@ -10,7 +10,7 @@ import pytest
 
 from gateway.dimse.protocol.deadlines import AssociationTimer
 from gateway.dimse.protocol.memory import MemoryDataSet
-from gateway.dimse.protocol.message import Command
+from gateway.dimse.protocol.message import Command, decode
 from gateway.dimse.protocol.upper_layer import encode_abort
 from gateway.dimse.requestor.requestor_association import RequestorAssociation
 from gateway.dimse.requestor.single_response import MOST_UNANSWERED, granted_window
@@ -77,6 +77,19 @@ class Answers:
                 self._has_come.clear()
                 await self._has_come.wait()
         return self.came
+
+
+async def command_of(peer: Bytes) -> Command:
+    """The command set of the next message, whose data set is in other PDUs."""
+    pdu = await peer.pdu()
+    assert (pdu[0], pdu[11]) == (4, 3), pdu[:12]
+    return decode(pdu[12:])
+
+
+def is_last(pdu: bytes) -> bool:
+    """True for a P-DATA-TF with the last fragment of a data set alone."""
+    assert (pdu[0], pdu[11] & 1) == (4, 0), pdu[:12]
+    return bool(pdu[11] & 2)
 
 
 async def begin(association: RequestorAssociation, answers: Answers, *uids: str, data: bytes = b"data") -> None:
@@ -271,6 +284,39 @@ async def test_a_request_that_is_passed_over_again_and_again_ends_the_associatio
             await begin(association, answers, str(sent))
             await answers.until(sent)
         assert ("first", None) in await answers.until(sent + 1)
+
+
+@pytest.mark.parametrize("is_read", [True, False], ids=["whole", "in part"])
+async def test_a_response_that_comes_before_the_request_was_sent_counts_when_it_was(is_read: bool) -> None:
+    """No peer has what it was not sent, whatever it says (PS3.7 §9.3.1.2: a response follows its request)."""
+
+    async def script(peer: Bytes) -> None:
+        await accept(peer, window=(0, 0))
+        for uid in ("1", "2"):
+            command = await command_of(peer)
+            peer.send(message(CT_ID, response(command)))
+            await peer.writer.drain()
+            if uid == "2":
+                await sent_early.wait()
+                if not is_read:
+                    peer.writer.transport.abort()
+                    return
+            while not is_last(await peer.pdu()):
+                pass
+        await until_closed(peer)
+
+    async with acceptor(script, associate=ANY) as peer:
+        association, answers, sent_early = await open_to(peer), Answers(), asyncio.Event()
+        await begin(association, answers, "1")
+        sending = asyncio.ensure_future(begin(association, answers, "2", data=b"x" * 30_000_000))
+        async with asyncio.timeout(GUARD_S):
+            while association._waiting or not association.is_sending:
+                await asyncio.sleep(0)
+        assert await answers.until(1) == [("1", 0)], "the response to the second is there, but it is not sent"
+        sent_early.set()
+        await sending
+        assert await answers.until(2) == [("1", 0), ("2", 0 if is_read else None)]
+        association.close_now()
 
 
 async def test_a_request_that_cannot_be_written_ends_the_association_and_is_not_reported() -> None:
