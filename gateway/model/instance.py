@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from typing import NamedTuple
 
+from gateway.common.quick_dataclass import quick_dataclass
 from gateway.model.association import AssociationFacts
 
 
-@dataclass(frozen=True, slots=True)
+@quick_dataclass(frozen=True, slots=True)
 class PayloadRef:
     """The place of an encoded data set in the spool. The bytes that it names never change."""
 
@@ -34,7 +35,7 @@ class Identifiers(NamedTuple):
     series_instance_uid: str
 
 
-@dataclass(frozen=True, slots=True)
+@quick_dataclass(frozen=True, slots=True)
 class Instance:
     """One SOP Instance that the gateway holds (after coercions)."""
 
@@ -73,7 +74,7 @@ class Instance:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@quick_dataclass(frozen=True, slots=True)
 class IndexEntry:
     """The attributes of one instance that the local index keeps, level by level, as `gateway.query.entry` writes them:
     canonical JSON of hexadecimal tag → text, texts or items. Equal texts are equal attributes."""

@@ -59,7 +59,8 @@ class InMemoryDataSet:
         on_close()
 
     def __del__(self) -> None:
-        self.close()
+        if self._on_close is not _nothing:
+            self.close()
 
 
 class FileDataSet:
