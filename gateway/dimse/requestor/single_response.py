@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
-from typing import Unpack
+from typing import NamedTuple, Unpack
 
 from gateway.dimse.protocol.assembly import Message
 from gateway.dimse.protocol.association import AssociationEnded
 from gateway.dimse.protocol.context import VERIFICATION, AcceptedContext
 from gateway.dimse.protocol.deadlines import AssociationTimer
 from gateway.dimse.protocol.message import RESPONSE, Command, CommandField
+from gateway.dimse.protocol.upper_layer import AbortReason
 from gateway.dimse.requestor.multi_response import MultiResponseAssociation
 from gateway.model.listener import Limits, Timers
 from gateway.ports.encoded_data_set import EncodedDataSet
@@ -30,6 +31,13 @@ def granted_window(proposed: tuple[int, int] | None, answered: tuple[int, int] |
     return min(proposed[0] or MOST_UNANSWERED, answered[0] or MOST_UNANSWERED, MOST_UNANSWERED)
 
 
+class _Begun(NamedTuple):
+    """A C-STORE request that does not wait for the responses to the others."""
+
+    at_s: float
+    sop_instance_uid: str
+
+
 class SingleResponseAssociation(MultiResponseAssociation):
     """An association for requests with one response each."""
 
@@ -37,8 +45,8 @@ class SingleResponseAssociation(MultiResponseAssociation):
         super().__init__(timers=timers, limits=limits)
         self.window = 1
         """The number of C-STORE requests that may wait for a response (PS3.7 §D.3.3.3)."""
-        self._begun_s: dict[int, float] = {}
-        """Message ID of a C-STORE that does not wait for the others → when it was begun."""
+        self._begun: dict[int, _Begun] = {}
+        """Message ID → a C-STORE that does not wait for the others."""
 
     async def c_echo(self) -> int:
         """C-ECHO; the status.
@@ -104,7 +112,7 @@ class SingleResponseAssociation(MultiResponseAssociation):
             raise RuntimeError("more requests than the asynchronous operations window allows")
         request = _store_request(sop_class_uid, sop_instance_uid)
         waiting = self._expect_response(request)
-        self._begun_s[request["MessageID"]] = self._loop.time()
+        self._begun[request["MessageID"]] = _Begun(self._loop.time(), sop_instance_uid)
         self._deadlines.stop(AssociationTimer.IDLE)
         try:
             await self.send_message(context.context_id, request, body)
@@ -174,18 +182,28 @@ class SingleResponseAssociation(MultiResponseAssociation):
     def _response_received(self, message: Message) -> None:
         """The others that wait have their time limit anew: a peer may do one after the other. None of them may be
         passed over for longer than all of a window would take so."""
-        super()._response_received(message)
-        if not self._begun_s:
+        if not self._begun:
+            super()._response_received(message)
             return
-        self._begun_s.pop(message.command.get("MessageIDBeingRespondedTo", -1), None)
+        begun = self._begun.pop(message.command.get("MessageIDBeingRespondedTo", -1), None)
+        if begun is not None and self._is_of_another(begun, message.command.get("AffectedSOPInstanceUID")):
+            self._invalid(AbortReason.UNEXPECTED_PARAMETER, "a response that names the object of another request")
+            return
+        super()._response_received(message)
         if not self._waiting:
             self._deadlines.stop(AssociationTimer.RESPONSE)
             return
-        waited_s = self._loop.time() - min(self._begun_s.values(), default=self._loop.time())
+        now_s = self._loop.time()
+        waited_s = now_s - min((other.at_s for other in self._begun.values()), default=now_s)
         if waited_s > self.window * self._timers.dimse_s:
             self.abort("a request was passed over for too long")
         else:
             self._await_response()
+
+    def _is_of_another(self, begun: _Begun, uid: str | None) -> bool:
+        """True when a response to `begun` has the SOP Instance UID of another request that waits: the peer took one for
+        the other, and which of them it means nobody knows."""
+        return uid != begun.sop_instance_uid and any(uid == other.sop_instance_uid for other in self._begun.values())
 
 
 def _store_request(sop_class_uid: str, sop_instance_uid: str, **more: Unpack[StoreOptions]) -> Command:

@@ -196,6 +196,11 @@ def without_status(command: Command) -> bytes:
     return message(CT_ID, answer)
 
 
+def of_another(command: Command) -> bytes:
+    """PS3.7 §9.1.1.1.4: the SOP Instance UID of a response is that of its request. This is the last request's."""
+    return message(CT_ID, response(command, AffectedSOPInstanceUID="3"))
+
+
 BROKEN: dict[str, tuple[Callable[[Command], bytes], list[int | None]]] = {
     "abort": (lambda command: encode_abort(0, 0), [None, None]),
     "a message ID of nobody": (unknown, [None, None]),
@@ -203,6 +208,7 @@ BROKEN: dict[str, tuple[Callable[[Command], bytes], list[int | None]]] = {
     "the same message ID again": (lambda command: message(CT_ID, response(command)) * 2, [0, None]),
     "another kind of response": (lambda c: message(CT_ID, response({**c, "CommandField": 0x30})), [None, None]),
     "no status": (without_status, [None, None]),
+    "the object of another": (of_another, [None, None]),
     "garbage": (lambda command: b"\xff" * 20, [None, None]),
 }
 
@@ -220,6 +226,21 @@ async def test_each_request_without_a_response_is_reported_once_when_the_associa
         came = await answers.until(3)
         assert sorted(came) == [("1", expected[0]), ("2", 0), ("3", expected[1])]
         assert not association.is_open
+
+
+@pytest.mark.parametrize("uid", ["1", "9.9", ""], ids=["its own", "of nobody", "empty"])
+async def test_a_response_may_name_its_object_or_none_that_waits(uid: str) -> None:
+    """What peers write there beside the request's UID is passed over, as long as no object is taken for another."""
+
+    async def then(peer: Bytes, commands: list[Command]) -> None:
+        peer.send(message(CT_ID, response(commands[0], AffectedSOPInstanceUID=uid)))
+        await answering(1)(peer, commands)
+
+    async with acceptor(taking(2, then, (0, 0)), associate=ANY) as peer:
+        association, answers = await open_to(peer), Answers()
+        await begin(association, answers, "1", "2")
+        assert await answers.until(2) == [("1", 0), ("2", 0)]
+        association.close_now()
 
 
 async def test_a_connection_that_is_lost_is_reported_for_each_request_in_their_order() -> None:
@@ -288,7 +309,7 @@ async def test_a_request_that_is_passed_over_again_and_again_ends_the_associatio
 
 @pytest.mark.parametrize("is_read", [True, False], ids=["whole", "in part"])
 async def test_a_response_that_comes_before_the_request_was_sent_counts_when_it_was(is_read: bool) -> None:
-    """No peer has what it was not sent, whatever it says (PS3.7 §9.3.1.2: a response follows its request)."""
+    """No peer has what it was not sent, whatever it says."""
 
     async def script(peer: Bytes) -> None:
         await accept(peer, window=(0, 0))
