@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs what the tests need, then runs them: Debian's dcmtk, Orthanc and HAProxy when they are missing and we may,
+# Installs what the tests need, then runs them: Debian's dcmtk, Orthanc, HAProxy and PostgreSQL when they are missing and we may,
 # a virtual environment in .venv, the package with its test extra. Further words go to pytest.
 set -eu
 cd "$(dirname "$0")/.."
@@ -9,6 +9,7 @@ command -v storescu >/dev/null 2>&1 || missing="$missing dcmtk"
 { command -v Orthanc || [ -x /usr/sbin/Orthanc ]; } >/dev/null 2>&1 || missing="$missing orthanc"
 { command -v haproxy || [ -x /usr/sbin/haproxy ]; } >/dev/null 2>&1 || missing="$missing haproxy"
 command -v openssl >/dev/null 2>&1 || missing="$missing openssl"
+ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null 2>&1 || missing="$missing postgresql"
 if [ -n "$missing" ]; then
     as_root=""
     [ "$(id -u)" = 0 ] || as_root="sudo -n"

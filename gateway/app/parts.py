@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -44,31 +43,9 @@ from gateway.routing.table import RoutingTable
 from gateway.sources.query_backends import QueryBackends
 from gateway.sources.sources import Sources
 from gateway.spool.journal import GroupCommitJournal
-from gateway.spool.lock import QueueLock
 from gateway.stores.index_reader import IndexReader
-from gateway.stores.opening import open_index, open_store, store_room
-
-
-class QueueClaim:
-    """The lock on the queue: taken at the start, and looked at for as long as the gateway runs."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._path = Path(settings.queue_path)
-        self._lock: QueueLock | None = None
-
-    def take(self) -> None:
-        """Raises InUse, ConfigurationError."""
-        self._lock = QueueLock(self._path)
-
-    def release(self) -> None:
-        """Let the next gateway in."""
-        assert self._lock is not None
-        self._lock.release()
-
-    def gone(self) -> str:
-        """The reason why others could take the lock though it is held; empty when they cannot."""
-        assert self._lock is not None
-        return self._lock.gone()
+from gateway.stores.kind import StoreClaim
+from gateway.stores.opening import claim_of, open_index, open_store, store_room
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +64,7 @@ class SharedParts:
 class StorageParts:
     """Spool, store, and what reads and converts objects in them."""
 
-    claim: QueueClaim
+    claim: StoreClaim
     room: StoreRoom
     journal: GroupCommitJournal
     index: IndexReader
@@ -160,10 +137,11 @@ def build_common(table: RoutingTable) -> SharedParts:
 def build_storage(common: SharedParts) -> StorageParts:
     """Journal, index and converter."""
     settings, spool = common.settings, common.settings.spool
-    claim, room = QueueClaim(settings), store_room(settings)
+    claim, room = claim_of(settings), store_room(settings)
     journal = GroupCommitJournal(
         spool,
         lambda: open_store(settings, clock=common.clock, is_committing=True),
+        open_reader=lambda: open_store(settings, clock=common.clock, must_exist=True),
         limits=settings.limits,
         now=common.clock,
         meter=common.metrics,

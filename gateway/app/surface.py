@@ -74,8 +74,9 @@ class GatewaySurface:
         metrics.replace("gateway_conditions", conditions.numbers(self._health.conditions(depths)))
         metrics.set("gateway_ready", 0.0 if self._health.blocking() else 1.0)
         metrics.set("gateway_spool_free_bytes", self._health.spool_free_bytes())
-        metrics.set("gateway_queue_free_bytes", room.free_or_none())
-        metrics.set("gateway_queue_reserved_bytes", room.reserved_bytes)
+        if not self._parts.common.settings.postgresql:  # the room of a server is not ours to measure
+            metrics.set("gateway_queue_free_bytes", room.free_or_none())
+            metrics.set("gateway_queue_reserved_bytes", room.reserved_bytes)
         metrics.set("gateway_listeners", len(self._parts.server.listeners))
         self.count_left_out()
         return metrics.text(), CONTENT_TYPE

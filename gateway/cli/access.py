@@ -9,6 +9,7 @@ from pathlib import Path
 from gateway.cli.options import fail
 from gateway.lifecycle import exit_code
 from gateway.model.settings import Settings
+from gateway.stores.opening import local_path
 
 _AS_OWNER = (
     "this user may not read and write it; run the command as the gateway's user (`sudo -u USER gateway …`), or let its "
@@ -32,9 +33,16 @@ def require_access(path: Path, *, is_read_only: bool, noun: str = "queue") -> No
         fail(f"{noun} {path}: it belongs to {_user(found.st_uid)}; {_AS_OWNER}", exit_code.CONFIGURATION)
 
 
+def require_store(settings: Settings, *, is_read_only: bool) -> None:
+    """`require_access` for the database, where it is a file; else its server says who may do what."""
+    path = local_path(settings)
+    if path is not None:
+        require_access(path, is_read_only=is_read_only)
+
+
 def require_places(settings: Settings, *, is_read_only: bool) -> None:
     """`require_access` for the database and the spool."""
-    require_access(Path(settings.queue_path), is_read_only=is_read_only)
+    require_store(settings, is_read_only=is_read_only)
     require_access(Path(settings.spool.path), is_read_only=is_read_only, noun="spool")
 
 

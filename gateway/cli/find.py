@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from gateway.cli.access import require_access
+from gateway.cli.access import require_store
 from gateway.cli.keys import identifier_of
 from gateway.cli.network import CALLED, CALLING, addressed
 from gateway.cli.options import Duration, fail, rules_option, usable_table
@@ -139,7 +139,7 @@ def _places(peer: str, rules: Path, calling_ae: str, called_ae: str, service: st
     if peer == LOCAL:
         if service:
             raise click.UsageError(f"the gateway itself knows nothing of --model {service}")
-        require_access(Path(found.settings.queue_path), is_read_only=True)
+        require_store(found.settings, is_read_only=True)
         return FindPlaces(own, (), found.settings)
     names = settings.relay.get(service, ()) if service else settings.sources
     peers = tuple(

@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from gateway.cli.access import require_access
+from gateway.cli.access import require_store
 from gateway.cli.options import FORMAT, Duration, fail, load_rules, process_settings, rules_option, usable_table
 from gateway.cli.queue_list import as_csv, as_table, summary
 from gateway.cli.queue_verbs import administer, done
@@ -34,8 +34,7 @@ from gateway.ports.delivery_administration import DeliveryFilter
 from gateway.ports.errors import GatewayError
 from gateway.ports.store_access import StoreAccess
 from gateway.repair.pairing import why_no_database
-from gateway.spool.lock import is_gateway_running
-from gateway.stores.opening import open_store
+from gateway.stores.opening import is_gateway_running, is_there, open_store, shown
 
 
 @click.group(
@@ -253,22 +252,21 @@ def _require_known(which: DeliveryFilter, access: StoreAccess, rules: Path) -> N
 def opened(rules: Path, *, is_read_only: bool = False) -> Iterator[StoreOnFile]:
     """The queue of these rules, for a while; `is_read_only`: nothing on the disk is changed by looking at it."""
     settings = process_settings(rules)
-    path = Path(settings.queue_path)
-    require_access(path, is_read_only=is_read_only)
-    was_running = is_gateway_running(path)
+    require_store(settings, is_read_only=is_read_only)
     try:
-        if not path.is_file():
+        was_running = is_gateway_running(settings)
+        if not is_there(settings):
             fail(why_no_database(settings), exit_code.CONFIGURATION)
         store = open_store(settings, must_exist=True, is_read_only=is_read_only)
     except GatewayError as error:
         fail(str(error), exit_code.CONFIGURATION)
     except OSError as error:
-        fail(f"queue {path}: {error.strerror or error}", exit_code.CONFIGURATION)
+        fail(f"queue {shown(settings)}: {error.strerror or error}", exit_code.CONFIGURATION)
     try:
         yield StoreOnFile(store)
     except GatewayError as error:
-        if is_read_only and is_gateway_running(path) != was_running:
-            fail(f"queue {path}: a gateway started or ended meanwhile; ask again")
+        if is_read_only and is_gateway_running(settings) != was_running:
+            fail(f"queue {shown(settings)}: a gateway started or ended meanwhile; ask again")
         fail(str(error))
     finally:
         store.close()

@@ -62,17 +62,17 @@ def _show_waiting(loaded: Loaded) -> None:
     if table is None or settings is None:
         return
     try:
-        if not Path(settings.queue_path).is_file():
-            return
-        from gateway.stores.opening import waiting
+        from gateway.stores.opening import is_there, shown, waiting
 
+        if not is_there(settings):
+            return
         found = waiting(settings)
     except (OSError, GatewayError):  # not ours to read, or damaged: `gateway check` says so
         return
     known = {name for name, peer in table.peers.items() if peer.is_destination}
     for name, number in sorted(found.items()):
         if name and name not in known:
-            click.echo(f"{settings.queue_path}: {unknown_destination(name, number)}", err=True)
+            click.echo(f"{shown(settings)}: {unknown_destination(name, number)}", err=True)
 
 
 STRICT = click.option("--strict", is_flag=True, help="Exit 3 when there are warnings.")

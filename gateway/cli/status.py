@@ -11,7 +11,8 @@ from gateway.cli.options import fail
 from gateway.cli.render import age, local_time, size, table
 from gateway.lifecycle.remote import other_gateway
 from gateway.model.settings import Settings
-from gateway.spool.lock import is_in_use
+from gateway.repair.pairing import is_in_use
+from gateway.stores.opening import local_path
 
 UP = {True: "up", False: "down", None: "unused"}
 
@@ -47,9 +48,11 @@ def _places(found: dict[str, Any]) -> Iterator[str]:
     yield f"spool {spool['path']}: {size(spool['free_bytes'])} free, at least {size(spool['min_free_bytes'])} kept"
     if early := spool.get("forgotten_early"):
         yield f"{early} instances were forgotten before their retention was over, for want of room"
-    yield (
-        f"database {database['path']}: {size(database['free_bytes'])} free, at least "
+    yield f"database {database['path']}" + (
+        f": {size(database['free_bytes'])} free, at least "
         f"{size(database['min_free_bytes'])} kept, {size(database['reserved_bytes'])} in reserve"
+        if "free_bytes" in database  # else a server has it
+        else ""
     )
     listeners = ", ".join(f"{row['name']} ({row['address']}:{row['port']})" for row in found["listeners"])
     yield f"listeners: {listeners or 'none'}"
@@ -104,10 +107,10 @@ def require_ours(found: dict[str, Any], settings: Settings) -> None:
 
 def why_nothing_answers(settings: Settings) -> str:
     """The reason why nothing answers: a gateway may be there all the same."""
-    spool, queue = Path(settings.spool.path), Path(settings.queue_path)
-    if not may_look_at(spool) or not may_look_at(queue):
+    spool, queue = Path(settings.spool.path), local_path(settings)
+    if not may_look_at(spool) or (queue is not None and not may_look_at(queue)):
         return "; whether it runs cannot be seen by this user: run the command as the gateway's user"
-    if is_in_use(spool, queue):
+    if is_in_use(settings):
         return (
             "; a gateway holds the spool all the same: it is starting, hangs, or was started with another "
             "`gateway.http.address`; see its log"

@@ -105,6 +105,22 @@ CATALOGUE: Mapping[str, CatalogueEntry] = {
         "run `gateway check` to see how much, and `gateway rebuild`: it makes the database anew from the spool",
     ),
     "database-not-read": _note("database", "its pages were not looked at, for it is larger than what is read here"),
+    "database-reached": _note("database", "the PostgreSQL server answers, and keeps what it says it has"),
+    "database-refused": _error(
+        "database",
+        "the PostgreSQL server does not take us, or the database is not ours: no gateway starts with it",
+        "see the reason; correct `gateway.store.postgresql`, or rights and database on the server",
+    ),
+    "database-not-reached": _error(
+        "database",
+        "the PostgreSQL server cannot be reached: a gateway that runs answers 0xA700 and delivers nothing meanwhile",
+        "see the reason; look at the server, and the network on the way to it",
+    ),
+    "database-not-durable": _error(
+        "database",
+        "the PostgreSQL server is set so that a power cut may lose what it said it has",
+        "see the reason; change the setting of the server",
+    ),
     "database-unreadable": _error(
         "database",
         "no gateway runs, and the file is no gateway's database, a newer gateway's, or cannot be opened",

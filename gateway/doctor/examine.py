@@ -10,6 +10,7 @@ from pathlib import Path
 from gateway.common.daemon_thread import started
 from gateway.destinations.folder import Folder
 from gateway.doctor import configuration, folders, machine, peers, ports, sources, storage
+from gateway.doctor.database_server import database_server
 from gateway.doctor.finding import DoctorFinding, found
 from gateway.doctor.running import AnsweringGateway, running
 from gateway.doctor.site import Site
@@ -38,6 +39,7 @@ async def examine(site: Site) -> list[DoctorFinding]:
         _http(running_gateway, site),
         _in_thread("spool", partial(storage.spool, site), site),
         _in_thread("database", partial(storage.database, site), site),
+        _in_thread("database server", partial(database_server, site), site),
         _in_thread("pages of the database", partial(storage.damage, site), site),
         *(_peer(one, site, slots) for one in known if one.host),
         *(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from gateway.doctor.catalogue import FindingSeverity
@@ -13,7 +12,8 @@ from gateway.doctor.finding import DoctorFinding, found
 from gateway.doctor.machine import difference
 from gateway.doctor.site import Site
 from gateway.lifecycle import remote
-from gateway.spool.lock import is_gateway_running
+from gateway.ports.errors import GatewayError
+from gateway.stores import opening
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +32,9 @@ class AnsweringGateway:
 
 def running(site: Site) -> AnsweringGateway:
     """Ask it. Blocks up to the site's limit."""
-    is_held = is_gateway_running(Path(site.settings.queue_path))
+    is_held = _is_held(site)
     http = site.settings.http
-    subject = site.settings.queue_path if http is None else f"{http.address}:{http.port}"
+    subject = opening.shown(site.settings) if http is None else f"{http.address}:{http.port}"
     if http is None:
         what = "a gateway runs" if is_held else "no gateway is seen to run"
         return AnsweringGateway((found("no-http", subject, f"{what}; `gateway.http` is not configured"),), {})
@@ -53,6 +53,14 @@ def running(site: Site) -> AnsweringGateway:
     if other := remote.other_gateway(status, site.settings):
         return AnsweringGateway((found("another-gateway", subject, other),), {})
     return AnsweringGateway(tuple(_of_status(status, date, subject, site)), status)
+
+
+def _is_held(site: Site) -> bool:
+    """True while a gateway uses the store; False where nobody can say, which another check reports."""
+    try:
+        return opening.is_gateway_running(site.settings)
+    except GatewayError:
+        return False
 
 
 def _of_status(status: Mapping[str, Any], date: datetime | None, subject: str, site: Site) -> Iterator[DoctorFinding]:

@@ -34,8 +34,10 @@ def spool(site: Site) -> Iterator[DoctorFinding]:
 
 
 def database(site: Site) -> Iterator[DoctorFinding]:
-    """The database's file and its folder."""
+    """The database's file and its folder; nothing where it is no file of this machine."""
     settings = site.settings
+    if settings.postgresql:
+        return
     path = settings.queue_path
     to_reserve = max(0, settings.queue_reserve_bytes - opening.store_room(settings).reserved_bytes)
     yield from _place("database", path, os.path.dirname(path), settings.queue_min_free_bytes + to_reserve, site)
@@ -44,8 +46,8 @@ def database(site: Site) -> Iterator[DoctorFinding]:
 def damage(site: Site) -> Iterator[DoctorFinding]:
     """The database's pages and its log, while no gateway uses them. Nothing is changed by looking, so that the next
     start finds all as it was."""
-    path = Path(site.settings.queue_path)
-    if not path.is_file() or not _may(str(path), os.R_OK) or is_gateway_running(path):
+    path = opening.local_path(site.settings)
+    if path is None or not path.is_file() or not _may(str(path), os.R_OK) or is_gateway_running(path):
         return
     size_bytes = sum(file.stat().st_size for file in opening.files(site.settings) if file.is_file())
     if size_bytes > READ_WHOLE_BYTES:

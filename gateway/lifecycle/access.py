@@ -41,7 +41,8 @@ def narrow_files(settings: Settings) -> None:
 
 def places(settings: Settings) -> Iterator[Path]:
     """The files of the queue, and what we make in the spool, whose folder may be a mount point with more than ours."""
-    queue = Path(settings.queue_path)
-    yield from (queue.with_name(f"{queue.name}{suffix}") for suffix in ("", "-wal", "-shm", ".lock", ".reserve"))
+    if not settings.postgresql:
+        queue = Path(settings.queue_path)
+        yield from (queue.with_name(f"{queue.name}{suffix}") for suffix in ("", "-wal", "-shm", ".lock", ".reserve"))
     spool = Path(settings.spool.path)
     yield from (spool / name for name in OURS)

@@ -27,6 +27,7 @@ CARRIED_OVER = frozenset({"listeners"})
 WRITTEN_AS = {
     "log_objects": "log.objects",
     "queue_path": "queue.sqlite",
+    "postgresql": "store.postgresql",
     "queue_min_free_bytes": "queue.min_free",
     "queue_reserve_bytes": "queue.reserve",
     "is_strict": "strict",

@@ -128,7 +128,10 @@ class Settings:
     listeners: tuple[Listener, ...]
     spool: Spool
     queue_path: str
-    """SQLite file."""
+    """SQLite file; not used with `postgresql`."""
+    postgresql: str = field(default="", repr=False)
+    """The address of the PostgreSQL database with queue and index, maybe with a password; empty: `queue_path` has
+    them."""
     queue_min_free_bytes: int = 256 * 1024**2
     """The least free bytes of the queue's file system: with less nothing is accepted, so that accepted objects can
     be delivered.

@@ -23,6 +23,7 @@ from gateway.ports.delivery_queue import QueueDepth
 from gateway.ports.meter import peer_label
 from gateway.ports.store_room import StoreRoom
 from gateway.spool.journal import GroupCommitJournal
+from gateway.stores.opening import shown
 
 Json = dict[str, object]
 
@@ -74,8 +75,8 @@ async def status(sources: StatusSources) -> Json:
             min_free_bytes=sources.settings.spool.min_free_bytes,
             forgotten_early=sources.journal.forgotten_early,
         ),
-        "database": place_json(
-            sources.settings.queue_path,
+        "database": database_json(
+            sources.settings,
             free_bytes=sources.room.free_or_none(),
             min_free_bytes=sources.settings.queue_min_free_bytes,
             reserved_bytes=sources.room.reserved_bytes,
@@ -118,6 +119,13 @@ def listeners_json(listeners: Iterable[Listener], ports: Mapping[str, int]) -> l
         {"name": row.name, "address": row.address, "port": ports[row.name], "tls": row.tls is not None}
         for row in listeners
     ]
+
+
+def database_json(settings: Settings, **figures: object) -> Json:
+    """The database; one on a server has no room that anybody here could know."""
+    if settings.postgresql:
+        return {"path": shown(settings)}
+    return place_json(settings.queue_path, **figures)
 
 
 def place_json(path: str, **figures: object) -> Json:

@@ -37,23 +37,23 @@ def moment(microseconds_since_1970: int) -> datetime:
 
 
 def batch(rows: Sequence[object]) -> str:
-    """Rows as JSON for a statement. Text that no database could not hold (NUL, lone surrogates) is replaced."""
+    """Rows as JSON for a statement. Text that no database could hold (NUL, lone surrogates) is replaced."""
     try:
         text = _encode_rows(rows)
     except UnicodeEncodeError:
-        return _encode_rows(_cleaned(rows)).decode()
+        return _encode_rows(cleaned(rows)).decode()
     if _has_numbered_characters(text):
-        text = _encode_rows(_cleaned(rows))
+        text = _encode_rows(cleaned(rows))
     return text.decode()
 
 
 def fit(rows: Sequence[tuple[object, ...]]) -> Sequence[tuple[object, ...]]:
-    """Rows as values of a statement. Text that no database could not hold (NUL, lone surrogates) is replaced."""
+    """Rows as values of a statement. Text that no database could hold (NUL, lone surrogates) is replaced."""
     try:
         is_fit = not _has_numbered_characters(_encode_rows(rows))
     except UnicodeEncodeError:
         is_fit = False
-    return rows if is_fit else [tuple(_cleaned(list(row))) for row in rows]
+    return rows if is_fit else [tuple(cleaned(list(row))) for row in rows]
 
 
 def _has_numbered_characters(text: bytes) -> bool:
@@ -72,11 +72,11 @@ _encode_rows = msgspec.json.Encoder(enc_hook=_plain).encode
 """A fifth of the time of the standard library's, which is made for each call anew."""
 
 
-def _cleaned(value: Any) -> Any:
+def cleaned(value: Any) -> Any:
     if isinstance(value, str):
         return value.encode("utf-8", "replace").decode().replace("\0", "\ufffd")
     if isinstance(value, list | tuple):
-        return [_cleaned(item) for item in value]
+        return [cleaned(item) for item in value]
     return value
 
 

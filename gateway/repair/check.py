@@ -13,7 +13,7 @@ from pathlib import Path
 from gateway.model.instance import PayloadRef
 from gateway.model.settings import Settings
 from gateway.ports.errors import ConfigurationError, GatewayError, PayloadLost, Temporary
-from gateway.repair.pairing import found_mismatch, has_payloads, is_in_use, spool_id
+from gateway.repair.pairing import found_mismatch, has_payloads, is_in_use, refuse_server, spool_id
 from gateway.repair.report import LOOK_AT_THE_DISK, MOUNT, REBUILD, RepairReport
 from gateway.spool import quarantine, segment, survey
 from gateway.spool.folder import IDENTITY
@@ -30,7 +30,8 @@ PROBLEMS_SHOWN = 5
 
 
 def check(settings: Settings) -> RepairReport:
-    """Everything that is wrong. Raises ConfigurationError when a newer gateway wrote the database or the spool."""
+    """Everything that is wrong. Raises ConfigurationError: a newer gateway wrote it, or the database is no file."""
+    refuse_server(settings, "checked against its spool")
     return _Check(settings).run()
 
 

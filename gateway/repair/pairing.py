@@ -50,18 +50,27 @@ def has_payloads(root: Path) -> bool:
 
 def is_in_use(settings: Settings) -> bool:
     """True while a gateway holds the spool or the database: either may have been replaced under it."""
-    return lock.is_in_use(Path(settings.spool.path), Path(settings.queue_path))
+    return lock.is_held(Path(settings.spool.path) / lock.NAME) or opening.is_gateway_running(settings)
 
 
 def why_no_database(settings: Settings) -> str:
     """The explanation for a database that is not there, with the action to take."""
-    path, root = Path(settings.queue_path), Path(settings.spool.path)
-    what = f"queue {path}: there is no such file"
+    root = Path(settings.spool.path)
+    what = f"queue {opening.shown(settings)}: there is no such file"
     if is_in_use(settings):
         return f"{what}, though a gateway is running that needs it: it was moved away or deleted; put it back"
     if has_payloads(root):
         return f"{what}, and the spool {root} holds payloads; restore it, or run `gateway rebuild`"
     return f"{what}; start the gateway once, or correct the place of the queue in the rules (`gateway.queue.sqlite`)"
+
+
+def refuse_server(settings: Settings, what: str) -> None:
+    """Raises ConfigurationError where the database is no file, which alone is `what`."""
+    if settings.postgresql:
+        raise ConfigurationError(
+            f"database {opening.shown(settings)}: only a SQLite database is {what}; look at this one by the means "
+            "of its server (pg_amcheck, backups), and the next start replays what the spool has of later objects"
+        )
 
 
 def refuse_nothing_to_rebuild(root: Path, old: Path) -> None:

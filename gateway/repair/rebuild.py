@@ -28,7 +28,7 @@ from gateway.model.delivery import DeliveryState, Dispatch
 from gateway.model.instance import Instance, PayloadRef
 from gateway.model.settings import Settings
 from gateway.ports.errors import ConfigurationError, PayloadLost, Temporary
-from gateway.repair.pairing import has_payloads, refuse_nothing_to_rebuild
+from gateway.repair.pairing import has_payloads, refuse_nothing_to_rebuild, refuse_server
 from gateway.spool import large, record
 from gateway.spool.disk import LocalDisk
 from gateway.spool.lock import InUse, QueueLock
@@ -87,6 +87,7 @@ def rebuild(
         ConfigurationError: a gateway runs, the spool is not there, or spool and database do not belong together.
         SpoolFull, OSError: there is no room for it, or the disk failed. The old database is as it was then.
     """
+    refuse_server(settings, "made anew from its spool")
     root, path = Path(settings.spool.path), Path(settings.queue_path)
     old = source or path
     set_umask(settings.file_access)

@@ -51,10 +51,10 @@ class GroupCommitJournal:
     """The `Journal` port, and `StoreAccess` for operators: one committer thread, one reader thread, a few threads that
     write large objects.
 
-    `open_store` opens the store; it is called once in the committer thread and once for reading. `keep_s`
-    says how long instances in the index stay at least; it may change with the configuration. `identify` reads which
-    object an encoded data set is, for those whose redo record is damaged. `queue_lock_gone` says why the lock beside
-    the store holds nobody off any more; empty while it does. `queue_room` says whether the store has room.
+    `open_store` opens the store that is committed to, and `open_reader` that for reading; without one, `open_store`
+    does. `keep_s` says how long instances in the index stay at least; it may change with the configuration. `identify`
+    reads which object an encoded data set is, for those whose redo record is damaged. `queue_lock_gone` says why the
+    lock beside the store holds nobody off any more; empty while it does. `queue_room` says whether the store has room.
     """
 
     def __init__(
@@ -62,6 +62,7 @@ class GroupCommitJournal:
         spool: Spool,
         open_store: Callable[[], Store],
         *,
+        open_reader: Callable[[], Store] | None = None,
         limits: Limits = Limits(),
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         monotonic: Callable[[], float] = time.monotonic,
@@ -77,7 +78,7 @@ class GroupCommitJournal:
         queue_room: StoreRoom | None = None,
     ) -> None:
         self._spool = spool
-        self._open_reader = open_store
+        self._open_reader = open_reader or open_store
         self._limits = limits
         self._now, self._monotonic, self._meter = now, monotonic, meter
         self._disk = disk or LocalDisk()

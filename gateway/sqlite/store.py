@@ -14,7 +14,9 @@ from gateway.ports.errors import SpoolFull
 from gateway.relational.delivery_administration import RelationalDeliveryAdministration
 from gateway.relational.index_store import RelationalIndexStore
 from gateway.relational.index_tables import IndexTables
+from gateway.relational.queue_clock import QueueClock
 from gateway.relational.row_reader import RowReader
+from gateway.relational.spool_ledger import RelationalSpoolLedger
 from gateway.spool.lock import is_gateway_running
 from gateway.sqlite import delivery_filters, query_sql
 from gateway.sqlite.checkpointer import Checkpointer
@@ -22,8 +24,6 @@ from gateway.sqlite.connection import INCREMENTAL, OpenedFiles, connect, our_err
 from gateway.sqlite.delivery_queue import SQLiteDeliveryQueue
 from gateway.sqlite.inspection import look_at
 from gateway.sqlite.log_checkpoints import LogCheckpoints, Reserve
-from gateway.sqlite.queue_clock import QueueClock
-from gateway.sqlite.spool_ledger import SQLiteSpoolLedger
 from gateway.sqlite.transactions import Transaction, Transactions
 
 FREE_PAGES_KEPT = 2048
@@ -70,8 +70,14 @@ class SQLiteStore:
         aside = Checkpointer(self._connect(busy_timeout_s, must_exist=True), str(path)) if checkpoints_aside else None
         self._files = OpenedFiles(self.path)
         self._wal = LogCheckpoints(self._connection, self.path, self._reserve, aside)
-        self._clock = QueueClock(self._connection, self.path, now=now, clock=clock, wall=wall, is_running=is_running)
-        self._transactions = Transactions(self._connection, self.path, self._clock, self._wal)
+        self._transactions = Transactions(
+            self._connection,
+            self.path,
+            self._wal,
+            lambda statements: QueueClock(
+                statements, is_running=lambda: is_running(self.path), now=now, clock=clock, wall=wall
+            ),
+        )
         self._other_writes: int | None = None
         reader, tables = RowReader(self._transactions), IndexTables(self._transactions, SQLiteDialect())
         self._transactions.on_roll_back.append(tables.clear)
@@ -79,7 +85,7 @@ class SQLiteStore:
         self.deliveries = SQLiteDeliveryQueue(self._transactions, tables, reader)
         self.administration = RelationalDeliveryAdministration(self._transactions, SQLiteDialect(), reader)
         self.index = RelationalIndexStore(self._transactions, tables, reader)
-        self.spool = SQLiteSpoolLedger(self._transactions)
+        self.spool = RelationalSpoolLedger(self._transactions)
 
     def _connect(self, busy_timeout_s: float, *, must_exist: bool) -> apsw.Connection:
         """The connection; on a full disk it is opened with the room of the reserve."""

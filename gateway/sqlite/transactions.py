@@ -11,11 +11,11 @@ from typing import Any
 
 import apsw
 
+from gateway.relational.queue_clock import QueueClock
 from gateway.relational.rows import fit
-from gateway.relational.statements import MadeStatement
+from gateway.relational.statements import MadeStatement, Statements
 from gateway.sqlite.connection import our_errors, single
 from gateway.sqlite.log_checkpoints import LogCheckpoints
-from gateway.sqlite.queue_clock import QueueClock
 from gateway.sqlite.statements import SQL
 
 
@@ -26,16 +26,18 @@ class Transactions:
     when the last one was rolled back; `on_roll_back` right after a transaction was rolled back.
     """
 
-    def __init__(self, connection: apsw.Connection, path: Path, clock: QueueClock, wal: LogCheckpoints) -> None:
+    def __init__(
+        self, connection: apsw.Connection, path: Path, wal: LogCheckpoints, clock: Callable[[Statements], QueueClock]
+    ) -> None:
         self.path = path
         self.connection = connection
-        self.clock = clock
         self._wal = wal
         self._is_synchronous_full = True
         self._data_version = -1
         """The data version of the file as the last transaction left it; -1 when the knowledge of that is void."""
         self.on_foreign_write: list[Callable[[], None]] = []
         self.on_roll_back: list[Callable[[], None]] = []
+        self.clock = clock(self)
 
     def begin(self, is_durable: bool) -> None:
         """Raises apsw.Error."""

@@ -1,12 +1,10 @@
 """Opens the store that the settings name, and answers what can be asked of it without opening it.
 
-One kind of store is built in: a database in one SQLite file (`gateway.sqlite`). It is loaded where a store is opened,
-for most commands need none. Another kind is chosen here.
+Two kinds are built in: a database in one SQLite file, and a PostgreSQL database. Another kind is chosen here.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -14,9 +12,16 @@ from gateway.common.steady_clock import SteadyClock
 from gateway.model.settings import Settings
 from gateway.ports.store import Store
 from gateway.ports.store_room import StoreRoom
-from gateway.sqlite.database_room import DatabaseRoom
-from gateway.sqlite.write_ahead_log import log_of
 from gateway.stores.index_reader import IndexReader, recorded_already
+from gateway.stores.kind import StoreClaim, StoreKind
+from gateway.stores.postgresql_kind import PostgreSQLKind
+from gateway.stores.sqlite_kind import SQLiteKind
+
+
+def kind_of(settings: Settings) -> StoreKind:
+    """The kind of store that the settings name. Raises ConfigurationError when its library is not installed, or its
+    address is none."""
+    return PostgreSQLKind(settings) if settings.postgresql else SQLiteKind(settings)
 
 
 def open_store(
@@ -34,22 +39,16 @@ def open_store(
         clock: the queue's time, which goes on from where the store left it; without one the store's own.
         must_exist: never make one.
         is_committing: the one that a gateway commits to; what is long goes on beside its thread.
-        is_read_only: nothing on the disk is made or changed, neither by opening nor by closing.
+        is_read_only: nothing is made or changed, neither by opening nor by closing.
 
     Raises:
         ConfigurationError: it cannot be opened, is something else, or belongs to a newer version.
-        SpoolFull: there is no room.
+        SpoolFull: there is no room, or it cannot be reached.
         Temporary: another process holds it.
         QueueBroken: it is damaged.
     """
-    from gateway.sqlite.store import SQLiteStore
-
-    return SQLiteStore(
-        settings.queue_path,
-        clock=clock,
-        must_exist=must_exist,
-        checkpoints_aside=is_committing,
-        is_read_only=is_read_only,
+    return kind_of(settings).open(
+        clock=clock, must_exist=must_exist, is_committing=is_committing, is_read_only=is_read_only
     )
 
 
@@ -64,10 +63,30 @@ def open_index(
     return IndexReader(lambda: open_store(settings, must_exist=True, is_read_only=is_read_only), moved, until_recorded)
 
 
-def store_room(settings: Settings, monotonic: Callable[[], float] = time.monotonic) -> StoreRoom:
+def claim_of(settings: Settings) -> StoreClaim:
+    """The claim of a gateway that is about to start."""
+    return kind_of(settings).claim()
+
+
+def store_room(settings: Settings) -> StoreRoom:
     """Room that is kept free, and room that is held for the last need."""
-    path = Path(settings.queue_path)
-    return DatabaseRoom(path, settings.queue_min_free_bytes, settings.queue_reserve_bytes, monotonic)
+    return kind_of(settings).room()
+
+
+def is_there(settings: Settings) -> bool:
+    """False when there is certainly no store yet."""
+    return kind_of(settings).is_there()
+
+
+def is_gateway_running(settings: Settings) -> bool:
+    """True while a gateway uses the store, as another process sees it. Takes no lock. Raises SpoolFull when it cannot
+    be asked now."""
+    return kind_of(settings).is_gateway_running()
+
+
+def shown(settings: Settings) -> str:
+    """The place of the store, for messages: never a password."""
+    return kind_of(settings).shown
 
 
 def check_before_start(settings: Settings) -> None:
@@ -75,9 +94,7 @@ def check_before_start(settings: Settings) -> None:
 
     Raises QueueBroken, ConfigurationError.
     """
-    from gateway.sqlite.inspection import check_before_start as check
-
-    check(Path(settings.queue_path))
+    kind_of(settings).check_before_start()
 
 
 def problems(settings: Settings) -> Sequence[str]:
@@ -85,30 +102,26 @@ def problems(settings: Settings) -> Sequence[str]:
 
     Raises QueueBroken, ConfigurationError, OSError.
     """
-    from gateway.sqlite.inspection import problems_of
-
-    return problems_of(Path(settings.queue_path))
+    return kind_of(settings).problems()
 
 
 def files(settings: Settings) -> Sequence[Path]:
     """The files that `problems` reads; they need not be there."""
-    path = Path(settings.queue_path)
-    return path, log_of(path)
+    return kind_of(settings).files()
+
+
+def local_path(settings: Settings) -> Path | None:
+    """The file of this machine that the store is; None when it is none."""
+    return kind_of(settings).local_path
 
 
 def pairing(settings: Settings) -> tuple[str, bool]:
     """The spool that the store belongs to, and whether it has instances; ("", False) when there is none, or an empty
     one.
 
-    Raises ConfigurationError, QueueBroken.
+    Raises ConfigurationError, QueueBroken, SpoolFull.
     """
-    path = Path(settings.queue_path)
-    if not path.is_file() or not path.stat().st_size:
-        return "", False
-    from gateway.sqlite.inspection import inspected
-
-    with inspected(path) as found:
-        return found.identity()
+    return kind_of(settings).pairing()
 
 
 def waiting(settings: Settings) -> Mapping[str, int]:
@@ -116,10 +129,4 @@ def waiting(settings: Settings) -> Mapping[str, int]:
 
     Raises ConfigurationError, QueueBroken, Temporary, OSError.
     """
-    path = Path(settings.queue_path)
-    if not path.is_file():
-        return {}
-    from gateway.sqlite.inspection import inspected
-
-    with inspected(path) as found:
-        return found.waiting() if found.has_tables() else {}
+    return kind_of(settings).waiting()

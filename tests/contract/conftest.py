@@ -9,7 +9,7 @@ import pytest
 
 from gateway.ports.store import Store
 from tests.support.samples import Clock
-from tests.support.store_rig import IMPLEMENTATIONS
+from tests.support.store_rig import EACH, IMPLEMENTATIONS
 
 
 @pytest.fixture
@@ -17,7 +17,7 @@ def clock() -> Clock:
     return Clock()
 
 
-@pytest.fixture(params=IMPLEMENTATIONS)
+@pytest.fixture(params=EACH)
 def queue(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> Iterator[Store]:
     opened = IMPLEMENTATIONS[request.param](tmp_path, clock)
     yield opened

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,28 +14,10 @@ from gateway.model.instance import Instance
 from gateway.model.query import Query, Value
 from gateway.ports.store import Store
 from gateway.query.compile import Options, compile_retrieve
-from gateway.sqlite.store import SQLiteStore
-from tests.support.fakes.memory_store import MemoryStore
 from tests.support.identifiers import CT, attributes, entry, find
 from tests.support.samples import NOON, TO_PACS, TO_VNA, Clock, instance, settlement
 
-IMPLEMENTATIONS: dict[str, Callable[[Path, Clock], Store]] = {
-    "sqlite": lambda folder, clock: SQLiteStore(folder / "queue.db", now=clock),
-    "memory": lambda folder, clock: MemoryStore(clock),
-}
 RELATIONAL = Options(is_relational=True)
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture(params=IMPLEMENTATIONS)
-def queue(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> Iterator[Store]:
-    opened = IMPLEMENTATIONS[request.param](tmp_path, clock)
-    yield opened
-    opened.close()
 
 
 def held(number: int, *, body: bytes | None = None, **keywords: Any) -> Instance:

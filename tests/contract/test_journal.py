@@ -20,10 +20,13 @@ from gateway.ports.delivery_administration import DeliveryFilter
 from gateway.ports.encoded_data_set import EncodedDataSet
 from gateway.ports.errors import GatewayError, ObjectTooLarge, PayloadMissing, SpoolFull
 from gateway.ports.journal import Journal
+from gateway.ports.store import Store
+from gateway.postgresql.store import PostgreSQLStore
 from gateway.spool.digest import digest_of
 from gateway.spool.journal import GroupCommitJournal
 from gateway.sqlite.store import SQLiteStore
 from tests.support.fakes.memory_journal import MemoryJournal
+from tests.support.postgresql_server import shared_server
 from tests.support.samples import HELD, NOON, TO_PACS, TO_VNA, Clock, instance, settlement
 
 LARGE_BYTES = 100_000
@@ -53,7 +56,7 @@ class Site(Protocol):
 
 
 class SpoolSite:
-    """A journal on a folder."""
+    """A journal on a folder and SQLite."""
 
     def __init__(self, folder: Path, clock: Clock) -> None:
         self.folder = folder
@@ -65,13 +68,20 @@ class SpoolSite:
     async def start(self) -> None:
         self.journal = GroupCommitJournal(
             self.spool,
-            lambda: SQLiteStore(self.folder / "queue.db", now=self.clock),
+            self.open_store,
             limits=Limits(object_bytes=LIMIT_BYTES),
             now=self.clock,
             poll_s=0.02,
             sweep_s=3600.0,
         )
         await self.journal.start()
+
+    def open_store(self) -> Store:
+        return SQLiteStore(self.folder / "queue.db", now=self.clock)
+
+    def open_beside(self) -> Store:
+        """The store as another process opens it."""
+        return SQLiteStore(self.folder / "queue.db", now=self.clock, must_exist=True)
 
     async def close(self) -> None:
         await self.journal.close()
@@ -80,11 +90,28 @@ class SpoolSite:
         return [path.name for path in (self.folder / "spool" / folder).glob("0*")]
 
     def retry(self, destination: str) -> int:
-        operator = SQLiteStore(self.folder / "queue.db", now=self.clock, must_exist=True)
+        operator = self.open_beside()
         with operator.transaction():
             retried = operator.administration.retry(DeliveryFilter(destination=destination), self.clock())
         operator.close()
         return retried
+
+
+class PostgreSQLSite(SpoolSite):
+    """A journal on a folder and PostgreSQL."""
+
+    def __init__(self, folder: Path, clock: Clock) -> None:
+        super().__init__(folder, clock)
+        self.url = shared_server().new_schema()
+        self.opened = 0
+
+    def open_store(self) -> Store:
+        """The one to commit to first, then that for reading."""
+        self.opened += 1
+        return PostgreSQLStore(self.url, now=self.clock, is_committing=self.opened % 2 == 1)
+
+    def open_beside(self) -> Store:
+        return PostgreSQLStore(self.url, now=self.clock, must_exist=True)
 
 
 class MemorySite:
@@ -109,11 +136,17 @@ class MemorySite:
 
 IMPLEMENTATIONS: dict[str, Callable[[Path, Clock], Site]] = {
     "group commit on SQLite": SpoolSite,
+    "group commit on PostgreSQL": PostgreSQLSite,
     "memory": MemorySite,
 }
 
 
-@pytest.fixture(params=IMPLEMENTATIONS)
+@pytest.fixture(
+    params=[
+        pytest.param(name, marks=[pytest.mark.postgresql] if made is PostgreSQLSite else [])
+        for name, made in IMPLEMENTATIONS.items()
+    ]
+)
 async def site(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Site]:
     made = IMPLEMENTATIONS[request.param](tmp_path, Clock())
     await made.start()

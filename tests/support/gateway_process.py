@@ -59,11 +59,12 @@ class GatewayProcess(Daemon):
 
     def gateway_section(self) -> dict[str, Any]:
         """The `gateway:` section."""
+        queue = {"queue": {"sqlite": str(self.folder / "gateway.db"), "reserve": "1 MiB"}}
         return {
             "ae_title": self.ae_title,
             "listeners": [{"port": self.port, "address": "127.0.0.1"}],
             "spool": {"path": str(self.spool_folder), "min_free": "64 MiB"},
-            "queue": {"sqlite": str(self.folder / "gateway.db"), "reserve": "1 MiB"},
+            **({} if "store" in self.settings else queue),
             "http": {"address": f"127.0.0.1:{self.http_port}"},
             "admit": "any",
             **self.settings,

@@ -1,6 +1,7 @@
 """What tests of each ring may do, held while they run.
 
-A test without the marker `loopback`, `process` or `peers` opens no socket of the internet family and starts no process.
+A test without the marker `loopback`, `process` or `peers` opens no socket of the internet family and starts no process;
+one with the marker `postgresql` starts a PostgreSQL server, and nothing else.
 Only a test with the marker `peers` starts programs of dcmtk or Orthanc, or HAProxy.
 """
 
@@ -33,6 +34,7 @@ PEER_PROGRAMS |= {
     "dcmdrle",
     "dcmdump",
 }
+POSTGRESQL_PROGRAMS = {"initdb", "postgres"}
 PEER_PROGRAMS |= {"dcmftest", "dcmodify", "dcmqrscp", "dcmqridx", "dcmsend", "haproxy", "img2dcm"}
 
 
@@ -98,10 +100,12 @@ class Watch:
         """
         command = arguments[0] if arguments else ""
         words = [command] if isinstance(command, str | bytes | os.PathLike) else list(command)
-        paths = [Path(os.fsdecode(word)) for word in words[:5]]  # a guard such as setpriv may stand before it
+        paths = [Path(os.fsdecode(word)) for word in words[:8]]  # a guard such as setpriv may stand before it
         names = {path.name for number, path in enumerate(paths) if not number or path.is_absolute()}
         if names & PEER_PROGRAMS and "peers" not in self._markers:
             self._refuse(f"{paths[0]}: the test belongs to tests/peers, or needs the marker peers")
+        if "postgresql" in self._markers and names & POSTGRESQL_PROGRAMS:
+            return
         if not self._markers & {"loopback", "process", "peers"}:
             self._refuse(f"the process {paths[0]}: the test belongs to tests/process, or needs the marker process")
 

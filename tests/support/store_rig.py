@@ -5,19 +5,29 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from gateway.model.delivery import Delivery, DeliveryState, Dispatch
 from gateway.model.instance import Instance
 from gateway.ports.delivery_administration import DeliveryFilter
 from gateway.ports.delivery_queue import AcceptedInstance
 from gateway.ports.store import Store
+from gateway.postgresql.store import PostgreSQLStore
 from gateway.sqlite.store import SQLiteStore
 from tests.support.fakes.memory_store import MemoryStore
+from tests.support.postgresql_server import shared_server
 from tests.support.samples import Clock, settlement
 
 IMPLEMENTATIONS: dict[str, Callable[[Path, Clock], Store]] = {
     "sqlite": lambda folder, clock: SQLiteStore(folder / "queue.db", now=clock),
+    "postgresql": lambda folder, clock: PostgreSQLStore(shared_server().new_schema(), now=clock, is_committing=True),
     "memory": lambda folder, clock: MemoryStore(clock),
 }
+EACH = [
+    pytest.param(name, marks=pytest.mark.postgresql) if name == "postgresql" else pytest.param(name)
+    for name in IMPLEMENTATIONS
+]
+"""Their names, as parameters of tests."""
 ANY = DeliveryFilter()
 LEASE_S = 60.0
 

@@ -28,6 +28,7 @@ LAYERS = [
         "conversion",
         "destinations",
         "sqlite",
+        "postgresql",
         "metrics",
     },
     {"stores"},
@@ -61,6 +62,7 @@ HOMES = {
     "pynetdicom": {"dimse", "handlers", "demo"},
     "pydicom": {"dimse", "handlers", "routing", "dataset", "config", "destinations", "sending", "cli", "demo"},
     "apsw": {"sqlite"},
+    "psycopg": {"postgresql"},
     "xxhash": {"spool"},
     "blake3": {"spool"},
     "numpy": {"dataset"},  # in `frames` alone, which only worker processes import
@@ -100,9 +102,10 @@ ABOUT_SQLITE_FILES = {"repair/check.py", "repair/rebuild.py"}
 @pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_nothing_above_the_adapter_names_its_technology(path: Path) -> None:
     name = str(path.relative_to(PACKAGE))
-    if part_of(path) in ("sqlite", "stores") or name in ABOUT_SQLITE_FILES:
+    if part_of(path) in ("sqlite", "postgresql", "stores") or name in ABOUT_SQLITE_FILES:
         return
-    assert not any(each.startswith("gateway.sqlite") for each in imports(path)), f"{name}: use gateway.stores"
+    adapters = ("gateway.sqlite", "gateway.postgresql")
+    assert not any(each.startswith(adapters) for each in imports(path)), f"{name}: use gateway.stores"
 
 
 def layer(part: str) -> int:

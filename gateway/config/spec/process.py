@@ -109,6 +109,22 @@ class QueueSpec(Spec):
 
 
 @dataclass(frozen=True, kw_only=True)
+class StoreSpec(Spec):
+    """The place of deliveries and index, where it is no file. Payloads stay in `spool`; one gateway uses it."""
+
+    postgresql: Annotated[
+        Text,
+        Described(
+            is_secret=True,
+            description="URL of a PostgreSQL database (14 or newer, UTF8) in place of `queue.sqlite`; write it as "
+            "${NAME} or ${file:PATH}. The gateway makes its tables in the schema that the role sees first. Needs the "
+            "extra `cluster`. While the server cannot be reached, C-STORE is answered with 0xA700.",
+            examples=("${DATABASE_URL}", "postgresql://gateway@db.example.org:5432/gateway"),
+        ),
+    ]
+
+
+@dataclass(frozen=True, kw_only=True)
 class HTTPSpec(Spec):
     """Health, metrics and reload over HTTP; without this section there is no HTTP listener."""
 
@@ -261,6 +277,7 @@ class GatewaySpec(Spec):
     ] = ()
     spool: SpoolSpec = SpoolSpec()
     queue: QueueSpec = QueueSpec()
+    store: StoreSpec | None = None
     http: HTTPSpec | None = None
     admit: Annotated[
         Literal["any", "known"],

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pynetdicom import evt
 
-from gateway.app.parts import GatewayParts, QueueClaim, build_parts
+from gateway.app.parts import GatewayParts, build_parts
 from gateway.common.file_modes import FOLDER
 from gateway.dimse.acceptor.admission import Rejected
 from gateway.model.association import AssociationFacts
@@ -17,6 +17,7 @@ from gateway.model.peer import Peer
 from gateway.model.settings import Settings, Spool
 from gateway.ports.errors import ConfigurationError
 from gateway.routing.table import RoutingTable
+from gateway.stores.opening import claim_of
 
 CT1 = Peer("ct1", "CT1", may=frozenset({"store"}))
 FACTS = AssociationFacts("CT1", "GATEWAY", "10.0.0.7")
@@ -65,7 +66,7 @@ async def test_the_sites_handlers_take_their_events_in_place_of_the_gateways_own
 def test_a_queue_is_claimed_by_one_gateway(tmp_path: Path) -> None:
     settings = table(tmp_path).settings
     tmp_path.chmod(FOLDER)
-    first, second = QueueClaim(settings), QueueClaim(settings)
+    first, second = claim_of(settings), claim_of(settings)
     first.take()
     assert first.gone() == ""
     with pytest.raises(ConfigurationError, match="another gateway uses it"):

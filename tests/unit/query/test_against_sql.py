@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,12 +14,13 @@ from hypothesis import strategies as st
 from gateway.dataset.dictionary import tag_of
 from gateway.model.query import Attributes, Query
 from gateway.ports.errors import Refusal
+from gateway.ports.store import Store
 from gateway.query.compile import Options, compile_find
 from gateway.query.matching import matches
-from gateway.sqlite.store import SQLiteStore
 from tests.support.identifiers import CT, attributes, entry
 from tests.support.quick_run import QUICK_RUN
-from tests.support.samples import NOON, TO_PACS, instance
+from tests.support.samples import NOON, TO_PACS, Clock, instance
+from tests.support.store_rig import EACH, IMPLEMENTATIONS
 
 NAMES = [
     "Doe^John",
@@ -106,10 +106,15 @@ SEQUENCE_KEY = st.one_of(
 OPTIONS = st.builds(Options, st.just(True), st.booleans(), st.booleans())
 
 
-@pytest.fixture(scope="module")
-def folder() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory() as name:
-        yield Path(name)
+@pytest.fixture(scope="module", params=[each for each in EACH if each.values != ("memory",)])
+def queue(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    opened = IMPLEMENTATIONS[request.param](tmp_path_factory.mktemp("queue"), Clock())
+    yield opened
+    opened.close()
+
+
+class Undone(Exception):
+    """Ends a transaction that is to leave nothing behind."""
 
 
 def objects(drawn: list[tuple[int, dict[str, str], list[dict[str, str]], str]]) -> list[Attributes]:
@@ -145,22 +150,35 @@ def query_of(
     offset=st.sampled_from(["", "+0100"]),
 )
 def test_sql_finds_what_the_pure_function_matches(
-    drawn: list[Any], level: str, keys: dict[str, str], item: dict[str, str] | None, options: Options, offset: str
+    queue: Store,
+    drawn: list[Any],
+    level: str,
+    keys: dict[str, str],
+    item: dict[str, str] | None,
+    options: Options,
+    offset: str,
 ) -> None:
     query = query_of(level, keys, item, options, offset)
     if query is None:
         return
-    stored = objects(drawn)
-    queue = SQLiteStore(Path(":memory:"))
-    with queue.transaction():
-        for number, found in enumerate(stored, 1):
-            (uid,) = found[tag_of("SOPInstanceUID")]
-            assert isinstance(uid, str)
-            held = dataclasses.replace(instance(number), sop_instance_uid=uid, sop_class_uid=CT, index=entry(found))
-            queue.deliveries.accept([(held, [TO_PACS])], NOON)
+    with contextlib.suppress(Undone), queue.transaction():
+        check(queue, query, objects(drawn))
+
+
+def check(queue: Store, query: Query, stored: list[Attributes]) -> None:
+    """Put these into the index, and compare what it finds with what the pure function matches.
+
+    Raises:
+        Undone: all was as it should be.
+    """
+    for number, found in enumerate(stored, 1):
+        (uid,) = found[tag_of("SOPInstanceUID")]
+        assert isinstance(uid, str)
+        held = dataclasses.replace(instance(number), sop_instance_uid=uid, sop_class_uid=CT, index=entry(found))
+        queue.deliveries.accept([(held, [TO_PACS])], NOON)
     image = dataclasses.replace(query, level=type(query.level).IMAGE)
     found_uids = [each.sop_instance_uid for each in queue.index.instances(queue.index.find(image))]
     expected = [found[tag_of("SOPInstanceUID")][0] for found in stored if matches(image, found)]
     assert sorted(found_uids) == sorted(map(str, expected))
     assert bool(queue.index.find(query)) == bool(expected)
-    queue.close()
+    raise Undone

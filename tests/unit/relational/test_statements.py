@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from gateway.postgresql.statements import SQL as POSTGRESQL
 from gateway.relational import index_tables
 from gateway.sqlite.statements import SQL as SQLITE
 from tests.support.source_trees import nodes_of
 
 SHARED = Path(index_tables.__file__).parent
-DATABASES: dict[str, Mapping[str, str]] = {"sqlite": SQLITE}
+DATABASES: dict[str, Mapping[str, str]] = {"sqlite": SQLITE, "postgresql": POSTGRESQL}
 MADE_OF_PARTS = {
     *index_tables.READ.values(),
     *index_tables.COUNTS.values(),

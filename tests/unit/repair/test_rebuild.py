@@ -14,13 +14,13 @@ import pytest
 from gateway.model.delivery import DeliveryState
 from gateway.ports.delivery_administration import DeliveryFilter
 from gateway.ports.errors import ConfigurationError, PayloadLost, PayloadMissing, SpoolFull
+from gateway.relational.spool_ledger import RelationalSpoolLedger
 from gateway.repair.check import check
 from gateway.repair.rebuild import rebuild
 from gateway.spool.journal import GroupCommitJournal
 from gateway.spool.lock import QueueLock, SpoolLock
 from gateway.spool.record import HEADER_BYTES, REDO, seed_of
 from gateway.spool.walk import FoundRecord, walk
-from gateway.sqlite.spool_ledger import SQLiteSpoolLedger
 from gateway.sqlite.store import SQLiteStore
 from tests.support.samples import NOON, instance
 from tests.unit.repair import site as sites
@@ -166,7 +166,7 @@ async def test_a_rebuild_that_fails_leaves_the_old_database(site: Site, monkeypa
     def full(*arguments: object) -> None:
         raise SpoolFull("no room")
 
-    monkeypatch.setattr(SQLiteSpoolLedger, "set_replayed_position", full)
+    monkeypatch.setattr(RelationalSpoolLedger, "set_replayed_position", full)
     site.flip("gateway.db", 8 * 4096 + 3)
     with pytest.raises(SpoolFull):
         site.rebuild()

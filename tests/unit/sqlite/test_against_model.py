@@ -2,182 +2,25 @@
 
 from __future__ import annotations
 
-import dataclasses
 import tempfile
-from datetime import timedelta
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
 
-from hypothesis import HealthCheck, settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
-
-from gateway.model.delivery import Delivery, DeliveryState, Dispatch, Settlement
-from gateway.model.instance import IndexEntry
-from gateway.ports.delivery_administration import DeliveryFilter
-from gateway.query.compile import Options
+from gateway.ports.store import Store
 from gateway.sqlite.store import SQLiteStore
-from tests.support.fakes.memory_store import MemoryStore
-from tests.support.identifiers import attributes, entry, find
-from tests.support.quick_run import QUICK_RUN
-from tests.support.samples import HELD, NOON, TO_PACS, TO_VNA, Clock, instance, settlement
-
-DISPATCHES = (TO_PACS, TO_VNA, HELD, Dispatch("other", "pacs"), Dispatch("other", "vna", '[{"remove":"PatientName"}]'))
-FILTERS = st.builds(
-    DeliveryFilter,
-    ids=st.sampled_from([(), (1,), (2, 3), (4, 5, 6)]),
-    destination=st.sampled_from([None, "pacs", "vna", ""]),
-    state=st.sampled_from([None, *DeliveryState]),
-)
-ENTRIES = (
-    None,
-    *(
-        entry(attributes(StudyInstanceUID=study, SeriesInstanceUID=series, **others))
-        for study, series, others in (
-            ("1.1", "1.1.1", {"PatientID": "P1", "StudyDescription": "BRAIN", "InstanceNumber": "1"}),
-            ("1.1", "1.1.1", {"PatientID": "P1", "StudyDescription": "HEAD", "StudyID": "7"}),
-            ("1.1", "1.1.2", {"PatientID": "P1", "Modality": "MR"}),
-            ("1.2", "1.1.2", {"PatientID": "P1", "PatientName": "Doe^John"}),
-            ("1.1", "1.1.1", {"PatientID": "P2"}),
-        )
-    ),
-)
-COMPUTED: dict[str, Any] = {
-    "ModalitiesInStudy": "",
-    "NumberOfStudyRelatedSeries": "",
-    "NumberOfStudyRelatedInstances": "",
-}
-QUERIES = (
-    find("PATIENT", "patient", PatientID="", PatientName="", NumberOfPatientRelatedInstances=""),
-    find("STUDY", StudyInstanceUID="", StudyDescription="", StudyID="", **COMPUTED),
-    find("STUDY", StudyInstanceUID="", ModalitiesInStudy="MR"),
-    find("SERIES", options=Options(is_relational=True), SeriesInstanceUID="", StudyID="7"),
-    find("IMAGE", options=Options(is_relational=True), SOPInstanceUID="", InstanceNumber="", PatientName="doe*"),
-)
-ARRIVALS = st.lists(
-    st.tuples(st.integers(1, 6), st.lists(st.sampled_from(DISPATCHES), max_size=3), st.sampled_from(ENTRIES)),
-    min_size=1,
-    max_size=4,
-)
+from tests.support.queue_history import SETTINGS, QueueHistory
 
 
-class QueueHistory(RuleBasedStateMachine):
-    """The clock only moves forward here; what happens when it does not stands in the contract suite."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.clock = Clock()
+class SQLiteHistory(QueueHistory):
+    def new_store(self) -> Callable[[], Store]:
         self.folder = tempfile.TemporaryDirectory()
-        self.path = Path(self.folder.name) / "queue.db"
-        self.real = SQLiteStore(self.path, now=self.clock)
-        self.model = MemoryStore(self.clock)
-        self.claimed: list[Delivery] = []
+        return partial(SQLiteStore, Path(self.folder.name) / "queue.db", now=self.clock)
 
     def teardown(self) -> None:
-        self.real.close()
+        super().teardown()
         self.folder.cleanup()
 
-    @rule(seconds=st.sampled_from([0.000001, 1.0, 30.0, 3600.0]))
-    def time_passes(self, seconds: float) -> None:
-        self.clock.advance(seconds)
 
-    @rule(arrivals=ARRIVALS)
-    def accept(self, arrivals: list[tuple[int, list[Dispatch], IndexEntry | None]]) -> None:
-        given = [
-            (dataclasses.replace(instance(number), index=index), dispatches) for number, dispatches, index in arrivals
-        ]
-        with self.real.transaction():
-            answers = self.real.deliveries.accept(given, self.clock())
-        assert answers == self.model.accept(given, self.clock())
-
-    @rule(destination=st.sampled_from(["pacs", "vna", ""]), limit=st.integers(1, 4))
-    def claim(self, destination: str, limit: int) -> None:
-        with self.real.transaction(is_durable=False):
-            claimed = self.real.deliveries.claim(destination, limit, 20.0, self.clock())
-        assert claimed == self.model.claim(destination, limit, 20.0, self.clock())
-        self.claimed += claimed
-
-    @precondition(lambda self: self.claimed)
-    @rule(
-        data=st.data(),
-        state=st.sampled_from(DeliveryState),
-        delay_s=st.sampled_from([0.0, 10.0]),
-        is_attempt=st.booleans(),
-        reason=st.sampled_from(["", "0xA700"]),
-    )
-    def settle(self, data: st.DataObject, state: DeliveryState, delay_s: float, is_attempt: bool, reason: str) -> None:
-        chosen = data.draw(st.lists(st.sampled_from(self.claimed), min_size=1, max_size=3))
-        state = state if is_attempt else DeliveryState.PENDING
-        due_at = self.clock() + timedelta(seconds=delay_s)
-        given: list[Settlement] = [
-            settlement(each, state, due_at=due_at, reason=reason, is_attempt=is_attempt) for each in chosen
-        ]
-        with self.real.transaction():
-            held = self.real.deliveries.settle(given)
-        assert held == self.model.settle(given)
-
-    @rule(which=FILTERS)
-    def retry(self, which: DeliveryFilter) -> None:
-        with self.real.transaction():
-            count = self.real.administration.retry(which, self.clock())
-        assert count == self.model.retry(which, self.clock())
-
-    @rule(which=FILTERS)
-    def hold(self, which: DeliveryFilter) -> None:
-        with self.real.transaction():
-            count = self.real.administration.hold(which)
-        assert count == self.model.hold(which)
-
-    @rule(which=FILTERS, destination=st.sampled_from([None, "vna"]))
-    def release(self, which: DeliveryFilter, destination: str | None) -> None:
-        with self.real.transaction():
-            count = self.real.administration.release(which, self.clock(), destination)
-        assert count == self.model.release(which, self.clock(), destination)
-
-    @rule(which=FILTERS)
-    def discard(self, which: DeliveryFilter) -> None:
-        with self.real.transaction():
-            count = self.real.administration.discard(which)
-        assert count == self.model.discard(which)
-
-    @rule(age_s=st.sampled_from([0.0, 40.0]), limit=st.sampled_from([1, 100]), keep_s=st.sampled_from([0.0, 100.0]))
-    def forget(self, age_s: float, limit: int, keep_s: float) -> None:
-        before = self.clock() - timedelta(seconds=age_s)
-        indexed_before = before - timedelta(seconds=keep_s)
-        with self.real.transaction():
-            count = self.real.deliveries.forget(before, limit, indexed_before)
-        assert count == self.model.forget(before, limit, indexed_before)
-
-    @rule()
-    def restart(self) -> None:
-        self.real.close()
-        self.real = SQLiteStore(self.path, now=self.clock)
-        with self.real.transaction():
-            count = self.real.deliveries.expire_leases()
-        assert count == self.model.expire_leases()
-
-    @invariant()
-    def agree(self) -> None:
-        everything = DeliveryFilter()
-        assert self.real.administration.list(everything, 1000) == self.model.list(everything, 1000)
-        assert self.real.deliveries.depths() == self.model.depths()
-        assert self.real.spool.payload_names() == self.model.payload_names()
-        assert sorted(self.real.deliveries.pending_destinations()) == self.model.pending_destinations()
-        for destination in ("pacs", "vna", ""):
-            assert self.real.deliveries.next_due(destination) == self.model.next_due(destination)
-        for delivery in self.real.administration.list(everything, 1000):
-            assert self.real.administration.attempts(delivery.delivery_id) == self.model.attempts(delivery.delivery_id)
-        for query in QUERIES:
-            expected = self.model.matches(query, self.model.find(query))
-            assert self.real.index.matches(query, self.real.index.find(query)) == expected, query
-            assert list(self.real.index.find_instances(query)) == self.model.find_instances(query)
-        assert self.clock() >= NOON
-
-
-QueueHistory.TestCase.settings = settings(
-    max_examples=QUICK_RUN.examples(40),
-    stateful_step_count=25,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow],
-)
-TestQueueHistory = QueueHistory.TestCase
+SQLiteHistory.TestCase.settings = SETTINGS
+TestSQLiteHistory = SQLiteHistory.TestCase

@@ -13,8 +13,8 @@ from gateway.delivery.retry import is_given_up
 from gateway.model.delivery import DeliveryState
 from gateway.model.peer import Retry
 from gateway.ports.delivery_administration import DeliveryFilter
+from gateway.relational.queue_clock import KEEP_CLOCK_S, MOST_UNWRITTEN_S
 from gateway.spool.lock import QueueLock, is_gateway_running
-from gateway.sqlite.queue_clock import KEEP_CLOCK_S, MOST_UNWRITTEN_S
 from gateway.sqlite.salvage import salvage
 from gateway.sqlite.store import SQLiteStore
 from tests.support.samples import TO_PACS, instance, settlement
@@ -41,7 +41,7 @@ class Site:
 
     def restart(self, down_s: float, step_s: float = 0.0) -> None:
         """The gateway ends, the machine's clocks go on or begin anew, and it starts again."""
-        self.queue._clock.keep_soon()
+        self.queue._transactions.clock.keep_soon()
         with self.queue.transaction():
             pass
         self.queue.close()
@@ -141,7 +141,7 @@ def test_what_arrives_after_it_is_young_and_due(site: Site, name: str) -> None:
 def test_an_operator_beside_it_sees_and_does_the_same(site: Site, name: str) -> None:
     STEPS[name](site)
     site.machine.run(KEEP_CLOCK_S)
-    site.queue._clock.keep_soon()
+    site.queue._transactions.clock.keep_soon()
     with site.queue.transaction():
         pass
     operator = SQLiteStore(site.path, must_exist=True)
@@ -165,7 +165,7 @@ def test_an_operator_beside_it_sees_and_does_the_same(site: Site, name: str) -> 
 def test_an_operator_counts_what_passed_since_the_last_note(
     site: Site, is_running: bool, ran_s: float, step_s: float, seen_s: float
 ) -> None:
-    site.queue._clock.keep_soon()
+    site.queue._transactions.clock.keep_soon()
     with site.queue.transaction():
         pass
     noted = site.clock()

@@ -5,15 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from pathlib import Path
-
-import apsw
 
 from gateway.common.steady_clock import SteadyClock, utc_now
 from gateway.relational.rows import microseconds, moment
-from gateway.spool.lock import is_gateway_running
-from gateway.sqlite.connection import our_errors, single
-from gateway.sqlite.statements import SQL
+from gateway.relational.statements import Statements
 
 KEEP_CLOCK_S = 10.0
 """The interval at which the queue's time is written: a crash takes away as much of the age of what waits."""
@@ -25,20 +20,21 @@ seconds. A wall clock that is further ahead was set ahead.
 
 
 class QueueClock:
-    """The time of one connection: `now` when it is given, else `clock`'s, else what the database remembers."""
+    """The time of one store: `now` when it is given, else `clock`'s, else what the database remembers.
+
+    `is_running` says whether a gateway uses the database.
+    """
 
     def __init__(
         self,
-        connection: apsw.Connection,
-        path: Path,
+        statements: Statements,
         *,
+        is_running: Callable[[], bool],
         now: Callable[[], datetime] | None = None,
         clock: SteadyClock | None = None,
         wall: Callable[[], datetime] = utc_now,
-        is_running: Callable[[Path], bool] = is_gateway_running,
     ) -> None:
-        self._connection = connection
-        self._path = path
+        self._statements = statements
         self._clock = clock
         self._wall = wall
         self._is_running = is_running
@@ -64,7 +60,7 @@ class QueueClock:
             return
         self._keep_at_s = time.monotonic() + KEEP_CLOCK_S
         now, wall = microseconds(self._clock()), microseconds(self._clock.wall())
-        self._connection.execute(SQL["keep_clock"], {"queue_time": now, "wall_time": wall})
+        self._statements.do("keep_clock", queue_time=now, wall_time=wall)
 
     def keep_soon(self) -> None:
         """Write the time with the next transaction."""
@@ -75,19 +71,19 @@ class QueueClock:
         queue_time, wall_time = self._written()
         if queue_time is None or wall_time is None:
             return self._last_acceptance() or self._wall()
-        if not self._is_running(self._path):
+        if not self._is_running():
             return queue_time
         passed_s = (self._wall() - wall_time).total_seconds()
         return queue_time + timedelta(seconds=min(max(passed_s, 0.0), MOST_UNWRITTEN_S))
 
     def _written(self) -> tuple[datetime | None, datetime | None]:
         """The queue's time and the wall clock's as they were last written."""
-        with our_errors(self._path):
-            found = single(self._connection, "read_clock", {})
+        with self._statements.errors():
+            found = self._statements.single("read_clock")
         return (None, None) if found is None else (moment(found[0]), moment(found[1]))
 
     def _last_acceptance(self) -> datetime | None:
         """The last acceptance in a database that was made anew from the spool; None when there is none."""
-        with our_errors(self._path):
-            found = single(self._connection, "last_acceptance", {})
+        with self._statements.errors():
+            found = self._statements.single("last_acceptance")
         return None if found is None else moment(found)

@@ -1,0 +1,229 @@
+"""Instances and deliveries are added: duplicates of what is still owed, identifiers, the order of arrival."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
+
+import structlog
+
+from gateway.model.association import AssociationFacts
+from gateway.model.delivery import Dispatch
+from gateway.model.instance import IndexEntry, Instance, PayloadRef
+from gateway.ports.delivery_queue import AcceptedInstance
+from gateway.postgresql.transactions import PostgreSQLTransactions
+from gateway.relational import rows
+from gateway.relational.index_tables import IndexTables
+from gateway.relational.row_reader import ASSOCIATIONS_CACHED
+from gateway.relational.rows import NOT_INDEXED, batch, microseconds
+
+log = structlog.get_logger()
+
+CLOCK_STEP_US = 3600 * 1_000_000
+"""A clock that is set back by up to this much does not change the order of arrival; by more, all that waits is due."""
+
+Duties = dict[tuple[str, str], Dispatch]
+"""Destination and actions → the first dispatch that has them."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Same:
+    """The things that a duplicate has in common with what is owed; paths and edits may depend on the sender."""
+
+    sop_instance_uid: str
+    digest: bytes
+    transfer_syntax_uid: str
+    sop_class_uid: str
+    sender: tuple[object, ...]
+
+
+@dataclasses.dataclass(slots=True)
+class _Taken:
+    """One arrival, once it is decided what of it is new."""
+
+    instance: Instance
+    fresh: Duties
+    is_settled: bool
+    """True when no route wanted it: it owes nothing."""
+    instance_id: int = 0
+    same_as: _Taken | None = None
+    """Everything that it is to bring is owed already: by this one, which arrived before in the same call."""
+    owed_by: tuple[int, PayloadRef] | None = None
+    """The same, by an instance that was there before."""
+
+    @property
+    def is_new(self) -> bool:
+        return self.same_as is None and self.owed_by is None
+
+
+def _same(instance: Instance) -> _Same:
+    return _Same(
+        instance.sop_instance_uid,
+        instance.payload.digest,
+        instance.transfer_syntax_uid,
+        instance.sop_class_uid,
+        rows.sender(instance.association),
+    )
+
+
+class PostgreSQLAcceptor:
+    """Accepts on one connection."""
+
+    def __init__(self, transactions: PostgreSQLTransactions, index: IndexTables) -> None:
+        self._transactions = transactions
+        self._index = index
+        self._associations: dict[AssociationFacts, int] = {}
+        self._newest_at: int | None = None
+        """When the newest delivery was created; None when it has to be looked up."""
+        transactions.on_roll_back.append(self._forget)
+
+    def _forget(self) -> None:
+        self._associations.clear()
+        self._newest_at = None
+
+    def accept(
+        self,
+        arrivals: Sequence[tuple[Instance, Sequence[Dispatch]]],
+        now: datetime,
+        is_readable: Callable[[PayloadRef], bool],
+    ) -> list[AcceptedInstance]:
+        """Add instances with a delivery a dispatch, except what is still owed already and can be read."""
+        taken = self._decide(arrivals, is_readable)
+        new = [each for each in taken if each.is_new]
+        deliveries = sum(len(each.fresh) for each in new)
+        instance_ids, delivery_ids = self._transactions.json(
+            "take_identifiers", instances=len(new), deliveries=deliveries
+        )
+        for each, instance_id in zip(new, instance_ids, strict=True):
+            each.instance_id = instance_id
+        entries = [*self._entries(taken)]
+        placed = self._index.place(entries, {each.instance_id for each in new}) if entries else {}
+        now_us = microseconds(now)
+        if new:
+            self._insert_instances(new, placed, now_us)
+        if deliveries:
+            self._insert_deliveries(new, iter(delivery_ids), now_us)
+        return [_answer(each) for each in taken]
+
+    # --- what is new --------------------------------------------------------------------------------------------
+
+    def _decide(
+        self,
+        arrivals: Sequence[tuple[Instance, Sequence[Dispatch]]],
+        is_readable: Callable[[PayloadRef], bool],
+    ) -> list[_Taken]:
+        same = [_same(instance) for instance, _ in arrivals]
+        owed = self._owed(same, is_readable)
+        decided: list[_Taken] = []
+        for (instance, dispatches), identity in zip(arrivals, same, strict=True):
+            there = owed.setdefault(identity, {})
+            fresh: Duties = {}
+            for dispatch in dispatches:
+                if (duty := (dispatch.destination, dispatch.actions_json)) not in there:
+                    fresh.setdefault(duty, dispatch)
+            taken = _Taken(instance, fresh, is_settled=not dispatches)
+            if dispatches and not fresh:
+                by = there[dispatches[0].destination, dispatches[0].actions_json]
+                taken.same_as, taken.owed_by = (by, None) if isinstance(by, _Taken) else (None, by)
+            there |= dict.fromkeys(fresh, taken)
+            decided.append(taken)
+        return decided
+
+    def _owed(
+        self, same: Sequence[_Same], is_readable: Callable[[PayloadRef], bool]
+    ) -> dict[_Same, dict[tuple[str, str], tuple[int, PayloadRef] | _Taken]]:
+        """The deliveries that are still owed of the same objects."""
+        keys = [
+            (each.sop_instance_uid, each.digest.hex(), each.transfer_syntax_uid, each.sop_class_uid) for each in same
+        ]
+        found: dict[_Same, dict[tuple[str, str], tuple[int, PayloadRef] | _Taken]] = {}
+        readable: dict[int, bool] = {}
+        for index, instance_id, destination, actions, name, offset, length, facts in self._transactions.json(
+            "find_duplicates", arrivals=batch(keys)
+        ):
+            if rows.sender(rows.association_facts(facts)) != same[index].sender:
+                continue
+            payload = PayloadRef(name, offset, length, same[index].digest)
+            if instance_id not in readable:
+                readable[instance_id] = is_readable(payload)
+            if readable[instance_id]:
+                found.setdefault(same[index], {}).setdefault((destination, actions), (instance_id, payload))
+        return found
+
+    # --- adding it ----------------------------------------------------------------------------------------------
+
+    def _entries(self, taken: Sequence[_Taken]) -> Iterator[tuple[int, str, IndexEntry]]:
+        """The entries that join the index, in order of arrival."""
+        for each in taken:
+            if each.instance.index is not None:
+                yield _instance_id(each), each.instance.sop_instance_uid, each.instance.index
+
+    def _insert_instances(self, new: Sequence[_Taken], placed: dict[int, tuple[int, str, int]], now_us: int) -> None:
+        made = []
+        for each in new:
+            association_id = self._association_id(each.instance.association)
+            settled_at = now_us if each.is_settled else None
+            row = rows.instance_row(each.instance_id, each.instance, association_id, settled_at)
+            made.append((*row, *placed.get(each.instance_id, NOT_INDEXED), each.instance.kept_facts))
+        self._transactions.do("insert_instances", instances=batch(made))
+
+    def _insert_deliveries(self, new: Sequence[_Taken], delivery_ids: Iterator[int], now_us: int) -> None:
+        self._newest_at = at = self.horizon(now_us)
+        made = [
+            (*rows.delivery_row(next(delivery_ids), each.instance_id, each.instance, dispatch), at)
+            for each in new
+            for dispatch in each.fresh.values()
+        ]
+        self._transactions.do("insert_deliveries", deliveries=batch(made))
+
+    def _association_id(self, facts: AssociationFacts) -> int:
+        known = self._associations.get(facts)
+        if known is not None:
+            return known
+        if len(self._associations) >= ASSOCIATIONS_CACHED:
+            self._associations.clear()
+        (text,) = rows.cleaned([rows.association_text(facts)])
+        association_id = int(self._transactions.single("insert_association", facts=text))
+        self._associations[facts] = association_id
+        return association_id
+
+    def forget_associations(self, association_ids: Sequence[int]) -> None:
+        """Delete the associations among these that no instance names any more."""
+        orphans = set(self._transactions.json("find_orphan_associations", ids=batch([*association_ids])))
+        if not orphans:
+            return
+        self._transactions.do("forget_associations", ids=batch(sorted(orphans)))
+        self._associations = {facts: number for facts, number in self._associations.items() if number not in orphans}
+
+    # --- time ---------------------------------------------------------------------------------------------------
+
+    def horizon(self, now_us: int) -> int:
+        """The present, or the newest arrival when the clock was set back a little."""
+        if self._newest_at is None:
+            self._newest_at = self._transactions.single("newest_arrival") or 0
+        newest = self._newest_at
+        if newest > now_us + CLOCK_STEP_US:
+            self._clock_was_set_back(now_us)
+        return newest if now_us < newest <= now_us + CLOCK_STEP_US else now_us
+
+    def _clock_was_set_back(self, now_us: int) -> None:
+        """Make due all deliveries that wait for a time of the former clock: it may have been years ahead."""
+        delayed = self._transactions.do("clock_was_set_back", now=now_us)
+        self._transactions.do("settled_in_future", now=now_us)
+        self._newest_at = now_us
+        log.warning("clock_set_back", path=self._transactions.place.shown, deliveries=delayed)
+
+
+def _instance_id(taken: _Taken) -> int:
+    """The identifier of the instance that an arrival is, or is a duplicate of."""
+    if taken.owed_by is not None:
+        return taken.owed_by[0]
+    return taken.instance_id if taken.same_as is None else taken.same_as.instance_id
+
+
+def _answer(taken: _Taken) -> AcceptedInstance:
+    if taken.is_new:
+        return AcceptedInstance(taken.instance_id, len(taken.fresh))
+    payload = taken.owed_by[1] if taken.owed_by is not None else taken.same_as.instance.payload  # type: ignore[union-attr]
+    return AcceptedInstance(_instance_id(taken), 0, payload)

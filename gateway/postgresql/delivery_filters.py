@@ -1,0 +1,68 @@
+"""`DeliveryFilter` as SQL for PostgreSQL: a table from its fields to conditions."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from gateway.model.delivery import DeliveryState
+from gateway.ports.delivery_administration import DeliveryFilter
+from gateway.postgresql.statements import SQL
+from gateway.relational.rows import cleaned, microseconds
+from gateway.relational.statements import MadeStatement
+
+CONDITIONS = {
+    "ids": "delivery.delivery_id = ANY(%(ids)s::bigint[])",
+    "instance_ids": "delivery.instance_id = ANY(%(instance_ids)s::bigint[])",
+    "destination": "delivery.destination = %(destination)s",
+    "state": "delivery.state = %(state)s",
+    "sop_instance_uid": "instance.sop_instance_uid = %(sop_instance_uid)s",
+    "study_instance_uid": "instance.study_instance_uid = %(study_instance_uid)s",
+    "rule": "delivery.rule = %(rule)s",
+    "created_before": "delivery.created_at < %(created_before)s",
+    "created_after": "delivery.created_at > %(created_after)s",
+}
+
+
+def select(which: DeliveryFilter, limit: int, *, is_newest_first: bool = False) -> MadeStatement:
+    """The statement that finds these deliveries, and its values. `limit` -1 is no limit."""
+    values = _values(which)
+    conditions = " AND ".join(CONDITIONS[name] for name in values) or "true"
+    statement = SQL["find_deliveries"].replace("{filter}", conditions).replace("{source}", _source(values))
+    statement = statement.replace("{order}", "DESC" if is_newest_first else "ASC")
+    return statement, {**values, "limit": None if limit < 0 else limit}
+
+
+def paged(name: str, which: DeliveryFilter, states: Collection[DeliveryState]) -> MadeStatement:
+    """The statement `name` over the deliveries in one of `states` that fit, and its values but those of the page."""
+    values = _values(which)
+    listed = ", ".join(f"'{state.value}'" for state in states)
+    conditions = [CONDITIONS[each] for each in values] + [f"delivery.state IN ({listed})"]
+    statement = SQL[name].replace("{source}", _source(values)).replace("{filter}", " AND ".join(conditions))
+    return statement, values
+
+
+def _source(values: Collection[str]) -> str:
+    """The tables that the conditions speak of."""
+    if {"sop_instance_uid", "study_instance_uid"} & set(values):
+        return "delivery JOIN instance ON instance.instance_id = delivery.instance_id"
+    return "delivery"
+
+
+def _values(which: DeliveryFilter) -> dict[str, Any]:
+    """Values of the fields that are not empty."""
+    texts = {
+        "destination": which.destination,
+        "state": which.state.value if which.state else None,
+        "sop_instance_uid": which.sop_instance_uid or None,
+        "study_instance_uid": which.study_instance_uid or None,
+        "rule": which.rule or None,
+    }
+    values: dict[str, Any] = {
+        "ids": [*which.ids] or None,
+        "instance_ids": [*which.instance_ids] or None,
+        **{name: cleaned([text])[0] for name, text in texts.items() if text is not None},
+        "created_before": microseconds(which.created_before) if which.created_before else None,
+        "created_after": microseconds(which.created_after) if which.created_after else None,
+    }
+    return {name: value for name, value in values.items() if value is not None}

@@ -1,0 +1,16 @@
+-- Put deliveries under a lease, and name them in order: due by the clock, or never moved since they were created or
+-- renewed (a clock that was set back delays nobody). Nobody else finds them due until the lease ends, and the token fences
+-- late settlements. Rows that another transaction works on are passed over.
+WITH found AS (
+    SELECT delivery_id, due_at FROM due
+    WHERE destination = %(destination)s AND due_at <= %(horizon)s AND (due_at <= %(now)s OR due_at = entered_at)
+    ORDER BY due_at, delivery_id
+    LIMIT %(limit)s
+    FOR UPDATE SKIP LOCKED
+), leased AS (
+    UPDATE due
+    SET lease = due.lease + 1, ready_at = coalesce(due.ready_at, due.due_at), due_at = %(until)s, leased_until = %(until)s
+    FROM found WHERE due.delivery_id = found.delivery_id
+    RETURNING due.delivery_id, found.due_at
+)
+SELECT coalesce(json_agg(delivery_id ORDER BY due_at, delivery_id), '[]') FROM leased;

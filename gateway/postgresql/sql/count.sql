@@ -1,0 +1,2 @@
+-- How many deliveries an operator means.
+SELECT count(*) FROM {source} WHERE {filter};

@@ -1,0 +1,2 @@
+-- Forget the spool's identity.
+DELETE FROM spool;

@@ -1,0 +1,3 @@
+-- Which of these instances are not in the index.
+SELECT coalesce(json_agg(instance_id), '[]') FROM jsonb_array_elements_text(%(ids)s::jsonb) AS wanted
+JOIN instance ON instance.instance_id = wanted::bigint AND instance.series_key IS NULL;

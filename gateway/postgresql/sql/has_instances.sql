@@ -1,0 +1,2 @@
+-- Whether there are instances.
+SELECT EXISTS (SELECT 1 FROM instance);

@@ -1,0 +1,2 @@
+-- Keep the facts of an association once for all its instances.
+INSERT INTO association (facts) VALUES (%(facts)s) RETURNING association_id;

@@ -1,0 +1,2 @@
+-- The newest delivery.
+SELECT coalesce(max(delivery_id), 0) FROM delivery;

@@ -1,0 +1,7 @@
+-- Instances that owe nothing any more, after deliveries of theirs were deleted.
+UPDATE instance SET settled_at = %(now)s
+FROM jsonb_array_elements_text(%(ids)s::jsonb) AS wanted
+WHERE instance_id = wanted::bigint AND settled_at IS NULL
+    AND NOT EXISTS (
+        SELECT 1 FROM delivery WHERE delivery.instance_id = instance.instance_id AND state <> 'delivered'
+    );

@@ -1,0 +1,11 @@
+-- Held deliveries go on, due now: to the destination that the operator names, else to their own. Those without any stay.
+WITH released AS (
+    UPDATE delivery
+    SET state = 'pending', due_at = %(now)s, renewed_at = %(now)s,
+        destination = CASE WHEN %(destination)s <> '' THEN %(destination)s ELSE destination END
+    FROM jsonb_array_elements_text(%(ids)s::jsonb) AS wanted
+    WHERE delivery_id = wanted::bigint AND state = 'held' AND (destination <> '' OR %(destination)s <> '')
+    RETURNING delivery_id, destination, likeness, lease
+)
+INSERT INTO due (delivery_id, destination, likeness, due_at, entered_at, lease)
+SELECT delivery_id, destination, likeness, %(now)s, %(now)s, lease FROM released;

@@ -1,0 +1,2 @@
+-- The version of the tables.
+SELECT version FROM gateway_schema;

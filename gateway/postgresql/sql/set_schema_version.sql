@@ -1,0 +1,2 @@
+-- Say which version the tables have now.
+UPDATE gateway_schema SET version = %(version)s;

@@ -1,0 +1,2 @@
+-- What waits to be delivered, by destination.
+SELECT destination, count(*) FROM due GROUP BY destination;

@@ -1,0 +1,126 @@
+"""The store on PostgreSQL: its parts share a connection, its transactions and the time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from datetime import datetime
+
+from gateway.common.steady_clock import SteadyClock, utc_now
+from gateway.postgresql import delivery_filters, query_sql
+from gateway.postgresql.address import address
+from gateway.postgresql.delivery_queue import PostgreSQLDeliveryQueue
+from gateway.postgresql.gateway_lock import AT_START_S, GatewayLock
+from gateway.postgresql.hang_guard import HangGuard
+from gateway.postgresql.transactions import PostgreSQLTransaction, PostgreSQLTransactions
+from gateway.relational.delivery_administration import RelationalDeliveryAdministration
+from gateway.relational.index_store import RelationalIndexStore
+from gateway.relational.index_tables import IndexTables
+from gateway.relational.queue_clock import QueueClock
+from gateway.relational.row_reader import RowReader
+from gateway.relational.spool_ledger import RelationalSpoolLedger
+from gateway.relational.statements import Statements
+
+COMMITTING_LIMIT_S = 10.0
+"""The longest statement of a gateway that commits: all senders wait for it."""
+READING_LIMIT_S = 120.0
+"""The same for others: queries, and commands beside the gateway."""
+
+
+class PostgreSQLDialect:
+    """The statements that are made for each query (`gateway.relational.statements.Dialect`)."""
+
+    find = staticmethod(query_sql.select)
+    find_instances = staticmethod(query_sql.select_instances)
+    deliveries = staticmethod(delivery_filters.select)
+    paged = staticmethod(delivery_filters.paged)
+
+
+class PostgreSQLStore:
+    """The `Store` port on the schema of a PostgreSQL database that its address leads to.
+
+    One thread at a time uses one object. One gateway at a time uses a schema: the object that `is_committing` holds an
+    advisory lock for as long as it is connected. Every transaction is durable, for the server may crash without us.
+
+    Raises (opening): ConfigurationError, SpoolFull.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        now: Callable[[], datetime] | None = None,
+        clock: SteadyClock | None = None,
+        must_exist: bool = False,
+        wall: Callable[[], datetime] = utc_now,
+        is_committing: bool = False,
+        is_read_only: bool = False,
+        lock_patience_s: float = AT_START_S,
+    ) -> None:
+        place = address(url)
+
+        def queue_clock(statements: Statements) -> QueueClock:
+            return QueueClock(
+                statements,
+                is_running=lambda: statements.single("lock_holder") is not None,
+                now=now,
+                clock=clock,
+                wall=wall,
+            )
+
+        lock = GatewayLock(place, lock_patience_s)
+        self._transactions = PostgreSQLTransactions(
+            place,
+            queue_clock,
+            must_exist=must_exist,
+            is_read_only=is_read_only,
+            is_committing=is_committing,
+            prepare=lock.take if is_committing else lambda _: None,
+            guard=HangGuard(COMMITTING_LIMIT_S if is_committing else READING_LIMIT_S),
+        )
+        dialect = PostgreSQLDialect()
+        reader, tables = RowReader(self._transactions), IndexTables(self._transactions, dialect)
+        self._transactions.on_roll_back.append(tables.clear)
+        self.deliveries = PostgreSQLDeliveryQueue(self._transactions, tables, reader)
+        self.administration = RelationalDeliveryAdministration(self._transactions, dialect, reader)
+        self.index = RelationalIndexStore(self._transactions, tables, reader)
+        self.spool = RelationalSpoolLedger(self._transactions)
+
+    def close(self) -> None:
+        self._transactions.close()
+
+    def transaction(self, *, is_durable: bool = True) -> AbstractContextManager[object]:
+        """One transaction; leaving it commits, an exception rolls all of it back. All are durable."""
+        return PostgreSQLTransaction(self._transactions)
+
+    def sync(self) -> None:
+        """Write something: all before it is on disk, for each transaction is; this says whether the server takes it."""
+        if self._transactions.is_open:
+            self._transactions.do("touch_known")
+            return
+        with self.transaction():
+            self._transactions.do("touch_known")
+
+    def changed_elsewhere(self) -> bool:
+        """True when another process wrote since this was asked last, or might have; False at first."""
+        with self._transactions.errors():
+            return self._transactions.changed_elsewhere()
+
+    def moved(self, *, is_quick: bool = False) -> str:
+        """Always empty: an address leads to the database that is there. One that is another's is refused at each
+        connection, and while it cannot be reached each transaction says so."""
+        return ""
+
+    def interrupt(self) -> None:
+        """End the statement that runs with Temporary. Any thread."""
+        self._transactions.interrupt()
+
+    def consolidate(self) -> None:
+        """The server does this by itself."""
+
+    def surplus_blocks(self) -> int | None:
+        """None that anybody could give back: the server keeps what is free for itself."""
+        return 0
+
+    def release_blocks(self, most_blocks: int) -> None:
+        """There are none to give back: see `surplus_blocks`."""

@@ -1,0 +1,255 @@
+"""Transactions and named statements on one connection, which is made anew when it was lost."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from collections.abc import Callable, Generator, Iterable
+from contextlib import ExitStack, contextmanager
+from types import TracebackType
+from typing import Any
+
+import psycopg
+
+from gateway.ports.errors import GatewayError, SpoolFull
+from gateway.postgresql.address import DatabaseAddress
+from gateway.postgresql.connection import Connection, connect, database_errors
+from gateway.postgresql.hang_guard import HangGuard
+from gateway.postgresql.statements import SQL
+from gateway.relational.queue_clock import QueueClock
+from gateway.relational.statements import MadeStatement, Statements
+
+CHANGED = "gateway_changed"
+"""Channel on which a process beside the gateway says that it changed the queue; the payload is the schema."""
+TRIED_AGAIN_S = 0.5
+"""The time between two tries to connect: each may take as long as `CONNECT_LIMIT_S`, and somebody waits for it."""
+
+
+class PostgreSQLTransactions:
+    """Transactions on one connection, used by one thread at a time.
+
+    Every transaction is as durable as the server makes one (`synchronous_commit`): a server that crashes must lose
+    nothing that this process knows of, for the process goes on. `prepare` is called with each new connection, which
+    `guard` watches; `on_roll_back` right after a transaction was rolled back, or its connection was lost.
+
+    Raises (opening): as `gateway.postgresql.connection.connect`.
+    """
+
+    def __init__(
+        self,
+        place: DatabaseAddress,
+        clock: Callable[[Statements], QueueClock],
+        *,
+        must_exist: bool = False,
+        is_read_only: bool = False,
+        is_committing: bool = False,
+        guard: HangGuard,
+        prepare: Callable[[Connection], None] = lambda connection: None,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.place = place
+        self._must_exist = must_exist
+        self._is_read_only = is_read_only
+        self._is_committing = is_committing
+        self._prepare = prepare
+        self._guard = guard
+        self.on_roll_back: list[Callable[[], None]] = []
+        self._monotonic = monotonic
+        self._problem = ""
+        self._not_before_s = 0.0
+        self._is_begun = False
+        self._is_changed_elsewhere = False
+        self._is_started = False
+        with ExitStack() as undo:
+            undo.callback(guard.close)
+            self._connection = self._connect()
+            undo.callback(self._connection.close)
+            self.clock = clock(self)
+            undo.pop_all()
+        self._is_started = True
+
+    # --- the connection -----------------------------------------------------------------------------------------
+
+    def _connect(self) -> Connection:
+        try:
+            connection = connect(
+                self.place,
+                must_exist=self._must_exist,
+                is_read_only=self._is_read_only,
+                prepare=self._set_up,
+                opened=self._watch,
+            )
+        finally:
+            self._guard.end()
+        self._problem = ""
+        return connection
+
+    def _watch(self, connection: Connection) -> None:
+        """A connection that is made anew is watched from the beginning. The first one may take its time: it waits for
+        the lock, and makes tables."""
+        if self._is_started:
+            self._guard.begin(connection.fileno())
+
+    def _set_up(self, connection: Connection) -> None:
+        self._prepare(connection)
+        self._schema = connection.execute("SELECT current_schema()").fetchone()
+        if self._is_committing:
+            connection.add_notify_handler(self._notified)
+            connection.execute(f"LISTEN {CHANGED}".encode())
+
+    def _notified(self, notification: psycopg.Notify) -> None:
+        if (notification.payload,) == self._schema:
+            self._is_changed_elsewhere = True
+
+    def changed_elsewhere(self) -> bool:
+        """True when another process changed the queue since this was asked last, or might have."""
+        self._live()
+        was, self._is_changed_elsewhere = self._is_changed_elsewhere, False
+        return was
+
+    def _live(self) -> Connection:
+        """The connection; a new one when the last one was lost, but for the rest of a transaction. Raises SpoolFull."""
+        connection = self._connection
+        if not connection.closed:
+            return connection
+        if self._is_begun or self._monotonic() < self._not_before_s:
+            raise SpoolFull(self._problem or f"database {self.place.shown}: the connection was lost")
+        try:
+            self._connection = connection = self._connect()
+        except GatewayError as error:
+            self._problem = str(error)
+            self._not_before_s = self._monotonic() + TRIED_AGAIN_S
+            raise SpoolFull(str(error)) from error
+        self._is_changed_elsewhere = True
+        return connection
+
+    def interrupt(self) -> None:
+        """End the statement that runs. Any thread."""
+        with contextlib.suppress(psycopg.Error):
+            self._connection.cancel_safe(timeout=2.0)
+
+    def close(self) -> None:
+        self._guard.close()
+        self._connection.close()
+
+    # --- transactions -------------------------------------------------------------------------------------------
+
+    @property
+    def is_open(self) -> bool:
+        """True inside a transaction."""
+        return self._is_begun
+
+    def begin(self, how: str = "BEGIN") -> None:
+        """Raises psycopg.Error, Temporary."""
+        self._live()
+        self._is_begun = True
+        try:
+            self._execute(how)
+        except BaseException:
+            self.roll_back()
+            raise
+
+    def commit(self) -> None:
+        """Raises psycopg.Error; when the connection is lost meanwhile, nobody knows whether it was committed."""
+        try:
+            self.clock.keep()
+            if not self._is_committing and not self._is_read_only:
+                self._execute(f"SELECT pg_notify('{CHANGED}', current_schema())")
+            self._execute("COMMIT")
+        except BaseException:
+            self.roll_back()
+            raise
+        self._is_begun = False
+
+    def roll_back(self) -> None:
+        """Undo all of it; a connection that does not even take that is given up."""
+        for forget in self.on_roll_back:
+            forget()
+        try:
+            if not self._connection.closed:
+                self._execute("ROLLBACK")
+        except psycopg.Error:
+            self._connection.close()
+        finally:
+            self._is_begun = False
+
+    def errors(self) -> database_errors:
+        """PostgreSQL's errors inside become the gateway's."""
+        return database_errors(self.place.shown)
+
+    @contextmanager
+    def one_state(self) -> Generator[None]:
+        """Several statements that read see one state of the database."""
+        with self.errors():
+            if self.is_open:
+                yield
+                return
+            self.begin("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            try:
+                yield
+            finally:
+                self.roll_back()
+
+    # --- statements ---------------------------------------------------------------------------------------------
+
+    def _execute(self, statement: str, values: dict[str, Any] | None = None) -> psycopg.Cursor[tuple[Any, ...]]:
+        connection = self._live()
+        self._guard.begin(connection.fileno())
+        try:
+            return connection.execute(statement.encode(), values)
+        finally:
+            self._guard.end()
+
+    def do(self, name: str, **values: Any) -> int:
+        """Run a named statement; the number of rows it changed."""
+        return self._execute(SQL[name], values).rowcount
+
+    def rows(self, name: str, **values: Any) -> Iterable[tuple[Any, ...]]:
+        """The rows that a named statement gives."""
+        return self._execute(SQL[name], values).fetchall()
+
+    def json(self, name: str, **values: Any) -> Any:
+        """The one value of a named statement, which is JSON."""
+        text = self.single(name, **values)
+        return [] if text == "[]" else json.loads(text)
+
+    def single(self, name: str, **values: Any) -> Any:
+        """The one value, or the tuple of the one row, that a named statement gives; None without a row."""
+        return _alone(self._execute(SQL[name], values).fetchone())
+
+    def made(self, statement: MadeStatement) -> Any:
+        """The one value that a statement gives which was made for it; None without a row."""
+        return _alone(self._execute(*statement).fetchone())
+
+    def made_rows(self, statement: MadeStatement) -> Iterable[tuple[Any, ...]]:
+        """The rows of such a statement."""
+        return self._execute(*statement).fetchall()
+
+
+def _alone(row: tuple[Any, ...] | None) -> Any:
+    return row[0] if row is not None and len(row) == 1 else row
+
+
+class PostgreSQLTransaction:
+    """One of them as a context."""
+
+    __slots__ = ("_transactions",)
+
+    def __init__(self, transactions: PostgreSQLTransactions) -> None:
+        self._transactions = transactions
+
+    def __enter__(self) -> None:
+        with self._transactions.errors():
+            self._transactions.begin()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with self._transactions.errors():
+            if error is None:
+                self._transactions.commit()
+                return
+            self._transactions.roll_back()
+            if isinstance(error, psycopg.Error):
+                raise error

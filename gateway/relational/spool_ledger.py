@@ -1,0 +1,37 @@
+"""The spool's ledger in a relational database."""
+
+from __future__ import annotations
+
+from gateway.relational.statements import Statements
+
+
+class RelationalSpoolLedger:
+    """The `SpoolLedger` port on one connection."""
+
+    def __init__(self, statements: Statements) -> None:
+        self._statements = statements
+
+    def payload_names(self) -> dict[str, int]:
+        """Segment or file → the number of bytes that must be there."""
+        with self._statements.errors():
+            return dict(self._statements.json("payload_names"))
+
+    def spool_id(self) -> str:
+        """Empty when none was bound yet."""
+        with self._statements.errors():
+            return self._statements.single("read_spool") or ""
+
+    def bind_spool(self, spool_id: str) -> None:
+        """Bind the store to this spool, in place of the one before."""
+        self._statements.do("delete_spool")
+        self._statements.do("insert_spool", spool_id=spool_id)
+
+    def replayed_position(self) -> tuple[str, int]:
+        """A segment's name and a position in it; ("", 0) at first."""
+        with self._statements.errors():
+            name, end_bytes = self._statements.single("read_known")
+        return str(name), int(end_bytes)
+
+    def set_replayed_position(self, name: str, end_bytes: int) -> None:
+        """Set the position in the transaction that accepts everything before it."""
+        self._statements.do("update_known", segment=name, end_bytes=end_bytes)

@@ -1,0 +1,102 @@
+"""A store in a PostgreSQL database (`gateway.postgresql`), loaded where it is named: its library is an extra."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gateway.common.steady_clock import SteadyClock
+from gateway.model.settings import Settings
+from gateway.ports.errors import ConfigurationError
+from gateway.ports.store import Store
+from gateway.ports.store_room import StoreRoom
+from gateway.spool.free_space import UnboundedFreeSpace
+
+if TYPE_CHECKING:
+    from gateway.postgresql.address import DatabaseAddress
+
+EXTRA_MISSING = (
+    "gateway.store.postgresql: the library for PostgreSQL is not installed; install the gateway with its extra: "
+    "pip install 'dicom-gateway[cluster]'"
+)
+
+
+class ClaimWithConnection:
+    """The store's connection holds the lock (`gateway.postgresql.gateway_lock`); there is nothing to do beside it."""
+
+    def take(self) -> None:
+        """The store takes it where it is opened."""
+
+    def release(self) -> None:
+        """It ends with the connection."""
+
+    def gone(self) -> str:
+        """Always empty: each new connection takes it anew, or takes nothing."""
+        return ""
+
+
+class PostgreSQLKind:
+    """See `gateway.stores.kind.StoreKind`."""
+
+    local_path = None
+
+    def __init__(self, settings: Settings) -> None:
+        self._url = settings.postgresql
+        self._place = _address(self._url)
+        self.shown = self._place.shown
+
+    def open(self, *, clock: SteadyClock | None, must_exist: bool, is_committing: bool, is_read_only: bool) -> Store:
+        from gateway.postgresql.store import PostgreSQLStore
+
+        return PostgreSQLStore(
+            self._url, clock=clock, must_exist=must_exist, is_committing=is_committing, is_read_only=is_read_only
+        )
+
+    def claim(self) -> ClaimWithConnection:
+        return ClaimWithConnection()
+
+    def room(self) -> StoreRoom:
+        """Unbounded: the server alone knows its room. Where it has none, a transaction says so."""
+        return UnboundedFreeSpace()
+
+    def is_there(self) -> bool:
+        return True
+
+    def is_gateway_running(self) -> bool:
+        from gateway.postgresql.inspection import inspected
+
+        with inspected(self._place) as found:
+            return found.is_gateway_running()
+
+    def check_before_start(self) -> None:
+        """The server looks after its own pages (`initdb --data-checksums`)."""
+
+    def problems(self) -> Sequence[str]:
+        from gateway.postgresql.inspection import inspected
+
+        with inspected(self._place) as found:
+            return found.problems()
+
+    def files(self) -> Sequence[Path]:
+        return ()
+
+    def pairing(self) -> tuple[str, bool]:
+        from gateway.postgresql.inspection import inspected
+
+        with inspected(self._place) as found:
+            return found.identity()
+
+    def waiting(self) -> Mapping[str, int]:
+        from gateway.postgresql.inspection import inspected
+
+        with inspected(self._place) as found:
+            return found.waiting()
+
+
+def _address(url: str) -> DatabaseAddress:
+    try:
+        from gateway.postgresql.address import address
+    except ImportError as error:
+        raise ConfigurationError(f"{EXTRA_MISSING} ({error})") from error
+    return address(url)

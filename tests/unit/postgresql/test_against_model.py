@@ -1,0 +1,24 @@
+"""Random histories: PostgreSQL and the model in dictionaries must agree after every step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import pytest
+
+from gateway.ports.store import Store
+from gateway.postgresql.store import PostgreSQLStore
+from tests.support.postgresql_server import shared_server
+from tests.support.queue_history import SETTINGS, QueueHistory
+
+pytestmark = pytest.mark.postgresql
+
+
+class PostgreSQLHistory(QueueHistory):
+    def new_store(self) -> Callable[[], Store]:
+        return partial(PostgreSQLStore, shared_server().new_schema(), now=self.clock, is_committing=True)
+
+
+PostgreSQLHistory.TestCase.settings = SETTINGS
+TestPostgreSQLHistory = PostgreSQLHistory.TestCase

@@ -1,0 +1,57 @@
+"""A look at a database that changes nothing."""
+
+from __future__ import annotations
+
+import psycopg
+import pytest
+
+from gateway.ports.errors import ConfigurationError, SpoolFull
+from gateway.postgresql.address import address
+from gateway.postgresql.connection import version_of
+from gateway.postgresql.inspection import inspected
+from tests.support.samples import TO_PACS, TO_VNA, Clock, instance
+from tests.unit.postgresql.conftest import OpenStore
+
+pytestmark = pytest.mark.postgresql
+
+
+def test_an_empty_database_stays_empty(url: str) -> None:
+    with inspected(address(url)) as found:
+        assert (found.identity(), found.waiting(), found.is_gateway_running()) == (("", False), {}, False)
+    with psycopg.connect(url) as connection:
+        assert version_of(connection) == 0
+
+
+def test_spool_and_backlog_are_told(url: str, open_store: OpenStore, clock: Clock) -> None:
+    store = open_store(is_committing=True)
+    with store.transaction():
+        store.spool.bind_spool("first")
+    with inspected(address(url)) as found:
+        assert found.identity() == ("first", False)
+    with store.transaction():
+        store.deliveries.accept([(instance(1), [TO_PACS, TO_VNA]), (instance(2), [TO_PACS])], clock())
+    with inspected(address(url)) as found:
+        assert found.identity() == ("first", True)
+        assert found.waiting() == {"pacs": 2, "vna": 1}
+        assert found.is_gateway_running()
+    store.close()
+    with inspected(address(url)) as found:
+        assert not found.is_gateway_running()
+
+
+def test_a_server_that_may_lose_what_it_has_is_told(url: str) -> None:
+    with inspected(address(url)) as found:
+        assert [problem.partition(" is off")[0] for problem in found.problems()] == ["fsync"]
+
+
+def test_a_newer_database_is_refused(url: str, open_store: OpenStore) -> None:
+    open_store().close()
+    with psycopg.connect(url) as connection:
+        connection.execute("UPDATE gateway_schema SET version = 99")
+    with pytest.raises(ConfigurationError, match="newer gateway"), inspected(address(url)):
+        pass
+
+
+def test_a_server_that_is_away_is_told() -> None:
+    with pytest.raises(SpoolFull, match="cannot be reached"), inspected(address("postgresql:///x?host=/nonexistent")):
+        pass

@@ -1,0 +1,45 @@
+"""The store as a whole."""
+
+from __future__ import annotations
+
+import threading
+
+import psycopg
+import pytest
+
+from gateway.ports.errors import Temporary
+from tests.unit.postgresql.conftest import OpenStore
+
+pytestmark = pytest.mark.postgresql
+
+
+def test_a_statement_that_runs_can_be_interrupted(open_store: OpenStore) -> None:
+    store = open_store()
+    timer = threading.Timer(0.05, store.interrupt)
+    timer.start()
+    with pytest.raises(Temporary, match="interrupted"), store._transactions.errors():
+        store._transactions.made_rows(("SELECT pg_sleep(30)", {}))
+    timer.join()
+    store.sync()
+
+
+def test_transactions_are_durable_whatever_the_session_was_given(url: str, open_store: OpenStore) -> None:
+    role = "forgetful"
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(f"CREATE ROLE {role} LOGIN SUPERUSER".encode())
+        connection.execute(f"ALTER ROLE {role} SET synchronous_commit TO off".encode())
+    from gateway.postgresql.store import PostgreSQLStore
+
+    store = PostgreSQLStore(url.replace("postgres@", f"{role}@"))
+    assert [*store._transactions.made_rows(("SHOW synchronous_commit", {}))] == [("on",)]
+    store.close()
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(f"DROP OWNED BY {role}; DROP ROLE {role}".encode())
+
+
+def test_there_are_no_blocks_to_give_back(open_store: OpenStore) -> None:
+    store = open_store()
+    assert store.surplus_blocks() == 0
+    store.release_blocks(10)
+    store.consolidate()
+    assert store.moved() == ""
