@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
+from gateway.common.quick_dataclass import quick_dataclass
 from gateway.model.instance import Instance
 
 
@@ -32,7 +33,7 @@ class Dispatch:
     state: DeliveryState = DeliveryState.PENDING
 
 
-@dataclass(frozen=True, slots=True)
+@quick_dataclass(frozen=True, slots=True)
 class Delivery:
     """One promise: the queue's row joined with its instance."""
 
@@ -60,7 +61,7 @@ class Delivery:
         return self.renewed_at or self.created_at
 
 
-@dataclass(frozen=True, slots=True)
+@quick_dataclass(frozen=True, slots=True)
 class Delivered:
     """The destination has it."""
 
@@ -129,7 +130,7 @@ class Refused:
 Outcome = Delivered | Deferred | Refused
 
 
-@dataclass(frozen=True, slots=True)
+@quick_dataclass(frozen=True, slots=True)
 class Settlement:
     """The courier's message to the queue after an attempt, or instead of one."""
 
