@@ -36,6 +36,8 @@ OUTPUT = "GATEWAY_PARTS_OUTPUT"
 
 PARTS = (
     ("gateway.dimse.protocol.connection", "AssociationTransport.buffer_updated", "read: PDUs"),
+    ("gateway.dimse.protocol.association", "Association._take_message", "read: messages that are like the one before"),
+    ("gateway.dimse.protocol.assembly", "MessageAssembler.whole", "read: their data sets"),
     ("gateway.dimse.protocol.association", "Association._fragment", "read: fragments"),
     ("gateway.dimse.protocol.assembly", "MessageAssembler.fragment", "read: messages"),
     (
@@ -49,10 +51,10 @@ PARTS = (
     ("gateway.dataset.scan", "at_once", "intake: read the facts"),
     ("gateway.intake.intake", "Intake._decide", "intake: rules"),
     ("gateway.intake.intake", "Intake._commit_of", "intake: instance"),
-    ("gateway.spool.commits", "Commits.hand_in", "commit: hand over"),
+    ("gateway.spool.commits", "Commits.hand_in_soon", "commit: hand over"),
     ("gateway.spool.commits", "Commits._answer", "answer: wake those that wait"),
     ("gateway.intake.intake", "Intake._ended", "answer: log"),
-    ("gateway.dimse.services.operation_table", "respond", "answer: response"),
+    ("gateway.dimse.services.operation_table", "_respond_store", "answer: response"),
     ("gateway.dimse.services.operation_table", "count_store", "answer: measures"),
     ("gateway.dimse.protocol.connection", "AssociationTransport._write", "socket: write"),
     ("gateway.spool.commits", "Commits._record", "recorded: wake couriers"),
