@@ -257,10 +257,13 @@ class Courier:
         """The outcome; None when it comes later."""
         delivery, sender = claim.delivery, outbound.facts.association
         kind = (outbound.sop_class_uid, outbound.transfer_syntax_uid)
-        windowed = None if claim.is_alone else worker.windowed(self._destination, sender, kind)
+        channel = worker.kept(self._destination, sender)
+        windowed = None if channel is None or claim.is_alone else worker.windowed(channel, kind)
         if windowed is None:
-            await worker.all_answered()
-            channel = await worker.channel(self._destination, sender)
+            if worker.is_waiting:
+                await worker.all_answered()
+                channel = None  # the destination may have other settings by now
+            channel = channel or await worker.channel(self._destination, sender)
             await channel.prepare(self._feeder.sight.get(kind) or (kind, *self._feeder.sight))
             if not worker.is_open:
                 worker.is_open = True
@@ -268,6 +271,7 @@ class Courier:
         arrived_as, sent_as = delivery.instance.sop_instance_uid, outbound.sop_instance_uid
         self._on_sending(self._state.peer, arrived_as, sent_as, outbound.body.length_bytes)
         if windowed is None:
+            assert channel is not None
             return await channel.send(outbound)
         answered = partial(self._answered, worker, claim, begun_s)
         return await worker.begin(windowed, claim, outbound, answered, partial(self._lost, worker))

@@ -27,7 +27,7 @@ FRESH_S = LEASE_S / 2
 FIRST_CLAIM, SMALLEST_CLAIM, LARGEST_CLAIM = 32, 4, 512
 FAST_S, SLOW_S = 1.0, 10.0
 """A full batch that lasts less than `FAST_S` doubles the next one; longer than `SLOW_S` halves it."""
-GATHER_S = 0.01
+GATHER_S = 0.02
 """The wait before the next claim after a batch that emptied the queue: while objects stream in, a claim for each of
 their commits would double the number of commits. The first object after a pause does not wait."""
 TRIALS = 8

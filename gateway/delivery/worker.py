@@ -23,7 +23,7 @@ class Worker:
         """True while its channel is known to work."""
         self.is_retired = False
         """True when it ends after this object: the peer takes no further association."""
-        self._channels: dict[int, tuple[Destination, Channel, WindowedChannel | None]] = {}
+        self._channels: dict[int, tuple[Destination, Channel]] = {}
         """Channels by identity of the destination; last used last."""
         self._destination: Destination | None = None
         self._unanswered: dict[int, ClaimedDelivery] = {}
@@ -32,20 +32,33 @@ class Worker:
         self._answer: asyncio.Future[None] | None = None
         self._fault: Exception | None = None
 
+    def kept(self, destination: Destination, sender: AssociationFacts) -> Channel | None:
+        """The channel to `destination` as it is configured now, for objects of this sender; None where it must be made.
+        Raises Refusal."""
+        if self._destination is not destination:
+            return None
+        there = id(destination.on_behalf_of(sender))
+        found = self._channels.get(there)
+        if found is None:
+            return None
+        if len(self._channels) > 1:
+            self._channels[there] = self._channels.pop(there)
+        return found[1]
+
     async def channel(self, destination: Destination, sender: AssociationFacts) -> Channel:
-        """The channel to `destination` as it is configured now, for objects of this sender. Raises Refusal."""
+        """The same, made where it must be. Raises Refusal."""
+        found = self.kept(destination, sender)
+        if found is not None:
+            return found
         if self._destination is not destination:
             await self.close()
             self._destination = destination
         there = destination.on_behalf_of(sender)
-        found = self._channels.pop(id(there), None)
-        if found is None:
-            if len(self._channels) >= destination.channels_at_once:
-                await self._close(self._channels.pop(next(iter(self._channels)))[1])
-            channel = there.channel()
-            found = there, channel, channel if isinstance(channel, WindowedChannel) else None
-        self._channels[id(there)] = found
-        return found[1]
+        if len(self._channels) >= destination.channels_at_once:
+            await self._close(self._channels.pop(next(iter(self._channels)))[1])
+        channel = there.channel()
+        self._channels[id(there)] = there, channel
+        return channel
 
     # --- several objects without an outcome ------------------------------------------------------------------------
 
@@ -54,14 +67,14 @@ class Worker:
         """True while objects have no outcome yet."""
         return bool(self._unanswered)
 
-    def windowed(self, destination: Destination, sender: AssociationFacts, kind: Kind) -> WindowedChannel | None:
-        """The channel, where an object of this kind may follow those that have no outcome yet. Raises Refusal."""
-        if self._destination is not destination:
+    def windowed(self, channel: Channel, kind: Kind) -> WindowedChannel | None:
+        """`channel`, where an object of this kind may follow those that have no outcome yet."""
+        is_other = channel is not self._windowed
+        if (self._unanswered and is_other) or not len(self._unanswered) < getattr(channel, "window", 1) > 1:
             return None
-        *_, channel = self._channels.get(id(destination.on_behalf_of(sender)), (None,))
-        if channel is None or (self._unanswered and channel is not self._windowed):
-            return None
-        return channel if len(self._unanswered) < channel.window > 1 and channel.takes(kind) else None
+        if is_other:
+            self._windowed = channel if isinstance(channel, WindowedChannel) else None
+        return self._windowed if channel.takes(kind) else None
 
     async def begin(
         self,
@@ -96,7 +109,7 @@ class Worker:
             if self._answer is not None and not self._answer.done():
                 self._answer.set_result(None)
 
-        self._unanswered[delivery_id], self._windowed = claim, channel
+        self._unanswered[delivery_id] = claim
         is_begun = False
         try:
             outcome = await channel.begin(outbound, came)
@@ -139,7 +152,7 @@ class Worker:
         """Close the channels; in haste when this task is being cancelled."""
         channels, self._channels = self._channels, {}
         self.is_open = False
-        for _, channel, _ in channels.values():
+        for _, channel in channels.values():
             await self._close(channel)
 
     async def _close(self, channel: Channel) -> None:

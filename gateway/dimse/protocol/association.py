@@ -229,7 +229,8 @@ class Association(UpperLayerProvider):
         if not self._upper.may_send_data or self._transport is None:
             raise AssociationEnded(self._ended or "the association is not established")
         self._write_pieces(pieces)
-        await self._until_writable()
+        if self._is_write_paused:
+            await self._until_writable()
         if self._ended is not None:
             raise AssociationEnded(self._ended)
 

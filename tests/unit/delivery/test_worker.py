@@ -13,7 +13,7 @@ from gateway.model.delivery import Deferred, Delivered, DeliveryState, Outcome, 
 from gateway.ports.destination import Outbound
 from gateway.ports.errors import DestinationDown
 from gateway.sending.store_outcome import outcome_of
-from tests.support.fakes.delivery import ScriptedDestination, accept, peer
+from tests.support.fakes.delivery import ScriptedChannel, ScriptedDestination, accept, peer
 from tests.support.fakes.memory_journal import CT, EXPLICIT, MR
 from tests.unit.delivery.conftest import Bench
 from tests.unit.delivery.parts import Parts
@@ -217,7 +217,7 @@ async def test_what_the_courier_cannot_do_with_an_outcome_reaches_it() -> None:
     await channel.prepare([(CT, EXPLICIT)])
     first = outbound("1.2.3", kind=(CT, EXPLICIT))
     await channel.send(first)
-    windowed = worker.windowed(there, ASSOCIATION, (CT, EXPLICIT))
+    windowed = worker.windowed(channel, (CT, EXPLICIT))
     assert windowed is channel
 
     def answered(outcome: Outcome) -> None:
@@ -229,3 +229,27 @@ async def test_what_the_courier_cannot_do_with_an_outcome_reaches_it() -> None:
     for step in (worker.room, worker.all_answered):
         with pytest.raises(LookupError, match="a fault"):
             await step()
+
+
+async def test_a_channel_that_cannot_leave_outcomes_for_later_gets_one_object_after_the_other() -> None:
+    """Whatever else it has, and whatever the channel before it could do."""
+
+    class Wide(ScriptedChannel):
+        window = 8
+
+    there, worker = ScriptedDestination(window=3), Worker()
+    channel = await worker.channel(there, ASSOCIATION)
+    await channel.prepare([(CT, EXPLICIT)])
+    await channel.send(outbound(kind=(CT, EXPLICIT)))
+    assert worker.windowed(channel, (CT, EXPLICIT)) is channel
+    assert worker.windowed(Wide(there, 2), (CT, EXPLICIT)) is None
+
+
+async def test_new_settings_of_the_destination_take_another_channel() -> None:
+    first, second, worker = ScriptedDestination(), ScriptedDestination(), Worker()
+    assert worker.kept(first, ASSOCIATION) is None
+    channel = await worker.channel(first, ASSOCIATION)
+    assert worker.kept(first, ASSOCIATION) is channel
+    assert worker.kept(second, ASSOCIATION) is None
+    assert await worker.channel(second, ASSOCIATION) is not channel
+    assert worker.kept(first, ASSOCIATION) is None
