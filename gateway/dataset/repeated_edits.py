@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from gateway.common.buffer import Buffer
 from gateway.dataset.dictionary import PIXEL_REPRESENTATION, SPECIFIC_CHARACTER_SET, is_private
 from gateway.dataset.elements import selection_of
 from gateway.dataset.header_pattern import HeaderFit, HeaderPattern, RepeatedEdits, Slot, elements_of_runs
@@ -24,8 +25,12 @@ MOST_BYTES = 4096
 NOTHING: RepeatedEdits = ((), None)
 
 
-def repeated(view: memoryview, changes: Sequence[Alteration], fit: HeaderFit) -> Pieces | None:
-    """The pieces of the edited data set; None where the edits have to be made."""
+def repeated(
+    view: memoryview, changes: Sequence[Alteration], fit: HeaderFit, behind: Sequence[Buffer] = ()
+) -> Pieces | None:
+    """The pieces of the edited data set; None where the edits have to be made. `behind` are its pieces behind `view`,
+    where that is only the first of them.
+    """
     made, elements = fit.pattern.repeated or NOTHING
     if not elements or made != changes:
         return None
@@ -35,8 +40,9 @@ def repeated(view: memoryview, changes: Sequence[Alteration], fit: HeaderFit) ->
     for (run, start, next_run, stop), element in elements:
         pieces += (view[position : places[run] + start], element)
         position = places[next_run] + stop
-    pieces.append(view[position:])
-    return pieces
+    if position > len(view):
+        return None
+    return [*pieces, view[position:], *(memoryview(piece) for piece in behind)]
 
 
 def note(view: memoryview, changes: Sequence[Alteration], fit: HeaderFit) -> None:

@@ -16,6 +16,7 @@ from gateway.common.turns import WorkAbandoned, aside, in_turns
 from gateway.dataset.encoding import DEFLATED
 from gateway.dataset.header_pattern import HeaderFit
 from gateway.dataset.inflation import InflationSteps
+from gateway.dataset.repeated_edits import repeated
 from gateway.dataset.scan import at_once, is_read_at_once
 from gateway.dataset.splice import splice
 from gateway.intake.incoming import Incoming
@@ -32,6 +33,7 @@ from gateway.query.entry import IndexEntries
 from gateway.routing.facts import ObjectFacts, check_identified
 from gateway.routing.language.attribute_path import parse
 from gateway.routing.table import RoutingPlan, RoutingTable
+from gateway.spool.body import InMemoryDataSet
 
 LARGE_BYTES = 4 * 1024**2
 """Objects from here on are edited in a thread."""
@@ -325,6 +327,11 @@ async def _edited(
     incoming: Incoming, plan: RoutingPlan, fit: HeaderFit | None, *, is_heavy: bool
 ) -> Sequence[bytes | memoryview]:
     """The bytes after the coercions; those of heavy objects are made in a thread."""
+    if fit is not None and isinstance(incoming.body, InMemoryDataSet):
+        first, *others = incoming.body.pieces
+        same = repeated(memoryview(first), plan.edits, fit, others)
+        if same is not None:  # made without joining the pieces
+            return same
     edit = partial(splice, incoming.body.view(), incoming.transfer_syntax_uid, plan.edits, fit)
     is_heavy |= incoming.transfer_syntax_uid in DEFLATED or incoming.body.length_bytes >= LARGE_BYTES
     return await aside(edit) if is_heavy else edit()

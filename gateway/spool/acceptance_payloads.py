@@ -44,7 +44,7 @@ class AcceptancePayloads:
             return None
         if edited is None and isinstance(body, InMemoryDataSet):
             return body.pieces, size_bytes
-        return list(_pieces(body, edited)), size_bytes
+        return list(body.chunks(COPY_BYTES)) if edited is None else edited, size_bytes
 
     def of_small(
         self,
