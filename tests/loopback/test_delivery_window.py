@@ -7,6 +7,7 @@ import contextlib
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from random import Random
+from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
@@ -22,7 +23,7 @@ from gateway.model.peer import Peer
 from gateway.ports.meter import NoMeter
 from tests.support.dimse.acceptor_rig import Script, accept, acceptor, read_message, response
 from tests.support.dimse.rig import Peer as Bytes
-from tests.support.dimse.rig import message
+from tests.support.dimse.rig import message, serving
 from tests.support.fakes.delivery import QUICK, table
 from tests.support.fakes.memory_journal import MemoryJournal, real_clock
 
@@ -211,3 +212,27 @@ async def test_an_object_over_which_the_peer_aborts_does_not_take_the_others_wit
     assert set(states[:4] + states[5:]) == {DELIVERED}
     assert {row.attempts for row in journal.rows.values() if row.delivery_id != 5} == {1}
     assert max(line["count"] for line in logs if line["event"] == "objects_unanswered") > 1
+
+
+async def test_a_gateway_sends_ahead_to_another_one() -> None:
+    """The other one reads the requests ahead, and responds in their order."""
+    journal, began, gate = MemoryJournal(real_clock), list[str](), asyncio.Event()
+
+    async def store(event: Any) -> int:
+        began.append(str(event.request.AffectedSOPInstanceUID))
+        if len(began) > 1:
+            await gate.wait()
+        return 0
+
+    journal.add_many(40)
+    async with serving(store) as running:
+        associate = AssociateKeywords(async_operations=(0, 1))
+        there = Peer("pacs", "GATEWAY", "127.0.0.1", running.port, associations=1, retry=QUICK, associate=associate)
+        async with delivering(there, journal):
+            await journal.until(lambda: len(journal.opened) == 1 + 8)
+            assert began == uids(1, len(began)), "the first, and at most one of the eight that were sent ahead"
+            assert len(began) <= 2
+            gate.set()
+            await journal.until_all(DELIVERED)
+    assert began == uids(1, 40)
+    assert {row.attempts for row in journal.rows.values()} == {1}
