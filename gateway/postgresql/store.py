@@ -12,13 +12,13 @@ from gateway.postgresql.address import address
 from gateway.postgresql.delivery_queue import PostgreSQLDeliveryQueue
 from gateway.postgresql.gateway_lock import AT_START_S, GatewayLock
 from gateway.postgresql.hang_guard import HangGuard
+from gateway.postgresql.spool_ledger import PostgreSQLSpoolLedger, RecordedPosition
 from gateway.postgresql.transactions import PostgreSQLTransaction, PostgreSQLTransactions
 from gateway.relational.delivery_administration import RelationalDeliveryAdministration
 from gateway.relational.index_store import RelationalIndexStore
 from gateway.relational.index_tables import IndexTables
 from gateway.relational.queue_clock import QueueClock
 from gateway.relational.row_reader import RowReader
-from gateway.relational.spool_ledger import RelationalSpoolLedger
 from gateway.relational.statements import Statements
 
 COMMITTING_LIMIT_S = 10.0
@@ -34,6 +34,11 @@ class PostgreSQLDialect:
     find_instances = staticmethod(query_sql.select_instances)
     deliveries = staticmethod(delivery_filters.select)
     paged = staticmethod(delivery_filters.paged)
+
+
+def is_locked(statements: Statements) -> bool:
+    """True while a gateway holds the lock of this schema."""
+    return statements.single("lock_holder") is not None
 
 
 class PostgreSQLStore:
@@ -58,24 +63,16 @@ class PostgreSQLStore:
         lock_patience_s: float = AT_START_S,
     ) -> None:
         place = address(url)
-
-        def queue_clock(statements: Statements) -> QueueClock:
-            return QueueClock(
-                statements,
-                is_running=lambda: statements.single("lock_holder") is not None,
-                now=now,
-                clock=clock,
-                wall=wall,
-            )
-
-        lock = GatewayLock(place, lock_patience_s)
+        lock, position = GatewayLock(place, lock_patience_s), RecordedPosition(place.shown)
         self._transactions = PostgreSQLTransactions(
             place,
-            queue_clock,
+            lambda statements: QueueClock(
+                statements, is_running=lambda: is_locked(statements), now=now, clock=clock, wall=wall
+            ),
             must_exist=must_exist,
             is_read_only=is_read_only,
             is_committing=is_committing,
-            prepare=lock.take if is_committing else lambda _: None,
+            prepare=(lock.take, position.check) if is_committing else (),
             guard=HangGuard(COMMITTING_LIMIT_S if is_committing else READING_LIMIT_S),
         )
         dialect = PostgreSQLDialect()
@@ -84,7 +81,7 @@ class PostgreSQLStore:
         self.deliveries = PostgreSQLDeliveryQueue(self._transactions, tables, reader)
         self.administration = RelationalDeliveryAdministration(self._transactions, dialect, reader)
         self.index = RelationalIndexStore(self._transactions, tables, reader)
-        self.spool = RelationalSpoolLedger(self._transactions)
+        self.spool = PostgreSQLSpoolLedger(self._transactions, position)
 
     def close(self) -> None:
         self._transactions.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import time
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import ExitStack, contextmanager
 from types import TracebackType
 from typing import Any
@@ -30,8 +30,9 @@ class PostgreSQLTransactions:
     """Transactions on one connection, used by one thread at a time.
 
     Every transaction is as durable as the server makes one (`synchronous_commit`): a server that crashes must lose
-    nothing that this process knows of, for the process goes on. `prepare` is called with each new connection, which
-    `guard` watches; `on_roll_back` right after a transaction was rolled back, or its connection was lost.
+    nothing that this process knows of, for the process goes on. Each of `prepare` is called with each new connection,
+    which `guard` watches; `on_roll_back` right after a transaction was rolled back, or a connection was made anew;
+    `on_commit` after each commit.
 
     Raises (opening): as `gateway.postgresql.connection.connect`.
     """
@@ -45,7 +46,7 @@ class PostgreSQLTransactions:
         is_read_only: bool = False,
         is_committing: bool = False,
         guard: HangGuard,
-        prepare: Callable[[Connection], None] = lambda connection: None,
+        prepare: Sequence[Callable[[Connection], None]] = (),
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.place = place
@@ -55,6 +56,7 @@ class PostgreSQLTransactions:
         self._prepare = prepare
         self._guard = guard
         self.on_roll_back: list[Callable[[], None]] = []
+        self.on_commit: list[Callable[[], None]] = []
         self._monotonic = monotonic
         self._problem = ""
         self._not_before_s = 0.0
@@ -92,7 +94,8 @@ class PostgreSQLTransactions:
             self._guard.begin(connection.fileno())
 
     def _set_up(self, connection: Connection) -> None:
-        self._prepare(connection)
+        for prepare in self._prepare:
+            prepare(connection)
         self._schema = connection.execute("SELECT current_schema()").fetchone()
         if self._is_committing:
             connection.add_notify_handler(self._notified)
@@ -122,6 +125,8 @@ class PostgreSQLTransactions:
             self._not_before_s = self._monotonic() + TRIED_AGAIN_S
             raise SpoolFull(str(error)) from error
         self._is_changed_elsewhere = True
+        for forget in self.on_roll_back:  # rows that are remembered may be gone
+            forget()
         return connection
 
     def interrupt(self) -> None:
@@ -161,6 +166,8 @@ class PostgreSQLTransactions:
             self.roll_back()
             raise
         self._is_begun = False
+        for learn in self.on_commit:
+            learn()
 
     def roll_back(self) -> None:
         """Undo all of it; a connection that does not even take that is given up."""

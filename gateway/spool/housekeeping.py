@@ -208,19 +208,25 @@ class Housekeeping:
         if not candidates:
             return 0
         # A segment also holds the redo records of transactions without a sync: nothing goes before the store's own.
-        await self._call(lambda store: store.sync())
-        return await self._read(lambda reader: self._sweep(candidates, reader))
+        synced = await self._call(_synced)
+        return await self._read(lambda reader: self._sweep(candidates, reader, synced))
 
-    def _sweep(self, candidates: Sequence[str], reader: Store) -> int:
-        """Sweep, unless the store's position is behind an earlier one. Then another file was written over the database,
-        and payloads that it does not name are no garbage.
+    def _sweep(self, candidates: Sequence[str], reader: Store, synced: Position) -> int:
+        """Sweep, unless the store's position is behind an earlier one, or behind what was synced. Then another file was
+        written over the database, or another server took its place, and payloads that it does not name are no garbage.
         """
         position = Position(*reader.spool.replayed_position())
-        if _order(position) < _order(self._position):
+        if _order(position) < max(_order(self._position), _order(synced)):
             self._payloads.presence.fail("another database was written over the queue's file: it is older than before")
             return 0
         self._position = position
         return self._payloads.sweep(candidates, reader.spool.payload_names())
+
+
+def _synced(store: Store) -> Position:
+    """The position of a store that has everything on disk."""
+    store.sync()
+    return Position(*store.spool.replayed_position())
 
 
 def _order(position: Position) -> tuple[int, int]:

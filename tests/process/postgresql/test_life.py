@@ -163,3 +163,39 @@ async def test_commands_beside_it(running: AsyncExitStack, tmp_path: Path, serve
     with psycopg.connect(url) as connection:
         assert connection.execute("SELECT count(*) FROM instance WHERE settled_at IS NOT NULL").fetchone() == (1,)
     assert "hush-hush" not in gateway.log + output
+
+
+async def test_a_database_that_lost_its_last_transactions_is_made_whole_by_a_restart(
+    running: AsyncExitStack, tmp_path: Path, server: PostgreSQLServer
+) -> None:
+    url = server.new_database()
+    gateway = await running.enter_async_context(made(tmp_path, url))
+    assert await status_of_store(gateway) == 0x0000
+    await until(lambda: _has(gateway, 1), what="one row")
+    with psycopg.connect(url) as connection:
+        before = connection.execute("SELECT segment, end_bytes FROM known").fetchone()
+    assert [await status_of_store(gateway) for _ in range(3)] == [0x0000] * 3
+    await until(lambda: _has(gateway, 4), what="four rows")
+    server.kill()
+    await asyncio.to_thread(server.start)
+    with psycopg.connect(url) as connection:  # what a standby lacks that was behind
+        connection.execute("DELETE FROM instance WHERE instance_id > 1")
+        connection.execute("DELETE FROM delivery WHERE instance_id > 1")
+        connection.execute("UPDATE known SET segment = %s, end_bytes = %s", before)
+    await until(lambda: _asks_for_a_restart(gateway), what="the reason in /readyz")
+    statuses = [await status_of_store(gateway)]
+    while statuses[-1] == 0x0000:  # in the segments, before the committer knows
+        statuses.append(await status_of_store(gateway))
+        assert len(statuses) < 100
+    assert statuses[-1] == 0xA700
+    await gateway.restart()
+    assert await held(gateway) == 4 + statuses.count(0x0000)
+    assert await status_of_store(gateway) == 0x0000
+
+
+async def _has(gateway: GatewayProcess, number: int) -> bool:
+    return await held(gateway) == number
+
+
+async def _asks_for_a_restart(gateway: GatewayProcess) -> bool:
+    return "it lacks what it had" in (await gateway.http("GET", "/readyz"))[1]

@@ -15,6 +15,7 @@ from gateway.relational.queue_clock import QueueClock
 from gateway.relational.statements import Statements
 from tests.support.postgresql_server import PostgreSQLServer
 from tests.support.samples import TO_PACS, Clock, SecondsClock, instance
+from tests.support.store_rig import claim
 from tests.unit.postgresql.conftest import OpenStore
 
 pytestmark = pytest.mark.postgresql
@@ -41,6 +42,22 @@ def test_a_lost_connection_is_made_anew(url: str, open_store: OpenStore, clock: 
     with store.transaction():
         store.deliveries.accept([(instance(1), [TO_PACS])], clock())
     assert store.changed_elsewhere(), "nobody knows what others did meanwhile"
+
+
+def test_what_is_remembered_of_rows_ends_with_the_connection(url: str, open_store: OpenStore, clock: Clock) -> None:
+    store = open_store(is_committing=True)
+    with store.transaction():
+        store.deliveries.accept([(instance(1), [TO_PACS])], clock())
+    end_sessions(url)
+    with psycopg.connect(url) as connection:
+        for table in ("association", "instance", "delivery", "due"):
+            connection.execute(f"DELETE FROM {table}".encode())
+    with pytest.raises(SpoolFull):
+        store.spool.spool_id()  # a statement that no transaction rolls back
+    with store.transaction():
+        store.deliveries.accept([(instance(2), [TO_PACS])], clock())
+    (claimed,) = claim(store, clock)
+    assert claimed.instance.association == instance(2).association
 
 
 def test_a_transaction_does_not_go_on_over_another_connection(url: str, open_store: OpenStore, clock: Clock) -> None:
