@@ -7,11 +7,12 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 
 from gateway.common.steady_clock import SteadyClock, utc_now
-from gateway.postgresql import delivery_filters, query_sql
+from gateway.postgresql import delivery_filters
 from gateway.postgresql.address import address
 from gateway.postgresql.delivery_queue import PostgreSQLDeliveryQueue
 from gateway.postgresql.gateway_lock import AT_START_S, GatewayLock
 from gateway.postgresql.hang_guard import HangGuard
+from gateway.postgresql.query_sql import PostgreSQLQueryBuilder
 from gateway.postgresql.spool_ledger import PostgreSQLSpoolLedger, RecordedPosition
 from gateway.postgresql.transactions import PostgreSQLTransaction, PostgreSQLTransactions
 from gateway.relational.delivery_administration import RelationalDeliveryAdministration
@@ -30,8 +31,8 @@ READING_LIMIT_S = 120.0
 class PostgreSQLDialect:
     """The statements that are made for each query (`gateway.relational.statements.Dialect`)."""
 
-    find = staticmethod(query_sql.select)
-    find_instances = staticmethod(query_sql.select_instances)
+    find = staticmethod(PostgreSQLQueryBuilder.select)
+    find_instances = staticmethod(PostgreSQLQueryBuilder.select_instances)
     deliveries = staticmethod(delivery_filters.select)
     paged = staticmethod(delivery_filters.paged)
 

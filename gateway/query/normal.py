@@ -1,6 +1,6 @@
 """Normal forms: two values that mean the same become the same text, by value representation (PS3.5 §6.2).
 
-Queries and stored values are compared in these forms, here and in SQL (`gateway.sqlite.query_sql`).
+Queries and stored values are compared in these forms, here and in SQL (`gateway.relational.query_sql`).
 """
 
 from __future__ import annotations

@@ -18,12 +18,13 @@ from gateway.relational.queue_clock import QueueClock
 from gateway.relational.row_reader import RowReader
 from gateway.relational.spool_ledger import RelationalSpoolLedger
 from gateway.spool.lock import is_gateway_running
-from gateway.sqlite import delivery_filters, query_sql
+from gateway.sqlite import delivery_filters
 from gateway.sqlite.checkpointer import Checkpointer
 from gateway.sqlite.connection import INCREMENTAL, OpenedFiles, connect, our_errors
 from gateway.sqlite.delivery_queue import SQLiteDeliveryQueue
 from gateway.sqlite.inspection import look_at
 from gateway.sqlite.log_checkpoints import LogCheckpoints, Reserve
+from gateway.sqlite.query_sql import SQLiteQueryBuilder
 from gateway.sqlite.transactions import Transaction, Transactions
 
 FREE_PAGES_KEPT = 2048
@@ -33,8 +34,8 @@ FREE_PAGES_KEPT = 2048
 class SQLiteDialect:
     """The statements that are made for each query (`gateway.relational.statements.Dialect`)."""
 
-    find = staticmethod(query_sql.select)
-    find_instances = staticmethod(query_sql.select_instances)
+    find = staticmethod(SQLiteQueryBuilder.select)
+    find_instances = staticmethod(SQLiteQueryBuilder.select_instances)
     deliveries = staticmethod(delivery_filters.select)
     paged = staticmethod(delivery_filters.paged)
 

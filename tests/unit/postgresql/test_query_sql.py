@@ -5,34 +5,20 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Iterator
-from typing import Any
 
 import psycopg
 import pytest
 
 from gateway.dataset.dictionary import tag_of
-from gateway.postgresql.query_sql import select
+from gateway.postgresql.query_sql import PostgreSQLQueryBuilder
 from gateway.postgresql.store import PostgreSQLStore
 from tests.support.identifiers import CT, attributes, entry, find
+from tests.support.index_searches import SERVED
 from tests.support.postgresql_server import shared_server
 from tests.support.samples import NOON, TO_PACS, instance
 from tests.unit.postgresql.conftest import OpenStore
 
 pytestmark = pytest.mark.postgresql
-
-SERVED: dict[str, tuple[dict[str, Any], str]] = {
-    "patient ID": ({"PatientID": "P1"}, "patient_by_patient_id"),
-    "accession number": ({"AccessionNumber": "A1"}, "study_by_accession_number"),
-    "accession number, several": ({"AccessionNumber": "A1\\A2"}, "study_by_accession_number"),
-    "accession number, wild card": ({"AccessionNumber": "A1*"}, "study_by_accession_number"),
-    "study UID": ({"StudyInstanceUID": "1.2"}, "study_by_study_instance_uid"),
-    "day": ({"StudyDate": "20260105"}, "study_by_study_date"),
-    "days": ({"StudyDate": "20260105-20260107"}, "study_by_study_date"),
-    "name": ({"PatientName": "Roe^Jane"}, "patient_by_alphabetic_name"),
-    "name, wild card": ({"PatientName": "roe*"}, "patient_by_alphabetic_name"),
-    "phonetic name": ({"PatientName": "==yamada"}, "patient_by_phonetic_name"),
-    "ideographic name": ({"PatientName": "=山田*"}, "patient_by_ideographic_name"),
-}
 
 
 FILL = """
@@ -67,7 +53,7 @@ def filled() -> Iterator[psycopg.Connection[tuple[str]]]:
 @pytest.mark.parametrize("name", SERVED)
 def test_a_study_is_found_without_a_look_at_all_studies(filled: psycopg.Connection[tuple[str]], name: str) -> None:
     keywords, index = SERVED[name]
-    statement, values = select(find("STUDY", **keywords), -1)
+    statement, values = PostgreSQLQueryBuilder.select(find("STUDY", **keywords), -1)
     plan = "\n".join(row[0] for row in filled.execute(f"EXPLAIN {statement}".encode(), values))
     assert index in plan, plan
     assert not re.search(r"Seq Scan on (study|patient|series|instance)\b", plan), plan
