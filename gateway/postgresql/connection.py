@@ -22,6 +22,7 @@ OLDEST_SERVER = 140000
 SESSION = {
     "client_encoding": "UTF8",
     "jit": "off",  # to compile one of these statements takes longer than to run it
+    "random_page_cost": "1.1",  # for rotating disks it is 4: a batch would read whole tables of some ten thousand rows
     "idle_in_transaction_session_timeout": "60s",
     "tcp_keepalives_idle": "5",  # the server ends the session, and its lock, of a host that is gone
     "tcp_keepalives_interval": "2",

@@ -111,7 +111,10 @@ class PostgreSQLServer:
             connection.execute(statement.encode())
 
     def kill(self) -> None:
-        """End it as a crash does; `start` recovers."""
+        """End all of its processes at once, as a crash does; `start` recovers."""
+        for process in self._processes():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
         self._end(signal.SIGKILL)
 
     @contextlib.contextmanager

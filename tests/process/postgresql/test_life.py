@@ -199,3 +199,27 @@ async def _has(gateway: GatewayProcess, number: int) -> bool:
 
 async def _asks_for_a_restart(gateway: GatewayProcess) -> bool:
     return "it lacks what it had" in (await gateway.http("GET", "/readyz"))[1]
+
+
+async def test_queries_are_answered_from_its_index(
+    running: AsyncExitStack, tmp_path: Path, server: PostgreSQLServer
+) -> None:
+    rules = {
+        "peers": {"ws": {"ae_title": "WS", "hosts": ["127.0.0.1"], "may": ["find", "get"]}},
+        "query_retrieve": {"sources": ["local"], "keep": "1 d"},
+        "unmatched": "hold",
+    }
+    settings = {"store": {"postgresql": server.new_database()}}
+    gateway = await running.enter_async_context(GatewayProcess(tmp_path, rules, settings=settings))
+    assert await status_of_store(gateway) == 0x0000
+    here = f"127.0.0.1:{gateway.port}"
+    titles = ("--rules", "RULES", "--calling-ae", "WS", "--called-ae", "GATEWAY")
+    wanted = ("PatientName=nobody^a*", "Modality", "SOPInstanceUID", "SeriesInstanceUID", "--level", "image")
+    for place in ("local", here):
+        code, output = await command(gateway, "find", place, "StudyInstanceUID=1.2.3.1", *wanted, *titles)
+        assert (code, "1.2.3.2" in output) == (0, True), output
+    code, output = await command(gateway, "get", here, str(tmp_path / "got"), "StudyInstanceUID=1.2.3.1", *titles)
+    assert code == 0, output
+    assert len([path for path in (tmp_path / "got").rglob("*") if path.is_file()]) == 1
+    code, output = await command(gateway, "explain", "--delivery", "1", "--rules", "RULES")
+    assert (code, "unmatched" in output) == (0, True), output

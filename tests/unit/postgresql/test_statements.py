@@ -1,0 +1,79 @@
+"""Statements of each acceptance, claim and settlement read no whole table."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+
+from gateway.postgresql.connection import SESSION
+from gateway.postgresql.statements import SQL
+from gateway.postgresql.store import PostgreSQLStore
+from tests.support.postgresql_server import shared_server
+
+pytestmark = pytest.mark.postgresql
+
+FILL = r"""
+INSERT INTO association (facts) SELECT '{}' FROM generate_series(1, 20000);
+INSERT INTO instance
+SELECT n, '1.2', '1.2.' || n, '1.2', '1.3.' || n / 100, '1.2', n, 'segments/' || n / 1000, n * 1000,
+       10, '\x00', 1, CASE WHEN n % 2 = 0 THEN n END, n / 50, '{}', 1, '' FROM generate_series(1, 20000) AS n;
+INSERT INTO delivery
+SELECT n, n, 'peer' || n % 4, 'r', '[]', CASE WHEN n % 2 = 0 THEN 'delivered' ELSE 'pending' END, n / 100, 0, n, NULL,
+       n, 0, '' FROM generate_series(1, 20000) AS n;
+INSERT INTO due SELECT delivery_id, destination, likeness, due_at, due_at, NULL, NULL, 0 FROM delivery
+WHERE state = 'pending';
+INSERT INTO attempt SELECT n, 1, 1, 1, 'pending', 0, '' FROM generate_series(1, 20000) AS n;
+ANALYZE association; ANALYZE instance; ANALYZE delivery; ANALYZE due; ANALYZE attempt
+"""
+CLAIM = {"destination": "peer1", "now": 10, "horizon": 10, "until": 20, "limit": 10}
+RUN: dict[str, dict[str, Any]] = {
+    "find_duplicates": {"arrivals": '[["1.2.7", "00", "1.2", "1.2"]]'},
+    "supersede": {"sop_instance_uids": '["1.2.7"]'},
+    "claim": CLAIM,
+    "claim_apart": {**CLAIM, "start": 0, "apart": "[[0, 10]]"},
+    "read_deliveries": {"ids": "[7, 8]"},
+    "read_instances": {"ids": "[7, 8]"},
+    "find_leased": {"settlements": "[[7, 1]]"},
+    "settle": {"settlements": '[[7, 1, "delivered", 5, "", 1]]', "now": 10},
+    "mark_settled": {"ids": "[7]", "now": 10},
+    "insert_attempts": {"attempts": '[[7, 2, 1, 1, "pending", 0, ""]]'},
+    "drop_old_attempts": {"drops": "[[7, 1]]"},
+    "next_due": {"destination": "peer1", "now": 10},
+    "pending_destinations": {},
+    "payload_names": {},
+    "newest_arrival": {},
+    "find_forgettable": {"before": 10, "limit": 10},
+    "find_forgettable_indexed": {"before": 10, "limit": 10},
+    "forget_attempts": {"ids": "[8]"},
+    "forget_deliveries": {"ids": "[8]"},
+    "forget_instances": {"ids": "[8]"},
+    "find_orphan_associations": {"ids": "[8]"},
+    "forget_associations": {"ids": "[8]"},
+    "retry": {"ids": "[7]", "now": 10, "present": 10},
+    "hold": {"ids": "[7]", "present": 10},
+    "release": {"ids": "[7]", "now": 10, "destination": ""},
+    "discard": {"ids": "[7]", "present": 10},
+}
+
+
+@pytest.fixture(scope="module")
+def filled() -> Iterator[psycopg.Connection[tuple[str]]]:
+    """A queue of 20 000 deliveries."""
+    url = shared_server().new_schema()
+    PostgreSQLStore(url).close()
+    with psycopg.connect(url) as connection:
+        for name, value in SESSION.items():
+            connection.execute(f"SET {name} TO '{value}'".encode())
+        for statement in FILL.split(";"):
+            connection.execute(statement.encode())
+        yield connection
+
+
+@pytest.mark.parametrize("name", RUN)
+def test_rows_are_found_by_an_index(filled: psycopg.Connection[tuple[str]], name: str) -> None:
+    plan = "\n".join(row[0] for row in filled.execute(f"EXPLAIN {SQL[name].rstrip(';')}".encode(), RUN[name]))
+    assert not re.search(r"Seq Scan on (instance|delivery|due|attempt|association)\b", plan), plan
