@@ -8,6 +8,7 @@ from datetime import datetime
 
 from gateway.common.steady_clock import SteadyClock, utc_now
 from gateway.postgresql import delivery_filters
+from gateway.postgresql.acceptance import PostgreSQLAcceptor
 from gateway.postgresql.address import address
 from gateway.postgresql.delivery_queue import PostgreSQLDeliveryQueue
 from gateway.postgresql.gateway_lock import AT_START_S, GatewayLock
@@ -79,7 +80,9 @@ class PostgreSQLStore:
         dialect = PostgreSQLDialect()
         reader, tables = RowReader(self._transactions), IndexTables(self._transactions, dialect)
         self._transactions.on_roll_back.append(tables.clear)
-        self.deliveries = PostgreSQLDeliveryQueue(self._transactions, tables, reader)
+        self.deliveries = PostgreSQLDeliveryQueue(
+            self._transactions, tables, reader, PostgreSQLAcceptor(self._transactions, tables)
+        )
         self.administration = RelationalDeliveryAdministration(self._transactions, dialect, reader)
         self.index = RelationalIndexStore(self._transactions, tables, reader)
         self.spool = PostgreSQLSpoolLedger(self._transactions, position)

@@ -1,46 +1,17 @@
-"""The delivery queue on SQLite: a few statements for any number of rows, leases fenced by tokens."""
+"""The delivery queue on SQLite: due deliveries are found, then leased."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any
 
-from gateway.model.delivery import Delivery, DeliveryState, Dispatch, Settlement
-from gateway.model.instance import Instance, PayloadRef
+from gateway.model.delivery import Delivery
 from gateway.model.likeness import ExcludedLikenesses
-from gateway.ports.delivery_queue import AcceptedInstance, QueueDepth
-from gateway.relational import rows
-from gateway.relational.index_tables import IndexTables
-from gateway.relational.row_reader import RowReader
-from gateway.relational.rows import batch, microseconds, moment
-from gateway.sqlite.acceptance import Acceptor
-from gateway.sqlite.connection import our_errors
-from gateway.sqlite.transactions import Transactions
-
-ATTEMPTS_KEPT = 20
-"""Per delivery; the oldest go."""
+from gateway.relational.delivery_queue import RelationalDeliveryQueue
+from gateway.relational.rows import microseconds
 
 
-class SQLiteDeliveryQueue:
+class SQLiteDeliveryQueue(RelationalDeliveryQueue):
     """The `DeliveryQueue` port on one connection."""
-
-    def __init__(self, transactions: Transactions, index: IndexTables, reader: RowReader) -> None:
-        self._transactions = transactions
-        self._index = index
-        self._reader = reader
-        self._acceptor = Acceptor(transactions, index)
-        self._clock = transactions.clock
-
-    def accept(
-        self,
-        arrivals: Sequence[tuple[Instance, Sequence[Dispatch]]],
-        now: datetime,
-        is_readable: Callable[[PayloadRef], bool] = lambda _: True,
-    ) -> list[AcceptedInstance]:
-        """Add instances with a delivery a dispatch, except what is still owed already and can be read."""
-        return self._acceptor.accept(arrivals, now, is_readable)
 
     def claim(
         self, destination: str, limit: int, lease_s: float, now: datetime, apart: ExcludedLikenesses | None = None
@@ -50,97 +21,11 @@ class SQLiteDeliveryQueue:
         now_us = microseconds(now)
         horizon = self._acceptor.horizon(now_us)
         values = {"destination": destination, "now": now_us, "horizon": horizon, "limit": limit}
-        ids = self._transactions.single("find_due", **values) if apart is None else self._find_apart(values, apart)
+        if apart is None:
+            ids = self._statements.single("find_due", **values)
+        else:
+            ids = self._apart("find_due_apart", values, apart)
         if ids == "[]":
             return []
-        self._transactions.do("lease", ids=ids, until=now_us + round(lease_s * 1_000_000))
+        self._statements.do("lease", ids=ids, until=now_us + round(lease_s * 1_000_000))
         return self._reader.deliveries(ids)
-
-    def _find_apart(self, values: dict[str, Any], apart: ExcludedLikenesses) -> str:
-        """Identifiers of due deliveries as JSON, searched from `apart.start` to the end, then from the beginning."""
-        ranges = json.dumps(apart.ranges)
-        for start in dict.fromkeys((apart.start, 0)):
-            ids: str = self._transactions.single("find_due_apart", **values, start=start, apart=ranges)
-            if ids != "[]":
-                break
-        return ids
-
-    def settle(self, settlements: Sequence[Settlement]) -> list[bool]:
-        """Write attempts and states of those that still hold their lease; of one delivery the first counts."""
-        leases = batch([(each.delivery_id, each.lease) for each in settlements])
-        found = self._transactions.json("find_leased", settlements=leases)
-        attempts_before: dict[int, int] = {}
-        held: dict[int, Settlement] = {}
-        for index, attempts in sorted(found):
-            settlement = settlements[index]
-            if settlement.delivery_id not in attempts_before:
-                attempts_before[settlement.delivery_id] = attempts
-                held[index] = settlement
-        if held:
-            self._write_attempts([each for each in held.values() if each.is_attempt], attempts_before)
-            self._write_states(list(held.values()))
-        return [index in held for index in range(len(settlements))]
-
-    def _write_attempts(self, settlements: Sequence[Settlement], before: dict[int, int]) -> None:
-        if not settlements:
-            return
-        made = [rows.attempt_row(each, before[each.delivery_id] + 1) for each in settlements]
-        self._transactions.do("insert_attempts", attempts=batch(made))
-        surplus = [(row[0], row[1] - ATTEMPTS_KEPT) for row in made if row[1] > ATTEMPTS_KEPT]
-        if surplus:
-            self._transactions.do("drop_old_attempts", drops=batch(surplus))
-
-    def _write_states(self, settlements: Sequence[Settlement]) -> None:
-        now_us = self._clock.now_us()
-        changed = batch([rows.settlement_row(each) for each in settlements])
-        self._transactions.do("settle", settlements=changed, now=now_us)
-        delivered = [each.delivery_id for each in settlements if each.state is DeliveryState.DELIVERED]
-        if delivered:
-            self._transactions.do("mark_settled", ids=batch(delivered), now=now_us)
-
-    def next_due(self, destination: str) -> datetime | None:
-        """The time at which the next pending delivery of `destination` is due; the end of its lease for one under a
-        lease.
-        """
-        with our_errors(self._transactions.path):
-            due_at = self._transactions.single("next_due", destination=destination, now=self._clock.now_us())
-        return None if due_at is None else moment(due_at)
-
-    def expire_leases(self) -> int:
-        """Leases of a process that is gone end now."""
-        return self._transactions.do("expire_leases")
-
-    def depths(self) -> list[QueueDepth]:
-        """Counts of what is still kept for a delivery; reads every such row."""
-        with our_errors(self._transactions.path):
-            return [
-                QueueDepth(destination, rows.STATES[state], count, size_bytes, moment(oldest_at))
-                for destination, state, count, size_bytes, oldest_at in self._transactions.rows("depths")
-            ]
-
-    def pending_destinations(self) -> list[str]:
-        """Destinations that have pending deliveries, due or not."""
-        with our_errors(self._transactions.path):
-            return [destination for (destination,) in self._transactions.rows("pending_destinations")]
-
-    # --- forgetting ---------------------------------------------------------------------------------------------
-
-    def forget(self, settled_before: datetime, limit: int, indexed_before: datetime | None = None) -> int:
-        """Delete up to `limit` instances that owe nothing and settled earlier, with all that belongs to them; of those
-        in the index what settled before `indexed_before`."""
-        gone = self._forget("find_forgettable", settled_before, limit)
-        return gone + self._forget("find_forgettable_indexed", indexed_before or settled_before, limit - gone)
-
-    def _forget(self, find: str, settled_before: datetime, limit: int) -> int:
-        found = self._transactions.json(find, before=microseconds(settled_before), limit=limit)
-        ids, association_ids, series_keys = found
-        if not ids:
-            return 0
-        instances = batch(ids)
-        if series_keys:
-            self._index.promote(instances)
-        for name in ("forget_attempts", "forget_deliveries", "forget_instances"):
-            self._transactions.do(name, ids=instances)
-        self._index.forget_series(series_keys)
-        self._acceptor.forget_associations(association_ids)
-        return len(ids)

@@ -19,6 +19,7 @@ from gateway.relational.row_reader import RowReader
 from gateway.relational.spool_ledger import RelationalSpoolLedger
 from gateway.spool.lock import is_gateway_running
 from gateway.sqlite import delivery_filters
+from gateway.sqlite.acceptance import Acceptor
 from gateway.sqlite.checkpointer import Checkpointer
 from gateway.sqlite.connection import INCREMENTAL, OpenedFiles, connect, our_errors
 from gateway.sqlite.delivery_queue import SQLiteDeliveryQueue
@@ -83,7 +84,7 @@ class SQLiteStore:
         reader, tables = RowReader(self._transactions), IndexTables(self._transactions, SQLiteDialect())
         self._transactions.on_roll_back.append(tables.clear)
         self._transactions.on_foreign_write.append(tables.clear)
-        self.deliveries = SQLiteDeliveryQueue(self._transactions, tables, reader)
+        self.deliveries = SQLiteDeliveryQueue(self._transactions, tables, reader, Acceptor(self._transactions, tables))
         self.administration = RelationalDeliveryAdministration(self._transactions, SQLiteDialect(), reader)
         self.index = RelationalIndexStore(self._transactions, tables, reader)
         self.spool = RelationalSpoolLedger(self._transactions)

@@ -20,6 +20,7 @@ MADE_OF_PARTS = {
     *index_tables.COUNTS.values(),
     *(f"upsert_{table}" for table in ("patient", "study", "series")),
     *(f"forget_{table}" for table in ("patients", "studies", "series")),
+    *("find_forgettable", "find_forgettable_indexed", "forget_attempts", "forget_deliveries", "forget_instances"),
     "page",
     "count",
 }
@@ -39,5 +40,5 @@ def named() -> Iterator[str]:
 @pytest.mark.parametrize("database", DATABASES)
 def test_each_database_has_what_the_shared_parts_run(database: str) -> None:
     wanted = {*named(), *MADE_OF_PARTS}
-    assert {"retry", "read_deliveries", "supersede", "sop_classes_in_studies"} <= wanted
+    assert {"retry", "settle", "read_deliveries", "supersede", "sop_classes_in_studies"} <= wanted
     assert wanted - DATABASES[database].keys() == set()

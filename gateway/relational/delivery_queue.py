@@ -1,0 +1,156 @@
+"""The delivery queue in a relational database: settlements, and what is forgotten. Leases are fenced by tokens."""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any, Protocol
+
+from gateway.model.delivery import Delivery, DeliveryState, Dispatch, Settlement
+from gateway.model.instance import Instance, PayloadRef
+from gateway.model.likeness import ExcludedLikenesses
+from gateway.ports.delivery_queue import AcceptedInstance, QueueDepth
+from gateway.relational import rows
+from gateway.relational.index_tables import IndexTables
+from gateway.relational.row_reader import RowReader
+from gateway.relational.rows import batch, microseconds, moment
+from gateway.relational.statements import Statements
+
+ATTEMPTS_KEPT = 20
+"""Per delivery; the oldest go."""
+
+Arrivals = Sequence[tuple[Instance, Sequence[Dispatch]]]
+
+
+class InstanceAcceptor(Protocol):
+    """Adds instances and deliveries in one database; knows what its connection wrote last."""
+
+    def accept(
+        self, arrivals: Arrivals, now: datetime, is_readable: Callable[[PayloadRef], bool]
+    ) -> list[AcceptedInstance]: ...
+
+    def horizon(self, now_us: int) -> int:
+        """The present, or the newest arrival when the clock was set back a little."""
+        ...
+
+    def forget_associations(self, association_ids: Sequence[int]) -> None:
+        """Delete the associations among these that no instance names any more."""
+        ...
+
+
+class RelationalDeliveryQueue(ABC):
+    """The `DeliveryQueue` port on one connection. Each database claims in its own way."""
+
+    def __init__(
+        self, statements: Statements, index: IndexTables, reader: RowReader, acceptor: InstanceAcceptor
+    ) -> None:
+        self._statements = statements
+        self._index = index
+        self._reader = reader
+        self._acceptor = acceptor
+        self._clock = statements.clock
+
+    def accept(
+        self, arrivals: Arrivals, now: datetime, is_readable: Callable[[PayloadRef], bool] = lambda _: True
+    ) -> list[AcceptedInstance]:
+        """Add instances with a delivery a dispatch, except what is still owed already and can be read."""
+        return self._acceptor.accept(arrivals, now, is_readable)
+
+    @abstractmethod
+    def claim(
+        self, destination: str, limit: int, lease_s: float, now: datetime, apart: ExcludedLikenesses | None = None
+    ) -> list[Delivery]:
+        """Take due deliveries under a lease of `lease_s` seconds, oldest due first, then in order of arrival; with
+        `apart` by likeness."""
+
+    def _apart(self, name: str, values: dict[str, Any], apart: ExcludedLikenesses) -> str:
+        """Identifiers that the statement `name` gives, as JSON: from `apart.start` to the end, then from the first."""
+        ids, ranges = "[]", json.dumps(apart.ranges)
+        for start in dict.fromkeys((apart.start, 0)):
+            ids = self._statements.single(name, **values, start=start, apart=ranges)
+            if ids != "[]":
+                break
+        return ids
+
+    def settle(self, settlements: Sequence[Settlement]) -> list[bool]:
+        """Write attempts and states of those that still hold their lease; of one delivery the first counts."""
+        if not settlements:
+            return []
+        leases = batch([(each.delivery_id, each.lease) for each in settlements])
+        attempts_before: dict[int, int] = {}
+        held: dict[int, Settlement] = {}
+        for index, attempts in sorted(self._statements.json("find_leased", settlements=leases)):
+            settlement = settlements[index]
+            if settlement.delivery_id not in attempts_before:
+                attempts_before[settlement.delivery_id] = attempts
+                held[index] = settlement
+        if held:
+            self._write_attempts([each for each in held.values() if each.is_attempt], attempts_before)
+            self._write_states(list(held.values()))
+        return [index in held for index in range(len(settlements))]
+
+    def _write_attempts(self, settlements: Sequence[Settlement], before: dict[int, int]) -> None:
+        if not settlements:
+            return
+        made = [rows.attempt_row(each, before[each.delivery_id] + 1) for each in settlements]
+        self._statements.do("insert_attempts", attempts=batch(made))
+        surplus = [(row[0], row[1] - ATTEMPTS_KEPT) for row in made if row[1] > ATTEMPTS_KEPT]
+        if surplus:
+            self._statements.do("drop_old_attempts", drops=batch(surplus))
+
+    def _write_states(self, settlements: Sequence[Settlement]) -> None:
+        now_us = self._clock.now_us()
+        changed = batch([rows.settlement_row(each) for each in settlements])
+        self._statements.do("settle", settlements=changed, now=now_us)
+        delivered = [each.delivery_id for each in settlements if each.state is DeliveryState.DELIVERED]
+        if delivered:
+            self._statements.do("mark_settled", ids=batch(delivered), now=now_us)
+
+    def next_due(self, destination: str) -> datetime | None:
+        """The time at which the next pending delivery of `destination` is due; the end of its lease for one under a
+        lease.
+        """
+        with self._statements.errors():
+            due_at = self._statements.single("next_due", destination=destination, now=self._clock.now_us())
+        return None if due_at is None else moment(due_at)
+
+    def expire_leases(self) -> int:
+        """Leases of a process that is gone end now."""
+        return self._statements.do("expire_leases")
+
+    def depths(self) -> list[QueueDepth]:
+        """Counts of what is still kept for a delivery; reads every such row."""
+        with self._statements.errors():
+            return [
+                QueueDepth(destination, rows.STATES[state], count, size_bytes, moment(oldest_at))
+                for destination, state, count, size_bytes, oldest_at in self._statements.rows("depths")
+            ]
+
+    def pending_destinations(self) -> list[str]:
+        """Destinations that have pending deliveries, due or not."""
+        with self._statements.errors():
+            return [destination for (destination,) in self._statements.rows("pending_destinations")]
+
+    # --- forgetting ---------------------------------------------------------------------------------------------
+
+    def forget(self, settled_before: datetime, limit: int, indexed_before: datetime | None = None) -> int:
+        """Delete up to `limit` instances that owe nothing and settled earlier, with all that belongs to them; of those
+        in the index what settled before `indexed_before`."""
+        gone = self._forget("find_forgettable", settled_before, limit)
+        return gone + self._forget("find_forgettable_indexed", indexed_before or settled_before, limit - gone)
+
+    def _forget(self, find: str, settled_before: datetime, limit: int) -> int:
+        found = self._statements.json(find, before=microseconds(settled_before), limit=limit)
+        ids, association_ids, series_keys = found
+        if not ids:
+            return 0
+        instances = batch(ids)
+        if series_keys:
+            self._index.promote(instances)
+        for name in ("forget_attempts", "forget_deliveries", "forget_instances"):
+            self._statements.do(name, ids=instances)
+        self._index.forget_series(series_keys)
+        self._acceptor.forget_associations(association_ids)
+        return len(ids)
