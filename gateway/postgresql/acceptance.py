@@ -6,22 +6,16 @@ import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 
-import structlog
-
 from gateway.model.association import AssociationFacts
 from gateway.model.delivery import Dispatch
 from gateway.model.instance import IndexEntry, Instance, PayloadRef
 from gateway.ports.delivery_queue import AcceptedInstance
 from gateway.postgresql.transactions import PostgreSQLTransactions
 from gateway.relational import rows
+from gateway.relational.arrival_order import horizon
 from gateway.relational.index_tables import IndexTables
 from gateway.relational.row_reader import ASSOCIATIONS_CACHED
 from gateway.relational.rows import NOT_INDEXED, batch, microseconds
-
-log = structlog.get_logger()
-
-CLOCK_STEP_US = 3600 * 1_000_000
-"""A clock that is set back by up to this much does not change the order of arrival; by more, all that waits is due."""
 
 Duties = dict[tuple[str, str], Dispatch]
 """Destination and actions → the first dispatch that has them."""
@@ -200,19 +194,12 @@ class PostgreSQLAcceptor:
 
     def horizon(self, now_us: int) -> int:
         """The present, or the newest arrival when the clock was set back a little."""
-        if self._newest_at is None:
-            self._newest_at = self._transactions.single("newest_arrival") or 0
         newest = self._newest_at
-        if newest > now_us + CLOCK_STEP_US:
-            self._clock_was_set_back(now_us)
-        return newest if now_us < newest <= now_us + CLOCK_STEP_US else now_us
-
-    def _clock_was_set_back(self, now_us: int) -> None:
-        """Make due all deliveries that wait for a time of the former clock: it may have been years ahead."""
-        delayed = self._transactions.do("clock_was_set_back", now=now_us)
-        self._transactions.do("settled_in_future", now=now_us)
-        self._newest_at = now_us
-        log.warning("clock_set_back", path=self._transactions.place.shown, deliveries=delayed)
+        if newest is None:
+            newest = self._transactions.single("newest_arrival") or 0
+        at = horizon(self._transactions, self._transactions.place.shown, newest, now_us)
+        self._newest_at = min(newest, at)
+        return at
 
 
 def _instance_id(taken: _Taken) -> int:

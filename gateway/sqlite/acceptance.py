@@ -7,22 +7,16 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-import structlog
-
 from gateway.model.association import AssociationFacts
 from gateway.model.delivery import Dispatch
 from gateway.model.instance import IndexEntry, Instance, PayloadRef
 from gateway.ports.delivery_queue import AcceptedInstance
 from gateway.relational import rows
+from gateway.relational.arrival_order import horizon
 from gateway.relational.index_tables import IndexTables
 from gateway.relational.row_reader import ASSOCIATIONS_CACHED
 from gateway.relational.rows import NOT_INDEXED, batch, microseconds
 from gateway.sqlite.transactions import Transactions
-
-log = structlog.get_logger()
-
-CLOCK_STEP_US = 3600 * 1_000_000
-"""A clock that is set back by up to this much does not change the order of arrival; by more, all that waits is due."""
 
 Arrival = tuple[Instance, Sequence[Dispatch]]
 
@@ -183,13 +177,6 @@ class Acceptor:
     def horizon(self, now_us: int) -> int:
         """The present, or the newest arrival when the clock was set back a little."""
         newest = self._known.created_at
-        if newest > now_us + CLOCK_STEP_US:
-            self._clock_was_set_back(now_us)
-        return newest if now_us < newest <= now_us + CLOCK_STEP_US else now_us
-
-    def _clock_was_set_back(self, now_us: int) -> None:
-        """Make due all deliveries that wait for a time of the former clock: it may have been years ahead."""
-        delayed = self._transactions.do("clock_was_set_back", now=now_us)
-        self._transactions.do("settled_in_future", now=now_us)
-        self._known.created_at = now_us
-        log.warning("clock_set_back", path=str(self._transactions.path), deliveries=delayed)
+        at = horizon(self._transactions, str(self._transactions.path), newest, now_us)
+        self._known.created_at = min(newest, at)
+        return at

@@ -18,8 +18,8 @@ from gateway.model.delivery import DeliveryState, Dispatch
 from gateway.model.likeness import ExcludedLikenesses, alone, likeness_of
 from gateway.ports.delivery_administration import DeliveryFilter
 from gateway.ports.errors import ConfigurationError, QueueBroken, SpoolFull, Temporary
+from gateway.relational.arrival_order import CLOCK_STEP_US
 from gateway.sqlite import delivery_filters
-from gateway.sqlite.acceptance import CLOCK_STEP_US
 from gateway.sqlite.statements import APPLICATION_ID, SCHEMA_VERSION, SQL
 from gateway.sqlite.store import SQLiteStore
 from tests.support.samples import FACTS, NOON, TO_PACS, Clock, instance, settlement
