@@ -389,6 +389,7 @@ async def test_figures_do_not_wait_for_a_process_that_holds_the_database(site: S
         await commit(journal, number=1)
         other = apsw.Connection(str(site.folder / "queue.db"))
         try:
+            other.set_busy_timeout(60_000)
             other.execute("BEGIN IMMEDIATE")
             await acknowledge(journal, b"other", number=2)
             async with asyncio.timeout(60):
