@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -12,13 +11,11 @@ from gateway.common.completion import Completion
 from gateway.common.loop_calls import LoopCalls
 from gateway.model.delivery import DeliveryState
 from gateway.ports.meter import Meter
-from gateway.ports.store import Store
 from gateway.spool.commit_requests import Acceptance, CommitGroup, CommitRequest, Recorded
-from gateway.spool.committer import Committer
+from gateway.spool.committing_thread import CommitterReports, CommittingThread
 from gateway.spool.journal_state import JournalState
+from gateway.spool.large import LargeFile
 from gateway.spool.recent_payloads import RecentPayloads
-from gateway.spool.store import SpoolStore
-from gateway.spool.writing import Writing
 
 PENDING = DeliveryState.PENDING
 IDLE_S = 2.0
@@ -29,25 +26,23 @@ LONE_GROUPS = 16
 
 
 class Commits:
-    """`due` is called with the destinations that have new due deliveries."""
+    """`make` makes the committer. `due` is called with the destinations that have new due deliveries, `adopt` with each
+    large file that the store names now."""
 
     def __init__(
         self,
-        payloads: SpoolStore,
-        open_store: Callable[[], Store],
+        make: Callable[[CommitterReports], CommittingThread],
         state: JournalState,
         *,
-        now: Callable[[], datetime],
         monotonic: Callable[[], float],
         meter: Meter,
-        writing: Writing,
         recent: RecentPayloads,
         due: Callable[[set[str]], None],
+        adopt: Callable[[LargeFile], None],
     ) -> None:
-        self._payloads = payloads
         self._state = state
         self._monotonic = monotonic
-        self._meter, self._due, self._recent = meter, due, recent
+        self._meter, self._due, self._recent, self._adopt = meter, due, recent, adopt
         self._loop = asyncio.get_running_loop()
         self._calls = calls = LoopCalls(self._loop)
         self._started: asyncio.Future[None] = self._loop.create_future()
@@ -60,17 +55,13 @@ class Commits:
         self._accepted_at_s = float("-inf")
         self._lone_groups = 0
         """The number of groups of one object each, in succession."""
-        self._committer = Committer(
-            open_store=open_store,
-            payloads=payloads,
-            now=now,
-            monotonic=monotonic,
+        reports = CommitterReports(
             started=lambda error: self._loop.call_soon_threadsafe(_settle_future, self._started, None, error),
             answer=partial(calls.leave, self._answer),
             record=partial(calls.leave, self._record),
             ended=lambda: self._loop.call_soon_threadsafe(self._committer_ended),
-            failed=writing.failed,
         )
+        self._committer = make(reports)
 
     async def start(self) -> None:
         """Raises what opening the store raises."""
@@ -170,7 +161,7 @@ class Commits:
         accepted = acceptance.accepted
         if acceptance.error is None and accepted is not None:
             if acceptance.file is not None and accepted.payload is None:
-                self._payloads.adopt(acceptance.file)
+                self._adopt(acceptance.file)
             if accepted.deliveries:
                 for dispatch in acceptance.dispatches:
                     if dispatch.state is DeliveryState.PENDING:

@@ -7,8 +7,6 @@ itself follows behind the answers, with what several groups brought (`gateway.sp
 from __future__ import annotations
 
 import contextlib
-import queue
-import threading
 import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -20,6 +18,7 @@ from gateway.ports.errors import SpoolFull
 from gateway.ports.store import Store
 from gateway.spool import redo
 from gateway.spool.commit_requests import Acceptance, CommitGroup, CommitRequest
+from gateway.spool.committing_thread import CommitterReports, CommittingThread
 from gateway.spool.presence import NotInPlace
 from gateway.spool.recording import Recording
 from gateway.spool.refusals import UncommittedRefusals
@@ -28,106 +27,35 @@ from gateway.spool.writing import WrittenPlace
 
 log = structlog.get_logger()
 
-GROUP_REQUESTS = 512
-GROUP_BYTES = 2 * 1024**2
-"""Limits of one group: beyond them waiting longer gains nothing, and senders idle while it is written."""
 
-
-class Committer(threading.Thread):
-    """Gathers the waiting requests, commits them as a group, and reports to the event loop.
-
-    No request waits for a timer: a lone request is committed at once, and what arrives during its sync is the next
-    group.
-
-    All of these are called in this thread: `answer` with the instances of each group, once they are durable or refused;
-    `record` with requests that are in the store; `ended` at last, when `failure` says why, None for an orderly end;
-    `failed` with each error of a write to spool or database.
-    """
+class Committer(CommittingThread):
+    """Commits to a spool folder and, behind it, to a store. `failed` gets each error of a write to either."""
 
     def __init__(
         self,
-        *,
         open_store: Callable[[], Store],
+        reports: CommitterReports,
+        *,
         payloads: SpoolStore,
         now: Callable[[], datetime],
         monotonic: Callable[[], float],
-        started: Callable[[BaseException | None], object],
-        answer: Callable[[CommitGroup], object],
-        record: Callable[[Sequence[CommitRequest]], object],
-        ended: Callable[[], object],
         failed: Callable[[WrittenPlace, str], object] = lambda place, reason: None,
     ) -> None:
-        super().__init__(name="spool-committer", daemon=True)
-        self._open_store = open_store
+        super().__init__(open_store, reports)
         self._payloads = payloads
         self._now = now
-        self._report_started = started
-        self._report_answer = answer
-        self._report_recorded = record
-        self._report_end = ended
         self._failed = failed
-        self._inbox: queue.SimpleQueue[CommitRequest | None] = queue.SimpleQueue()
-        self._is_ending = False
         self._refusals = UncommittedRefusals(payloads)
         self._recording = Recording(payloads, monotonic, failed)
-        self.failure: BaseException | None = None
 
-    def submit(self, request: CommitRequest) -> None:
-        """Commit `request` with the next group. Any thread."""
-        self._inbox.put(request)
+    def _wait_s(self) -> float | None:
+        return self._recording.wait_s()
 
-    def end(self) -> None:
-        """Commit what waits, then end. Any thread."""
-        self._inbox.put(None)
+    def _commit_last(self, store: Store) -> None:
+        self._reports.record(self._recording.end(store, self._now()))
 
-    # --- the thread ---------------------------------------------------------------------------------------------
-
-    def run(self) -> None:
-        try:
-            store = self._open_store()
-        except BaseException as error:
-            self._report_started(error)
-            return
-        self._report_started(None)
-        try:
-            while not (self._is_ending and self._inbox.empty()):
-                self._commit(*self._gather(), store)
-            self._report_recorded(self._recording.end(store, self._now()))
-        except BaseException as error:
-            self.failure = error
-            log.critical("committer_died", error=f"{type(error).__name__}: {error}")
-        finally:
-            self._refusals.write()
-            try:
-                store.close()
-            except Exception as error:
-                log.error("queue_not_closed", error=f"{type(error).__name__}: {error}")
-            self._report_end()
-
-    def _gather(self) -> tuple[list[Acceptance], list[CommitRequest]]:
-        """Wait for a request, and take what else is there: acceptances and others; none at the end, and when a
-        transaction is due.
-        """
-        inbox = self._inbox
-        acceptances: list[Acceptance] = []
-        others: list[CommitRequest] = []
-        size_bytes = 0
-        try:
-            request = inbox.get(timeout=self._recording.wait_s())
-        except queue.Empty:
-            return acceptances, others
-        while True:
-            if isinstance(request, Acceptance):
-                acceptances.append(request)
-                size_bytes += request.size_bytes
-            elif request is None:
-                self._is_ending = True
-            else:
-                others.append(request)
-            is_full = len(acceptances) + len(others) >= GROUP_REQUESTS or size_bytes >= GROUP_BYTES
-            if is_full or inbox.empty():
-                return acceptances, others
-            request = inbox.get_nowait()  # this thread alone takes them out
+    def _finish(self) -> None:
+        self._refusals.write()
 
     # --- one group ----------------------------------------------------------------------------------------------
 
@@ -141,14 +69,14 @@ class Committer(threading.Thread):
         if others or is_idle or self._recording.is_due:
             wanted = [request for request in others if not request.done.cancelled()]
             recorded = self._recording.record(wanted, store, self._now())
-            self._report_recorded([*recorded, *others])
+            self._reports.record([*recorded, *others])
 
     def _accept(self, acceptances: Sequence[Acceptance], store: Store, began_s: float) -> Sequence[Acceptance]:
         """Make instances durable and report them; those without a redo record, which the store must have first."""
         wanted = [each for each in acceptances if not each.done.cancelled()]
         now = self._now()
         if self._recording.problem is not None:
-            self._report_recorded(self._recording.record((), store, now))
+            self._reports.record(self._recording.record((), store, now))
         if self._recording.problem is not None:
             for acceptance in wanted:
                 acceptance.error = self._recording.problem
@@ -157,7 +85,7 @@ class Committer(threading.Thread):
             if redo_record == b"" and wanted[0].error is None:
                 return acceptances
         self._recording.add([each for each in wanted if each.error is None])
-        self._report_answer(CommitGroup(acceptances, time.perf_counter() - began_s))
+        self._reports.answer(CommitGroup(acceptances, time.perf_counter() - began_s))
         return ()
 
     def _append(self, acceptances: Sequence[Acceptance], now: datetime) -> bytes:

@@ -3,51 +3,38 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from functools import partial
-from typing import TypeVar
 
-from gateway.common.completion import Completion
-from gateway.model.delivery import Delivery, Dispatch, Settlement
-from gateway.model.instance import Instance, PayloadRef
-from gateway.model.likeness import ExcludedLikenesses
+from gateway.model.instance import PayloadRef
 from gateway.model.listener import Limits
 from gateway.model.settings import Spool
-from gateway.ports.delivery_queue import QueueDepth
 from gateway.ports.encoded_data_set import DataSetReceiver, EncodedDataSet
-from gateway.ports.errors import SpoolFull, Temporary
+from gateway.ports.errors import SpoolFull
 from gateway.ports.meter import Meter, NoMeter
 from gateway.ports.store import Store
 from gateway.ports.store_room import StoreRoom
 from gateway.spool.acceptance_payloads import AcceptancePayloads
 from gateway.spool.body import InMemoryDataSet
-from gateway.spool.commit_requests import Call, ClaimRequest, Settling
 from gateway.spool.commits import Commits
+from gateway.spool.committer import Committer
+from gateway.spool.committing_thread import CommitterReports
 from gateway.spool.disk import Disk, LocalDisk
 from gateway.spool.free_space import UnboundedFreeSpace
 from gateway.spool.housekeeping import POLL_S, SWEEP_S, Housekeeping
-from gateway.spool.journal_state import JournalState
 from gateway.spool.receive import MEMORY_BYTES, MemoryBudget, Receiver, ReceiverConfig
 from gateway.spool.recent_payloads import RecentPayloads
 from gateway.spool.replay import Identify, identify_nothing
 from gateway.spool.spool_threads import SpoolThreads
 from gateway.spool.store import SpoolStore
+from gateway.spool.store_journal import StoreJournal
 from gateway.spool.store_opening import StoreOpening
 from gateway.spool.writing import Writing
 
-T = TypeVar("T")
 
-OnDestination = Callable[[str], None]
-
-READ_AFTER_S = 1.0
-"""An operator's question waits so long for what was acknowledged before it; then the store takes nothing now."""
-
-
-class GroupCommitJournal:
+class GroupCommitJournal(StoreJournal):
     """The `Journal` port, and `StoreAccess` for operators: one committer thread, one reader thread, a few threads that
     write large objects.
 
@@ -77,6 +64,7 @@ class GroupCommitJournal:
         queue_lock_gone: Callable[[], str] = lambda: "",
         queue_room: StoreRoom | None = None,
     ) -> None:
+        super().__init__(spool.path)
         self._spool = spool
         self._open_reader = open_reader or open_store
         self._limits = limits
@@ -90,10 +78,7 @@ class GroupCommitJournal:
         self._opening = StoreOpening(
             open_store, now=now, meter=meter, new_id=new_id, identify=identify, lock_gone=queue_lock_gone
         )
-        self._state = JournalState(spool.path)
         self._recent = RecentPayloads()
-        self._listeners: list[OnDestination] = []
-        self._operator_listeners: list[OnDestination] = []
 
     # --- life ---------------------------------------------------------------------------------------------------
 
@@ -138,15 +123,23 @@ class GroupCommitJournal:
 
     def _made_commits(self) -> Commits:
         return Commits(
-            self._payloads,
-            lambda: self._opening.open(self._payloads),
+            self._made_committer,
             self._state,
-            now=self._now,
             monotonic=self._monotonic,
             meter=self._meter,
-            writing=self.writing,
             recent=self._recent,
-            due=partial(_notify, self._listeners),
+            due=self._due,
+            adopt=self._payloads.adopt,
+        )
+
+    def _made_committer(self, reports: CommitterReports) -> Committer:
+        return Committer(
+            lambda: self._opening.open(self._payloads),
+            reports,
+            payloads=self._payloads,
+            now=self._now,
+            monotonic=self._monotonic,
+            failed=self.writing.failed,
         )
 
     def _receiver_config(self) -> ReceiverConfig:
@@ -164,7 +157,7 @@ class GroupCommitJournal:
             payloads=self._payloads,
             call=self._call,
             read=self._read,
-            changed=partial(_notify, self._operator_listeners),
+            changed=self._changed,
             retention_s=self._spool.retention_s,
             keep_s=self._keep_s,
             now=self._now,
@@ -187,10 +180,6 @@ class GroupCommitJournal:
         await self._loop.run_in_executor(None, self._threads.stop)
         self._payloads.close()
         self._state.closed()
-
-    def health(self) -> str:
-        """Empty when commits go on; else what is wrong."""
-        return self._state.problem
 
     def refusal(self) -> str:
         """The reason why no objects are taken though the journal works; empty when they are."""
@@ -225,13 +214,6 @@ class GroupCommitJournal:
         """The reason why the store is not the one that was opened at the start; empty when it is. Any thread."""
         return self._opening.moved()
 
-    async def failed(self) -> None:
-        """Wait until the journal breaks, and raise why: the process must end then, nothing more can be promised.
-
-        Returns when the journal was closed in order.
-        """
-        await self._state.failed()
-
     # --- the port -----------------------------------------------------------------------------------------------
 
     def receiver(self) -> DataSetReceiver:
@@ -241,64 +223,12 @@ class GroupCommitJournal:
         self._payloads.room.check()
         return Receiver(self._reception)
 
-    async def commit(
-        self,
-        instance: Instance,
-        body: EncodedDataSet,
-        edited: Sequence[bytes | memoryview] | None,
-        dispatches: Sequence[Dispatch],
-    ) -> Instance:
-        """Return only when payload, instance and deliveries are on disk. Raises SpoolFull."""
-        self._check_room()
-        small = self._acceptances.small(body, edited)
-        if small is not None:
-            request = self._acceptances.of_small(instance, dispatches, self._loop.create_future(), *small)
-        else:
-            request = await self._acceptances.of_large(instance, dispatches, body, edited)
-        stored: Instance = await self._commits.submit(request)
-        return stored
-
-    def commit_soon(
-        self,
-        instance: Instance,
-        body: EncodedDataSet,
-        edited: Sequence[bytes | memoryview] | None,
-        dispatches: Sequence[Dispatch],
-    ) -> Completion[Instance] | None:
-        """As `commit`, begun at once and without a task; None for what goes into a file. Raises SpoolFull."""
-        self._check_room()
-        small = self._acceptances.small(body, edited)
-        if small is None:
-            return None
-        completion: Completion[Instance] = Completion()
-        self._commits.hand_in_soon(self._acceptances.of_small(instance, dispatches, completion, *small))
-        return completion
-
     def _check_room(self) -> None:
         """Raises SpoolFull when nothing is taken."""
         self._state.check()
         self._payloads.presence.check()
         self._payloads.room.check()
         self._queue_room.check()
-
-    async def claim(
-        self, destination: str, limit: int, lease_s: float, apart: ExcludedLikenesses | None = None
-    ) -> list[Delivery]:
-        request = ClaimRequest(
-            self._loop.create_future(), destination=destination, limit=limit, lease_s=lease_s, apart=apart
-        )
-        claimed: list[Delivery] = await self._commits.submit(request)
-        return claimed
-
-    async def settle(self, settlements: Sequence[Settlement]) -> list[bool]:
-        held: list[bool] = await self._commits.submit(Settling(self._loop.create_future(), settlements=settlements))
-        return held
-
-    async def next_due(self, destination: str) -> datetime | None:
-        return await self._read(lambda store: store.deliveries.next_due(destination))
-
-    async def depths(self) -> list[QueueDepth]:
-        return await self.read(lambda store: store.deliveries.depths())
 
     def open(self, payload: PayloadRef) -> EncodedDataSet:
         """The stored bytes. Raises PayloadLost, or Temporary when they cannot be read now."""
@@ -309,66 +239,8 @@ class GroupCommitJournal:
         """As `open`, when nobody has to wait for the disk; else None. Raises PayloadLost."""
         return self._payloads.open_cached(payload)
 
-    def subscribe(self, listener: OnDestination) -> None:
-        self._listeners.append(listener)
-
-    def subscribe_to_operators(self, listener: OnDestination) -> None:
-        self._operator_listeners.append(listener)
-
-    # --- the store, for operators -------------------------------------------------------------------------------
-
-    async def until_recorded(self) -> None:
-        """Return when the store knows every instance that was acknowledged before now.
-
-        Raises Temporary when it takes nothing; JournalClosed.
-        """
-        await self._commits.until_recorded()
-
-    async def read(self, function: Callable[[Store], T]) -> T:
-        """The answer of `function` to the reading connection in its own thread: no commit waits for it.
-
-        It knows all instances that were acknowledged before, unless the store takes nothing (`write_problems`), or
-        another process has held it for `READ_AFTER_S`.
-        """
-        self._state.check()
-        with contextlib.suppress(Temporary, TimeoutError):
-            async with asyncio.timeout(READ_AFTER_S):
-                await self._commits.until_recorded()
-        return await self._read(function)
-
-    async def _read(self, function: Callable[[Store], T]) -> T:
-        self._state.check()
-        return await self._loop.run_in_executor(self._threads.reading, function, self._reader)
-
-    async def write(self, function: Callable[[Store], T]) -> T:
-        """The answer of `function` in the next group's transaction. Couriers hear of it as of another process's."""
-        answer = await self._call(function)
-        _notify(self._operator_listeners, set(await self.read(lambda store: store.deliveries.pending_destinations())))
-        return answer
-
-    async def sync(self) -> None:
-        """All that was committed before is on disk."""
-        await self._call(lambda store: store.sync())
-
     # --- housekeeping -------------------------------------------------------------------------------------------
-
-    async def _call(self, function: Callable[[Store], T]) -> T:
-        """Run `function` in the committer's thread, inside its transaction."""
-        answer: T = await self._commits.submit(Call(self._loop.create_future(), function=function))
-        return answer
 
     async def sweep(self, *, is_low: bool = False) -> int:
         """Delete files that nothing names, now; how many."""
         return await self._housekeeping.sweep(is_low=is_low)
-
-    def _keeper_ended(self, keeper: asyncio.Task[None]) -> None:
-        if keeper.cancelled() or self._state.problem:
-            return
-        error = keeper.exception()
-        self._state.break_(error or RuntimeError("housekeeping ended"))
-
-
-def _notify(listeners: Sequence[OnDestination], destinations: set[str]) -> None:
-    for destination in destinations:
-        for listener in listeners:
-            listener(destination)

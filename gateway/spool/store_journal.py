@@ -1,0 +1,203 @@
+"""The part of a journal that a store does: claims, settlements, counts, and access of operators, as coroutines."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any, Protocol, TypeVar
+
+from gateway.common.buffer import Buffer
+from gateway.common.completion import Completion
+from gateway.model.delivery import Delivery, Dispatch, Settlement
+from gateway.model.instance import Instance
+from gateway.model.likeness import ExcludedLikenesses
+from gateway.ports.delivery_queue import QueueDepth
+from gateway.ports.encoded_data_set import EncodedDataSet
+from gateway.ports.errors import Temporary
+from gateway.ports.store import Store
+from gateway.spool.commit_requests import Acceptance, Call, ClaimRequest, Settling
+from gateway.spool.commits import Commits
+from gateway.spool.journal_state import JournalState
+from gateway.spool.spool_threads import SpoolThreads
+
+T = TypeVar("T")
+
+OnDestination = Callable[[str], None]
+
+READ_AFTER_S = 1.0
+"""An operator's question waits so long for what was acknowledged before it; then the store takes nothing now."""
+
+
+class Acceptances(Protocol):
+    """Makes requests for the committer (`gateway.spool.acceptance_payloads`)."""
+
+    def small(self, body: EncodedDataSet, edited: Sequence[Buffer] | None) -> tuple[Sequence[Buffer], int] | None: ...
+
+    def of_small(
+        self,
+        instance: Instance,
+        dispatches: Sequence[Dispatch],
+        done: asyncio.Future[Any] | Completion[Any],
+        pieces: Sequence[Buffer],
+        size_bytes: int,
+    ) -> Acceptance: ...
+
+    async def of_large(
+        self, instance: Instance, dispatches: Sequence[Dispatch], body: EncodedDataSet, edited: Sequence[Buffer] | None
+    ) -> Acceptance: ...
+
+
+class StoreJournal(ABC):
+    """One committer thread, one reader thread. A journal of its own kind sets `_loop`, `_threads`, `_commits`,
+    `_acceptances` and `_reader` when it starts."""
+
+    _loop: asyncio.AbstractEventLoop
+    _threads: SpoolThreads
+    _commits: Commits
+    _acceptances: Acceptances
+    _reader: Store
+
+    def __init__(self, path: str) -> None:
+        self._state = JournalState(path)
+        self._listeners: list[OnDestination] = []
+        self._operator_listeners: list[OnDestination] = []
+
+    def health(self) -> str:
+        """Empty when commits go on; else what is wrong."""
+        return self._state.problem
+
+    async def failed(self) -> None:
+        """Wait until the journal breaks, and raise why: the process must end then, nothing more can be promised.
+
+        Returns when the journal was closed in order.
+        """
+        await self._state.failed()
+
+    # --- acceptance ---------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def _check_room(self) -> None:
+        """Raises SpoolFull when nothing is taken."""
+
+    async def commit(
+        self,
+        instance: Instance,
+        body: EncodedDataSet,
+        edited: Sequence[bytes | memoryview] | None,
+        dispatches: Sequence[Dispatch],
+    ) -> Instance:
+        """Return only when payload, instance and deliveries are on disk. Raises SpoolFull."""
+        self._check_room()
+        small = self._acceptances.small(body, edited)
+        if small is not None:
+            request = self._acceptances.of_small(instance, dispatches, self._loop.create_future(), *small)
+        else:
+            request = await self._acceptances.of_large(instance, dispatches, body, edited)
+        stored: Instance = await self._commits.submit(request)
+        return stored
+
+    def commit_soon(
+        self,
+        instance: Instance,
+        body: EncodedDataSet,
+        edited: Sequence[bytes | memoryview] | None,
+        dispatches: Sequence[Dispatch],
+    ) -> Completion[Instance] | None:
+        """As `commit`, begun at once and without a task; None for what goes into a file. Raises SpoolFull."""
+        self._check_room()
+        small = self._acceptances.small(body, edited)
+        if small is None:
+            return None
+        completion: Completion[Instance] = Completion()
+        self._commits.hand_in_soon(self._acceptances.of_small(instance, dispatches, completion, *small))
+        return completion
+
+    # --- deliveries ---------------------------------------------------------------------------------------------
+
+    async def claim(
+        self, destination: str, limit: int, lease_s: float, apart: ExcludedLikenesses | None = None
+    ) -> list[Delivery]:
+        request = ClaimRequest(
+            self._loop.create_future(), destination=destination, limit=limit, lease_s=lease_s, apart=apart
+        )
+        claimed: list[Delivery] = await self._commits.submit(request)
+        return claimed
+
+    async def settle(self, settlements: Sequence[Settlement]) -> list[bool]:
+        held: list[bool] = await self._commits.submit(Settling(self._loop.create_future(), settlements=settlements))
+        return held
+
+    async def next_due(self, destination: str) -> datetime | None:
+        return await self._read(lambda store: store.deliveries.next_due(destination))
+
+    async def depths(self) -> list[QueueDepth]:
+        return await self.read(lambda store: store.deliveries.depths())
+
+    def subscribe(self, listener: OnDestination) -> None:
+        self._listeners.append(listener)
+
+    def subscribe_to_operators(self, listener: OnDestination) -> None:
+        self._operator_listeners.append(listener)
+
+    # --- the store, for operators -------------------------------------------------------------------------------
+
+    async def until_recorded(self) -> None:
+        """Return when the store knows every instance that was acknowledged before now.
+
+        Raises Temporary when it takes nothing; JournalClosed.
+        """
+        await self._commits.until_recorded()
+
+    async def read(self, function: Callable[[Store], T]) -> T:
+        """The answer of `function` to the reading connection in its own thread: no commit waits for it.
+
+        It knows all instances that were acknowledged before, unless the store takes nothing (`write_problems`), or
+        another process has held it for `READ_AFTER_S`.
+        """
+        self._state.check()
+        with contextlib.suppress(Temporary, TimeoutError):
+            async with asyncio.timeout(READ_AFTER_S):
+                await self._commits.until_recorded()
+        return await self._read(function)
+
+    async def _read(self, function: Callable[[Store], T]) -> T:
+        self._state.check()
+        return await self._loop.run_in_executor(self._threads.reading, function, self._reader)
+
+    async def write(self, function: Callable[[Store], T]) -> T:
+        """The answer of `function` in the next group's transaction. Couriers hear of it as of another process's."""
+        answer = await self._call(function)
+        _notify(self._operator_listeners, set(await self.read(lambda store: store.deliveries.pending_destinations())))
+        return answer
+
+    async def sync(self) -> None:
+        """All that was committed before is on disk."""
+        await self._call(lambda store: store.sync())
+
+    async def _call(self, function: Callable[[Store], T]) -> T:
+        """Run `function` in the committer's thread, inside its transaction."""
+        answer: T = await self._commits.submit(Call(self._loop.create_future(), function=function))
+        return answer
+
+    # --- inside ------------------------------------------------------------------------------------------------
+
+    def _due(self, destinations: set[str]) -> None:
+        _notify(self._listeners, destinations)
+
+    def _changed(self, destinations: set[str]) -> None:
+        _notify(self._operator_listeners, destinations)
+
+    def _keeper_ended(self, keeper: asyncio.Task[None]) -> None:
+        if keeper.cancelled() or self._state.problem:
+            return
+        error = keeper.exception()
+        self._state.break_(error or RuntimeError("housekeeping ended"))
+
+
+def _notify(listeners: Sequence[OnDestination], destinations: set[str]) -> None:
+    for destination in destinations:
+        for listener in listeners:
+            listener(destination)
