@@ -149,6 +149,8 @@ class Courier:
         self._rest()
         if are_some_pending:
             self._feeder.expect_more()
+        elif not self._state.standing.is_closed:
+            self._feeder.wake()  # a probe waits for what was tried before it
 
     # --- the workers ----------------------------------------------------------------------------------------------
 

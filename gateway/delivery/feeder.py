@@ -147,7 +147,7 @@ class Feeder:
                 await self._sweep_old()
             return wait_s
         is_probe = not standing.is_closed
-        if (is_probe and self._state.ledger) or len(self.ready) > self._low:
+        if (is_probe and self._state.ledger.is_busy) or len(self.ready) > self._low:
             return None
         gather_s = self._claimed_at_s + GATHER_S - loop_clock_s()
         if gather_s > 0 and not (is_probe or self._was_full):

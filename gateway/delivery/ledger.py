@@ -41,6 +41,11 @@ class Ledger:
     def __len__(self) -> int:
         return len(self._leases)
 
+    @property
+    def is_busy(self) -> bool:
+        """True while a delivery is in hand, or the queue does not know yet what became of one."""
+        return bool(self._leases) or self.settler.is_waiting
+
     def claimed(self, delivery: Delivery) -> bool:
         """Note a claim. False when it is in hand already: its lease ran out while we send, and the new one counts."""
         is_new = delivery.delivery_id not in self._leases

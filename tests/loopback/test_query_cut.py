@@ -138,8 +138,10 @@ async def until(event: threading.Event, seconds: float = GUARD_S) -> None:
 
 @pytest.mark.parametrize("manner", MANNERS)
 @pytest.mark.parametrize("service", SERVICES)
-async def test_early_cancel_50_of_50(service: str, manner: str) -> None:
+async def test_early_cancel_50_of_50(service: str, manner: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The C-CANCEL is in the same write as the request: nothing is sent."""
+    if manner == "looking":  # its thread gives the number of instances in time, however busy the machine is
+        monkeypatch.setattr(cancellation, "CANCEL_GRACE_S", GUARD_S)
 
     async def once() -> None:
         retrieve = Retrieve(service)

@@ -223,6 +223,31 @@ async def test_when_it_is_down_only_the_object_in_hand_counts_an_attempt(bench: 
     assert bench.meter.values["gateway_destination_up", "pacs"] == 1
 
 
+async def test_the_next_probe_waits_for_the_settlement_of_the_last_one(bench: Bench) -> None:
+    """However short the wait between two probes is: else the probe is an object that came later."""
+    contacts = 0
+
+    async def reach(channel: int) -> None:
+        nonlocal contacts
+        contacts += 1
+        if contacts == 1:
+            raise DestinationDown("connection refused")
+
+    bench.to().reach = reach
+    bench.journal.settle_gate.clear()
+    bench.journal.add()
+    await bench.start(peer(retry=Retry(first_delay_s=0.0, jitter=0.0)))
+    await bench.journal.until(lambda: contacts == 1)
+    bench.journal.add_many(2)
+    for _ in range(50):
+        await asyncio.sleep(0)
+    assert contacts == 1
+    bench.journal.settle_gate.set()
+    await bench.journal.until_all(DELIVERED)
+    assert bench.to().sent == ["1.2.3.1", "1.2.3.2", "1.2.3.3"]
+    assert [row.attempts for row in bench.journal.rows.values()] == [2, 1, 1]
+
+
 async def test_while_it_is_down_one_object_probes_and_new_work_does_not_hurry_it(bench: Bench) -> None:
     reached: list[int] = []
 
@@ -241,7 +266,7 @@ async def test_while_it_is_down_one_object_probes_and_new_work_does_not_hurry_it
     assert bench.journal.leased() == []
     (status,) = bench.service.status()
     assert (status.is_up, status.reason) == (False, "connection refused")
-    assert 50 < status.wait_s <= 60
+    assert 0 < status.wait_s <= 60
 
 
 async def test_silence_to_one_object_stops_the_queue_but_the_next_probe_is_another_object(bench: Bench) -> None:
@@ -361,25 +386,23 @@ async def test_an_old_delivery_is_tried_before_it_is_given_up(bench: Bench) -> N
 
 async def test_while_it_is_down_the_old_ones_are_given_up_after_a_try_each_and_the_young_stay(bench: Bench) -> None:
     """The first failed contact is the try of all of them but for the first, the second one ends them."""
-    may_fail_again = asyncio.Event()
     contacts = 0
+    there = peer(retry=SLOW_RETRY)
 
     async def reach(channel: int) -> None:
         nonlocal contacts
         contacts += 1
-        if contacts > 1:
-            await may_fail_again.wait()
         raise DestinationDown("connection refused")
 
     bench.to().reach = reach
     old = bench.journal.add_many(1200, age_s=8 * 86400.0)
     young = bench.journal.add_many(20)
     rows = bench.journal.rows
-    await bench.start(peer(retry=Retry(first_delay_s=0.02, jitter=0.0)))
+    await bench.start(there)
     await bench.journal.until(lambda: sum(rows[number].attempts for number in old) == 1200)
-    await bench.journal.until(lambda: contacts == 2)
+    assert contacts == 1
     assert [number for number in old if rows[number].state is DEAD] == old[:1]
-    may_fail_again.set()
+    await reload(bench.service, table(there))  # probes at once
     await bench.journal.until(lambda: all(rows[number].state is DEAD for number in old))
     assert all(rows[number].attempts >= 1 and rows[number].reason.endswith("connection refused") for number in old)
     assert {rows[number].state for number in young} == {PENDING}
