@@ -66,6 +66,12 @@ class CourierStatus:
     channels: int
     is_configured: bool = True
     """False for one that the rules in force do not name, or have disabled, and that is still owed something."""
+    node: str = ""
+    """The node that works on it; empty when none does, and where there is one gateway alone."""
+
+
+class _LeaseOver(Exception):
+    """The lease of the destination ends: no object may be begun."""
 
 
 class Courier:
@@ -78,6 +84,7 @@ class Courier:
         self._resources = context.resources
         self._converter = context.converter
         self._on_sending = context.on_sending
+        self._may_send = context.may_send
         self._objects = context.objects
         self._idle_s = context.idle_s
         self._state = DestinationState(peer, context)
@@ -215,7 +222,7 @@ class Courier:
     async def _handle(self, worker: Worker, claim: ClaimedDelivery) -> None:
         """Send one object and settle the outcome, now or when it comes."""
         begun_s, delivery = loop_clock_s(), claim.delivery
-        if begun_s - claim.at_s > FRESH_S:
+        if begun_s - claim.at_s > FRESH_S or not self._may_send(self.name):
             self._ledger.returned(delivery)
             return
         body: EncodedDataSet | None = None
@@ -223,12 +230,12 @@ class Courier:
             body = self._journal.open(delivery.instance.payload)
             outbound = await outbound_for(delivery, body, self._resources(), self._converter)
             body = outbound.body
-            outcome = await self._send(worker, claim, outbound, begun_s)
+            outcome = await self._send_in_some_form(worker, claim, outbound, begun_s)
             if outcome is None:
                 return
-            if self._has_fallback(outcome):
-                await worker.all_answered()
-                outcome = await self._fall_back(worker, outbound, outcome)
+        except _LeaseOver:
+            self._ledger.returned(delivery)
+            return
         except (DestinationDown, DestinationRefuses) as error:
             self._cannot_reach(worker, claim, error, begun_s)
             return
@@ -253,6 +260,16 @@ class Courier:
                 body.close()
         self._outcomes.finish(worker, delivery, outcome, loop_clock_s() - begun_s)
 
+    async def _send_in_some_form(
+        self, worker: Worker, claim: ClaimedDelivery, outbound: StoredOutbound, begun_s: float
+    ) -> Outcome | None:
+        """The outcome, of another transfer syntax where the first one is not taken; None when it comes later."""
+        outcome = await self._send(worker, claim, outbound, begun_s)
+        if outcome is None or not self._has_fallback(outcome):
+            return outcome
+        await worker.all_answered()
+        return await self._fall_back(worker, outbound, outcome)
+
     async def _send(
         self, worker: Worker, claim: ClaimedDelivery, outbound: StoredOutbound, begun_s: float
     ) -> Outcome | None:
@@ -270,6 +287,7 @@ class Courier:
             if not worker.is_open:
                 worker.is_open = True
                 self._hire()
+        self._require_lease()
         arrived_as, sent_as = delivery.instance.sop_instance_uid, outbound.sop_instance_uid
         self._on_sending(self._state.peer, arrived_as, sent_as, outbound.body.length_bytes)
         if windowed is None:
@@ -277,6 +295,11 @@ class Courier:
             return await channel.send(outbound)
         answered = partial(self._answered, worker, claim, begun_s)
         return await worker.begin(windowed, claim, outbound, answered, partial(self._lost, worker))
+
+    def _require_lease(self) -> None:
+        """Raises _LeaseOver: another node may send to this destination soon."""
+        if not self._may_send(self.name):
+            raise _LeaseOver
 
     def _answered(self, worker: Worker, claim: ClaimedDelivery, begun_s: float, outcome: Outcome) -> None:
         """The outcome of an object that did not wait for it."""
@@ -297,8 +320,10 @@ class Courier:
 
     async def _fall_back(self, worker: Worker, outbound: StoredOutbound, refused: Refused) -> Outcome:
         async def channel_for(kind: Kind) -> Channel:
+            self._require_lease()
             channel = await worker.channel(self._destination, outbound.facts.association)
             await channel.prepare((kind, *self._feeder.sight))
+            self._require_lease()
             return channel
 
         return await fall_back(outbound, refused, self._state.peer.fallback, channel_for, self._converter)

@@ -42,3 +42,5 @@ class CourierContext:
     """A channel without work is kept this long."""
     objects: ObjectLog
     on_sending: OnSending
+    may_send: Callable[[str], bool] = lambda destination: True
+    """False when the lease of a destination is about to end (`gateway.ports.destination_leases`)."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,6 +13,7 @@ from typing import Protocol
 
 import structlog
 
+from gateway.delivery.all_destinations import AllDestinations
 from gateway.delivery.courier import IDLE_S, Courier, CourierStatus
 from gateway.delivery.courier_context import CourierContext, OnSending, not_watched
 from gateway.delivery.transform import NO_CONVERTER
@@ -20,6 +23,7 @@ from gateway.model.peer import Peer
 from gateway.object_log import ObjectLog
 from gateway.ports.converter import Converter
 from gateway.ports.destination import Destination
+from gateway.ports.destination_leases import DestinationLeases
 from gateway.ports.errors import ConfigurationError, Temporary
 from gateway.ports.journal import Journal
 from gateway.ports.kinds import Resources
@@ -27,6 +31,9 @@ from gateway.ports.meter import Meter
 from gateway.routing.language.resources import NO_RESOURCES
 
 log = structlog.get_logger()
+
+LOOK_S = 0.25
+"""How often the end of a lease is looked at while a courier ends: it moves when the lease is renewed."""
 
 
 class DeliveryPeers(Protocol):
@@ -45,12 +52,8 @@ class Prepared:
     """A new table, ready for `DeliveryService.apply`: nothing in it can fail any more."""
 
     resources: Resources
-    peers: Mapping[str, Peer]
-    """Every destination."""
-    changed: Mapping[str, Destination]
-    """Destinations of peers that have a courier and other settings now."""
-    added: Mapping[str, Courier]
-    """Couriers that do not run yet."""
+    opened: Mapping[str, tuple[Peer, Destination]]
+    """Every destination; those whose settings are the same are as they were."""
 
 
 class DeliveryService:
@@ -58,7 +61,8 @@ class DeliveryService:
 
     `now` gives the queue's time (`gateway.common.steady_clock`), `wall` that of people; `random` spreads retries;
     `idle_s` is how long a channel outlives its work; `objects` is called with each object that was delivered,
-    `on_sending` with each that is about to be.
+    `on_sending` with each that is about to be. `leases` says for which destinations couriers run here; without them for
+    all.
     """
 
     def __init__(
@@ -74,8 +78,10 @@ class DeliveryService:
         wall: Callable[[], datetime] | None = None,
         objects: ObjectLog | None = None,
         on_sending: OnSending = not_watched,
+        leases: DestinationLeases | None = None,
     ) -> None:
         self._journal = journal
+        self._leases = leases or AllDestinations()
         self._meter = meter
         self._open_destination = open_destination
         self._context = CourierContext(
@@ -89,13 +95,15 @@ class DeliveryService:
             idle_s=idle_s,
             objects=objects or ObjectLog(),
             on_sending=on_sending,
+            may_send=self._leases.may_send,
         )
         self._resources: Resources = NO_RESOURCES
+        self._opened: Mapping[str, tuple[Peer, Destination]] = {}  # of the rules in force, whoever works on them
         self._couriers: dict[str, Courier] = {}
-        self._running: dict[asyncio.Task[None], Courier] = {}
-        """Couriers that are leaving included."""
-        self._strays: set[str] = set()
-        """Names of destinations that are owed something and not configured."""
+        self._running: dict[asyncio.Task[None], Courier] = {}  # couriers that are leaving included
+        self._own: frozenset[str] = frozenset()
+        self._leaving: set[asyncio.Task[None]] = set()  # each sees to it that one courier ends in time
+        self._strays: set[str] = set()  # names of destinations that are owed something and not configured
         self._ended: asyncio.Future[None] | None = None
 
     async def start(self, table: DeliveryPeers) -> None:
@@ -103,6 +111,7 @@ class DeliveryService:
         self._ended = asyncio.get_running_loop().create_future()
         self._journal.subscribe(self._notify)
         self._journal.subscribe_to_operators(self._probe)
+        self._leases.subscribe(self._follow)
         self.apply(self.prepare(table))
         await self.report_strays()
 
@@ -117,30 +126,56 @@ class DeliveryService:
         Raises:
             ConfigurationError: a destination cannot be made of its settings.
         """
-        peers = {name: peer for name, peer in table.peers.items() if peer.is_destination}
-        changed: dict[str, Destination] = {}
-        added: dict[str, Courier] = {}
-        for name, peer in peers.items():
-            courier = self._couriers.get(name)
-            if courier is None:
-                added[name] = self._courier(peer)
-            elif courier.peer != peer:
-                changed[name] = self._made(peer)
-        return Prepared(table.resources, peers, changed, added)
+        opened: dict[str, tuple[Peer, Destination]] = {}
+        for name, peer in table.peers.items():
+            if peer.is_destination:
+                before = self._opened.get(name)
+                opened[name] = before if before is not None and before[0] == peer else (peer, self._made(peer))
+        return Prepared(table.resources, opened)
 
     def apply(self, prepared: Prepared) -> None:
         """Follow a new table: unchanged peers keep their channels; a destination that is down is tried at once."""
         self._resources = prepared.resources
-        for name in self._couriers.keys() - prepared.peers.keys():
-            self._couriers.pop(name).stop()
+        before, self._opened = self._opened, prepared.opened
+        self._leases.want(prepared.opened.keys())
+        self._follow(self._leases.own)
         for name, courier in self._couriers.items():
-            destination = prepared.changed.get(name)
-            if destination is not None:
-                courier.replace(prepared.peers[name], destination)
+            if name not in before:
+                continue
+            if before[name] is not prepared.opened[name]:
+                courier.replace(*prepared.opened[name])
             else:
                 courier.probe_now()
-        for courier in prepared.added.values():
-            self._begin(courier)
+
+    def _follow(self, own: frozenset[str]) -> None:
+        """Couriers run for the destinations `own` of the rules in force, and for no others."""
+        lost, self._own = self._own - own, own
+        for name in sorted(lost):
+            courier = self._couriers.pop(name, None)
+            if courier is None:
+                self._leases.ended(name)
+            else:
+                self._end(courier)
+        for name in sorted(own & self._opened.keys() - self._couriers.keys()):
+            self._begin(Courier(*self._opened[name], self._context))
+
+    def _end(self, courier: Courier) -> None:
+        """Let the courier finish what is in flight, as long as its lease allows."""
+        courier.stop()
+        [running] = [task for task, each in self._running.items() if each is courier]
+        leaving = asyncio.create_task(self._see_off(running, courier), name=f"end of courier {courier.name}")
+        self._leaving.add(leaving)
+        leaving.add_done_callback(self._leaving.discard)
+
+    async def _see_off(self, running: asyncio.Task[None], courier: Courier) -> None:
+        while not running.done() and (left_s := self._leases.left_s(courier.name)) > 0:
+            await asyncio.wait({running}, timeout=None if left_s == math.inf else min(left_s, LOOK_S))
+        if not running.done():
+            log.warning("courier_aborted", destination=courier.name, reason="its lease ends")
+            running.cancel()
+            await asyncio.wait({running}, timeout=2 * ABORT_S)
+            await _give_back(courier)
+        self._leases.ended(courier.name)
 
     async def drain(self, seconds: float) -> bool:
         """Claim nothing more, finish what is in flight, give back the rest; abort what takes longer.
@@ -148,6 +183,8 @@ class DeliveryService:
         True when everything ended in time. A store that takes nothing does not hold up the end: what is not given back
         and not settled then is due again at the next start.
         """
+        for leaving in self._leaving:
+            leaving.cancel()
         for courier in self._running.values():
             courier.stop()
         late: set[asyncio.Task[None]] = set()
@@ -160,13 +197,20 @@ class DeliveryService:
             await asyncio.wait(late, timeout=2 * ABORT_S)
         await asyncio.gather(*map(_give_back, couriers))
         self._couriers.clear()
+        await self._leases.release_all()
         if self._ended is not None and not self._ended.done():
             self._ended.set_result(None)
         return not late
 
     def status(self) -> tuple[CourierStatus, ...]:
-        """One row a destination, by name."""
-        return tuple(self._couriers[name].status() for name in sorted(self._couriers))
+        """One row a destination, by name; those that other nodes work on included."""
+        return tuple(map(self._status_of, sorted(self._opened)))
+
+    def _status_of(self, name: str) -> CourierStatus:
+        courier, node = self._couriers.get(name), self._leases.node_of(name)
+        if courier is None:
+            return CourierStatus(name, None, "", 0.0, 0, 0, node=node)
+        return dataclasses.replace(courier.status(), node=node)
 
     def _made(self, peer: Peer) -> Destination:
         """Raises ConfigurationError, whatever went wrong."""
@@ -179,9 +223,6 @@ class DeliveryService:
             raise ConfigurationError(
                 f"peer {peer.name!r}: its destination cannot be made ({type(error).__name__}: {error})"
             ) from error
-
-    def _courier(self, peer: Peer) -> Courier:
-        return Courier(peer, self._made(peer), self._context)
 
     def _begin(self, courier: Courier) -> None:
         self._couriers[courier.name] = courier
@@ -203,7 +244,7 @@ class DeliveryService:
         courier = self._couriers.get(destination)
         if courier is not None:
             courier.notify()
-        elif destination:
+        elif destination and destination not in self._opened:
             self._stray(destination)
 
     def _probe(self, destination: str) -> None:
@@ -212,20 +253,20 @@ class DeliveryService:
         courier = self._couriers.get(destination)
         if courier is not None:
             courier.probe_now()
-        elif destination:
+        elif destination and destination not in self._opened:
             self._stray(destination)
 
     async def report_strays(self) -> dict[str, int]:
         """The number of deliveries to each name that is not configured. They stay pending; logged once, until the name
         comes back."""
-        self._strays -= self._couriers.keys()
+        self._strays -= self._opened.keys()
         try:
             depths = await self._journal.depths()
         except Temporary as error:  # only a report: not worth a reload, still less the process
             log.warning("queue_not_counted", error=str(error))
             return {}
         waiting = {row.destination: row.count for row in depths if row.state is DeliveryState.PENDING}
-        strays = {name: count for name, count in sorted(waiting.items()) if name not in self._couriers}
+        strays = {name: count for name, count in sorted(waiting.items()) if name not in self._opened}
         for name, count in strays.items():
             self._stray(name, count)
         return strays

@@ -14,6 +14,7 @@ from gateway.delivery.courier_context import OnSending, not_watched
 from gateway.delivery.service import DeliveryService
 from gateway.model.peer import Peer
 from gateway.object_log import EachStudy, ObjectLog
+from gateway.ports.destination_leases import DestinationLeases
 from gateway.ports.errors import ConfigurationError
 from tests.support.fakes.delivery import ScriptedDestination, table
 from tests.support.fakes.memory_journal import MemoryJournal, real_clock
@@ -34,6 +35,7 @@ class Bench:
     objects: ObjectLog = field(default_factory=EachStudy)
     idle_s: float = 5.0
     on_sending: OnSending = not_watched
+    leases: DestinationLeases | None = None
     service: DeliveryService = field(init=False)
 
     def __post_init__(self) -> None:
@@ -46,6 +48,7 @@ class Bench:
             idle_s=self.idle_s,
             objects=self.objects,
             on_sending=self.on_sending,
+            leases=self.leases,
         )
 
     def open(self, peer: Peer) -> ScriptedDestination:
