@@ -21,7 +21,7 @@ from gateway.model.associate import AssociateKeywords
 from gateway.model.delivery import DeliveryState
 from gateway.model.peer import Peer
 from gateway.ports.meter import NoMeter
-from tests.support.dimse.acceptor_rig import Script, accept, acceptor, read_message, response
+from tests.support.dimse.acceptor_rig import Script, accept, acceptor, read_message, response, until_closed
 from tests.support.dimse.rig import Peer as Bytes
 from tests.support.dimse.rig import message, serving
 from tests.support.fakes.delivery import QUICK, table
@@ -151,8 +151,7 @@ async def test_what_was_not_answered_when_the_association_ends_is_sent_again(
             return True
         taken.answer(peer, waiting.pop(1))
         end(peer, waiting[0])
-        while await peer.pdu():
-            pass
+        await until_closed(peer)
         return False
 
     journal.add_many(12)
@@ -182,8 +181,7 @@ async def test_an_object_over_which_the_peer_aborts_does_not_take_the_others_wit
         if waiting[-1]["AffectedSOPInstanceUID"] == "1.2.3.5":
             waiting.clear()
             peer.send(encode_abort(0, 0))
-            while await peer.pdu():
-                pass
+            await until_closed(peer)
             return False
 
         def answer(command: Command) -> None:
