@@ -301,6 +301,7 @@ async def test_data_sent_before_the_answer_aborts() -> None:
         assert not running.server.associations
 
 
+@pytest.mark.campaign
 async def test_a_verification_without_end_is_rejected_for_now() -> None:
     held = Held()
     timers = Timers(association_s=3.0)  # the request must arrive within it, however busy the machine is

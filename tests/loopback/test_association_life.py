@@ -148,6 +148,7 @@ async def test_an_idle_association_is_aborted() -> None:
         assert await peer.pdu() == USER
 
 
+@pytest.mark.campaign
 async def test_a_long_handler_is_not_idle() -> None:
     async def store(event: Any) -> int:
         await asyncio.sleep(2.5)
@@ -174,6 +175,7 @@ async def test_half_a_message_is_aborted_after_the_time_limit(cut: int) -> None:
         assert await peer.pdu() == USER
 
 
+@pytest.mark.campaign
 async def test_a_message_may_take_longer_than_its_limits_while_it_moves() -> None:
     async with (
         serving(timers=dataclasses.replace(SLOW, dimse_s=2.0, idle_s=2.0)) as running,

@@ -48,6 +48,7 @@ async def test_a_trickle_inside_a_pdu_is_aborted(timers: Timers) -> None:
         assert not running.server.associations
 
 
+@pytest.mark.campaign
 async def test_a_slow_line_is_not_aborted_while_it_moves() -> None:
     """In all it takes several times `progress`."""
     async with serving(timers=patient(progress_s=2.0)) as running, await Peer.associated(running.port) as peer:
@@ -58,6 +59,7 @@ async def test_a_slow_line_is_not_aborted_while_it_moves() -> None:
         assert (await peer.response())["Status"] == 0
 
 
+@pytest.mark.campaign
 async def test_the_limit_of_one_message_is_not_that_of_many() -> None:
     """Each read ends in the middle of a message, and none takes long."""
     whole = message(CT_ID, store_command(), b"data" * 10)
@@ -100,6 +102,7 @@ def small_buffers(peer: Peer) -> None:
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
 
 
+@pytest.mark.campaign
 async def test_a_peer_that_reads_slowly_is_waited_for() -> None:
     """Long after the last write the response cannot have come: what was written is still under way."""
 
@@ -120,6 +123,7 @@ async def test_a_peer_that_reads_slowly_is_waited_for() -> None:
         association.close_now()
 
 
+@pytest.mark.campaign
 async def test_a_peer_that_reads_a_byte_now_and_then_is_let_go() -> None:
     is_over = asyncio.Event()
 

@@ -376,10 +376,14 @@ FAILING: dict[str, tuple[Any, str]] = {
     "answers that cannot be read": (lambda stack: Source("bad", of(D1), garbage=2), "bad"),
     "endless": (lambda stack: Source("endless", of(D1), endless=True), "endless"),
 }
+TIME_LIMIT = {"silent", "endless"}
+"""What fails when the time limit of the source is over."""
 
 
 @pytest.mark.parametrize("partial", ["fail", "accept"])
-@pytest.mark.parametrize("name", FAILING)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.campaign] * (name in TIME_LIMIT)) for name in FAILING]
+)
 async def test_a_source_that_fails(tmp_path: Path, name: str, partial: str) -> None:
     make, failing = FAILING[name]
     with capture_logs() as events:
@@ -427,6 +431,7 @@ async def test_a_source_that_dies_in_the_middle(tmp_path: Path) -> None:
     assert told.texts("StudyInstanceUID") == [R1]
 
 
+@pytest.mark.campaign
 async def test_a_dead_source_costs_less_the_second_time(tmp_path: Path) -> None:
     """It is left alone for a while; when it answers again, it is asked again."""
     async with AsyncExitStack() as stack:

@@ -85,6 +85,7 @@ async def test_find() -> None:
         await association.release()
 
 
+@pytest.mark.campaign
 async def test_a_slow_reader_holds_the_peer_up() -> None:
     sent = 0
 
@@ -418,6 +419,7 @@ async def test_time_limits(limits: Any, reason: str) -> None:
         await association.wait_closed()
 
 
+@pytest.mark.campaign
 async def test_a_peer_that_never_ends_is_aborted() -> None:
     """It goes on after C-CANCEL too."""
     is_over = asyncio.Event()

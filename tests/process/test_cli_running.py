@@ -85,7 +85,6 @@ async def test_send_to_a_peer_of_the_rules_under_its_names(running: AsyncExitSta
     assert event["calling_ae_title"] == "OWNTITLE"
 
 
-@pytest.mark.quick
 async def test_status_reports_what_runs(running: AsyncExitStack, tmp_path: Path) -> None:
     rules = {
         "peers": {"gone": {"ae_title": "GONE", "address": f"127.0.0.1:{free_port()}"}},

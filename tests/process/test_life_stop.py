@@ -118,7 +118,6 @@ async def _channels_open(gateway: GatewayProcess) -> bool:
     return await gateway.metric("gateway_associations_open", direction="out", peer="slow") > 0
 
 
-@pytest.mark.quick
 async def test_a_restart_keeps_what_is_held(running: AsyncExitStack, tmp_path: Path) -> None:
     gateway = await running.enter_async_context(GatewayProcess(tmp_path, RULES))
     association = await call(gateway.port)

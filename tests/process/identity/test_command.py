@@ -87,6 +87,7 @@ def test_it_may_leave_its_input_unread() -> None:
     assert command("pass").verify(large) == VerifiedIdentity("")
 
 
+@pytest.mark.campaign
 def test_it_ends_in_time_with_all_that_it_started(tmp_path: Path) -> None:
     path = tmp_path / "child"
     arguments = ("/bin/sh", "-c", f"sleep 600 & echo $! > {path}; wait")

@@ -689,6 +689,7 @@ async def test_drain_aborts_what_takes_longer_and_gives_it_back(bench: Bench) ->
     assert all(body.is_closed for body in bench.journal.opened)
 
 
+@pytest.mark.campaign
 async def test_drain_ends_while_the_store_takes_nothing(bench: Bench) -> None:
     bench.journal.add()
     bench.journal.settle_gate.clear()

@@ -20,6 +20,7 @@ from gateway.model.listener import Limits
 from gateway.ports.errors import SpoolFull
 from tests.support.dimse.memory_transport import MemoryTransport, deliver
 from tests.support.dimse.rig import CT_ID, MR_ID, echo_command, item, message, p_data, store_command
+from tests.support.quick_run import QUICK_RUN
 from tests.unit.dimse.protocol.test_association import ARRIVAL, Bench, SlowReceiver, established
 
 
@@ -122,7 +123,7 @@ def sent(draw: st.DrawFn) -> bytes:
 FIRST = message(CT_ID, store_command(AffectedSOPInstanceUID="1.2.34"), b"0123456789")
 
 
-@settings(max_examples=400)
+@settings(max_examples=QUICK_RUN.examples(400))
 @given(st.lists(sent(), min_size=1, max_size=6), st.lists(st.integers(0, 2000), max_size=3))
 def test_whole_messages_are_those_of_fragments(messages: list[bytes], cuts: list[int]) -> None:
     async def compare() -> None:
