@@ -9,7 +9,7 @@ import sys
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-from tests.process.campaign.test_kill import rules
+from tests.support.campaigns.kills import rules
 from tests.support.gateway_process import GatewayProcess
 from tests.support.load.generator import Load, Target
 from tests.support.load.objects import sample

@@ -13,18 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.load.generator import Load, Target
-from tests.support.load.objects import sample
-from tests.support.load.sink import Sink
+from tests.support.campaigns.kills import OUT_OF_RESOURCES, SUCCESS, check_that_kills_lose_nothing
 from tests.support.peers import GatewayProcess
 from tests.support.postgresql_server import PostgreSQLServer
 
 pytestmark = pytest.mark.postgresql
 
 KILLS = int(os.environ.get("GATEWAY_KILLS", "6"))
-SMALL, LARGE = sample(8192), sample(1_500_000)  # in a segment; in a file of its own
 KINDS = ("gateway", "server", "both")
-REFUSED = 0xA700
 
 
 @pytest.fixture
@@ -35,72 +31,23 @@ def server() -> Iterator[PostgreSQLServer]:
     made.stop()
 
 
-def rules(sink: Sink) -> dict[str, object]:
-    retry = {"first": "100 ms", "max": "1 s", "give_up_after": "10 min"}
-    peer = {
-        "ae_title": sink.ae_title,
-        "address": f"127.0.0.1:{sink.port}",
-        "delivery": {"associations": 2, "retry": retry},
-    }
-    return {
-        "peers": {"sink": peer},
-        "routes": [{"name": "everything to the sink", "to": ["sink"]}],
-        "unmatched": "reject",
-    }
-
-
-async def kill(kind: str, gateway: GatewayProcess, server: PostgreSQLServer, chance: random.Random) -> None:
-    """Kill one or both, and start what was killed again; the server stays away for a while."""
-    if kind != "server":
-        gateway.kill()
-    if kind != "gateway":
-        server.kill()
-        await asyncio.sleep(chance.uniform(0.0, 1.5))
-        await asyncio.to_thread(server.start)
-    if kind != "server":
-        gateway.launch()
-    await gateway.wait_ready()
-
-
 @pytest.mark.timeout(600 + 30 * KILLS)
 async def test_kills_of_both_lose_nothing_acknowledged(tmp_path: Path, server: PostgreSQLServer) -> None:
     chance = random.Random(20261130)
+
+    async def kill(gateway: GatewayProcess, number: int) -> None:
+        """Kill one or both, and start what was killed again; the server stays away for a while."""
+        kind = KINDS[number % len(KINDS)]
+        if kind != "server":
+            gateway.kill()
+        if kind != "gateway":
+            server.kill()
+            await asyncio.sleep(chance.uniform(0.0, 1.5))
+            await asyncio.to_thread(server.start)
+        if kind != "server":
+            gateway.launch()
+        await gateway.wait_ready()
+
     settings = {"store": {"postgresql": server.new_database()}}
-    async with Sink(tmp_path / "sink.log", digest=True) as sink:
-        gateway = GatewayProcess(tmp_path / "gateway", rules(sink), settings=settings)
-        try:
-            await gateway.start()
-            loads = [
-                Load(Target(gateway.port), what=SMALL, associations=4, seconds=1e9, reconnect=True),
-                Load(Target(gateway.port), what=LARGE, associations=1, seconds=1e9, reconnect=True),
-            ]
-            senders = [asyncio.create_task(asyncio.to_thread(load.run)) for load in loads]
-            try:
-                for number in range(KILLS):
-                    await asyncio.sleep(chance.uniform(0.05, 1.0))  # when it dies is what this is about
-                    await kill(KINDS[number % len(KINDS)], gateway, server, chance)
-                await asyncio.sleep(0.5)
-            finally:
-                for load in loads:
-                    load.stop()
-                reports = await asyncio.gather(*senders)
-            acknowledged = {
-                uid: load.what.digest(uid)
-                for load, report in zip(loads, reports, strict=True)
-                for uid in report.acknowledged
-            }
-            for report in reports:
-                assert set(report.statuses) <= {0x0000, REFUSED}, report.summary()
-                assert report.acknowledged, "nothing was sent"
-            await gateway.idle()
-            arrived: dict[str, list[str]] = sink.ask("objects")["objects"]
-        finally:
-            gateway.stop()
-    lost = acknowledged.keys() - arrived.keys()
-    refused = sum(report.statuses.get(REFUSED, 0) for report in reports)
-    twice = sum(len(digests) > 1 for digests in arrived.values())
-    counts = f"kills {KILLS}, acknowledged {len(acknowledged)}, refused {refused}, twice {twice}, lost {len(lost)}"
-    print(counts)
-    assert not lost, f"{counts}\n{gateway.log[-4000:]}"
-    changed = [uid for uid, digest in acknowledged.items() if set(arrived[uid]) != {digest}]
-    assert not changed, f"{len(changed)} objects arrived with other bytes"
+    statuses = frozenset({SUCCESS, OUT_OF_RESOURCES})
+    await check_that_kills_lose_nothing(tmp_path, KILLS, chance, kill, statuses=statuses, settings=settings)
