@@ -43,6 +43,13 @@ METRICS = (
         "Operating conditions, by the codes of docs/states.md: how often one holds; 0 when it does not.",
         ("code",),
     ),
+    Metric(Gauge, "gateway_nodes", "Nodes of the cluster that run, as this one sees them; 0: it is alone."),
+    Metric(
+        Gauge,
+        "gateway_destination_here",
+        "1: this process works on the destination; 0: another node does, and has its gateway_destination_up.",
+        ("destination",),
+    ),
     # --- associations
     Metric(Gauge, "gateway_associations_open", "Associations open now.", ("direction", "peer")),
     Metric(

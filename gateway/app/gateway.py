@@ -83,6 +83,7 @@ class Gateway:
             reloader=self._reloader,
             certificates=parts.certificates,
             delivery=parts.delivery,
+            nodes=parts.nodes_seen,
         )
         replaced = [event.name for event, *_ in handlers if not is_notification(event)]
         self._surface = GatewaySurface(parts, self._health, self._reloader, replaced, utc_now())
@@ -112,6 +113,7 @@ class Gateway:
                     tasks.create_task(self._garbage.run()),
                     tasks.create_task(parts.certificates.run()),
                     tasks.create_task(parts.listening.keep_open()),
+                    *([] if parts.leases is None else [tasks.create_task(parts.leases.run())]),
                 ]
                 await stop.requested.wait()
                 has_ended_in_time = await self._drain(stop)
@@ -203,6 +205,8 @@ class Gateway:
     async def _drain(self, stop: Stop) -> bool:
         """Finish what is in flight within `drain`; a second signal cuts it short."""
         self._health.stage = "draining"
+        if self.parts.leases is not None:
+            self.parts.leases.begin_drain()
         await self._reloader.close()
         limit_s = self.settings.drain_s
         log.info("gateway_drain_started", associations=len(self.parts.server.associations), limit_s=limit_s)

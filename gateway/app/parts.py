@@ -10,13 +10,17 @@ sending     couriers
 
 from __future__ import annotations
 
+import os
+import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Any
+from uuid import uuid4
 
 from gateway import __version__
 from gateway.app.limits import bound_inflation, fitting_limits
+from gateway.cluster.destination_leases import SharedDestinationLeases
 from gateway.common.steady_clock import SteadyClock, utc_now
 from gateway.conversion.pool import ConversionPool
 from gateway.dataset.identity import identify
@@ -33,6 +37,7 @@ from gateway.lifecycle.certificate_watch import CertificateWatch
 from gateway.lifecycle.listening import Listening
 from gateway.lifecycle.reload import TableInForce
 from gateway.metrics import Metrics
+from gateway.model.node import ClusterView, GatewayNode
 from gateway.model.settings import Settings
 from gateway.network import descriptors
 from gateway.object_log import ObjectLog, object_log
@@ -45,7 +50,7 @@ from gateway.sources.sources import Sources
 from gateway.spool.journal import GroupCommitJournal
 from gateway.stores.index_reader import IndexReader
 from gateway.stores.kind import StoreClaim
-from gateway.stores.opening import claim_of, open_index, open_store, store_room
+from gateway.stores.opening import claim_of, open_index, open_node_table, open_store, store_room
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,20 +90,28 @@ class GatewayParts:
     listening: Listening
     certificates: CertificateWatch
     delivery: DeliveryService
+    leases: SharedDestinationLeases | None
+    """Those of a node; None for a gateway that is alone."""
+
+    def nodes_seen(self) -> ClusterView:
+        """Nodes and leases of the cluster; empty for a gateway that is alone."""
+        return ClusterView() if self.leases is None else self.leases.view
 
 
-def build_parts(table: RoutingTable, handlers: Sequence[tuple[Any, ...]] = ()) -> GatewayParts:
+def build_parts(table: RoutingTable, handlers: Sequence[tuple[Any, ...]] = (), node: str = "") -> GatewayParts:
     """The parts of a gateway that begins with the rules of `table`.
 
     Args:
         table: rules and settings.
         handlers: of the site; each takes its event in place of the gateway's own.
+        node: its name among the nodes of a cluster; empty for a gateway that is alone.
 
     Raises ConfigurationError when this process may open too few files.
     """
     bound_inflation(table.settings.limits)
     common = build_common(table)
-    storage = build_storage(common)
+    leases = build_leases(common, node)
+    storage = build_storage(common, leases)
     associations = AssociationPool(common.settings.ae_title, common.metrics)
     queries = QueryBackends(storage.index, Sources(associations), meter=common.metrics)
     rendezvous = RendezvousTable()
@@ -117,7 +130,8 @@ def build_parts(table: RoutingTable, handlers: Sequence[tuple[Any, ...]] = ()) -
         certificates=CertificateWatch(
             lambda: server.tls_contexts, lambda: common.live.current.peers, common.metrics, utc_now
         ),
-        delivery=build_delivery(common, storage, associations),
+        delivery=build_delivery(common, storage, associations, leases),
+        leases=leases,
     )
 
 
@@ -134,13 +148,25 @@ def build_common(table: RoutingTable) -> SharedParts:
     )
 
 
-def build_storage(common: SharedParts) -> StorageParts:
+def build_leases(common: SharedParts, name: str) -> SharedDestinationLeases | None:
+    """The leases of the node `name`; None for a gateway that is alone."""
+    settings, live = common.settings, common.live
+    if not name:
+        return None
+    node = GatewayNode(uuid4().hex, name, __version__, socket.gethostname(), os.getpid(), utc_now())
+    return SharedDestinationLeases(
+        lambda: open_node_table(settings), node, lambda: live.current.version, random=Random()
+    )
+
+
+def build_storage(common: SharedParts, leases: SharedDestinationLeases | None) -> StorageParts:
     """Journal, index and converter."""
     settings, spool = common.settings, common.settings.spool
+    tokens = None if leases is None else leases.tokens
     claim, room = claim_of(settings), store_room(settings)
     journal = GroupCommitJournal(
         spool,
-        lambda: open_store(settings, clock=common.clock, is_committing=True),
+        lambda: open_store(settings, clock=common.clock, is_committing=True, tokens=tokens),
         open_reader=lambda: open_store(settings, clock=common.clock, must_exist=True),
         limits=settings.limits,
         now=common.clock,
@@ -202,7 +228,12 @@ def build_server(
     )
 
 
-def build_delivery(common: SharedParts, storage: StorageParts, associations: AssociationPool) -> DeliveryService:
+def build_delivery(
+    common: SharedParts,
+    storage: StorageParts,
+    associations: AssociationPool,
+    leases: SharedDestinationLeases | None,
+) -> DeliveryService:
     """The couriers."""
     return DeliveryService(
         journal=storage.journal,
@@ -214,4 +245,5 @@ def build_delivery(common: SharedParts, storage: StorageParts, associations: Ass
         random=Random(),
         on_sending=common.loops.on_sending,
         objects=common.object_log,
+        leases=leases,
     )

@@ -49,6 +49,7 @@ class GatewaySurface:
             journal=parts.storage.journal,
             room=parts.storage.room,
             clock=parts.common.clock,
+            nodes=parts.nodes_seen,
         )
 
     def not_ready(self) -> Sequence[str]:
@@ -77,6 +78,9 @@ class GatewaySurface:
         if not self._parts.common.settings.postgresql:  # the room of a server is not ours to measure
             metrics.set("gateway_queue_free_bytes", room.free_or_none())
             metrics.set("gateway_queue_reserved_bytes", room.reserved_bytes)
+        metrics.set("gateway_nodes", len(self._parts.nodes_seen().live))
+        couriers = self._parts.delivery.status()
+        metrics.replace("gateway_destination_here", {(row.destination,): float(row.is_here) for row in couriers})
         metrics.set("gateway_listeners", len(self._parts.server.listeners))
         self.count_left_out()
         return metrics.text(), CONTENT_TYPE

@@ -23,6 +23,7 @@ def status_text(found: dict[str, Any]) -> str:
         _head(found),
         *(f"  {'! ' if row['is_blocking'] else '- '}{row['code']}: {row['text']}" for row in found["conditions"]),
         *_places(found),
+        *_nodes(found.get("nodes", [])),
         "",
         _destinations(found["destinations"]),
         "",
@@ -59,21 +60,49 @@ def _places(found: dict[str, Any]) -> Iterator[str]:
     yield "associations: " + (", ".join(f"{peer} {n}" for peer, n in found["associations"].items()) or "none")
 
 
+def _nodes(rows: list[dict[str, Any]]) -> Iterator[str]:
+    """The nodes of the cluster; nothing of a gateway that is alone."""
+    if rows:
+        yield ""
+        yield table(
+            ("node", "state", "version", "rules", "destinations", "host", "last seen"),
+            [
+                (
+                    row["name"],
+                    row["state"],
+                    row["version"],
+                    row["config"] + (" (differs)" if row["differs"] else ""),
+                    row["destinations"],
+                    row["host"],
+                    local_time(row["seen_at"]),
+                )
+                for row in rows
+            ],
+        )
+
+
 def _destinations(rows: list[dict[str, Any]]) -> str:
     return table(
-        ("destination", "state", "next try", "in hand", "channels", "reason"),
+        ("destination", "state", "next try", "in hand", "channels", "node", "reason"),
         [
             (
                 row["destination"],
-                UP[row["is_up"]] if row["is_configured"] else "unconfigured",
+                _state(row),
                 f"in {age(row['wait_s'])}" if row["wait_s"] else "",
                 row["in_hand"],
                 row["channels"],
+                row.get("node", ""),
                 row["reason"],
             )
             for row in rows
         ],
     )
+
+
+def _state(row: dict[str, Any]) -> str:
+    if not row["is_configured"]:
+        return "unconfigured"
+    return UP[row["is_up"]] if row.get("is_here", True) else "elsewhere"
 
 
 def _queue(rows: list[dict[str, Any]]) -> str:

@@ -66,6 +66,8 @@ class CourierStatus:
     channels: int
     is_configured: bool = True
     """False for one that the rules in force do not name, or have disabled, and that is still owed something."""
+    is_here: bool = True
+    """False while its courier runs on another node, or on none."""
     node: str = ""
     """The node that works on it; empty when none does, and where there is one gateway alone."""
 

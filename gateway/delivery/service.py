@@ -209,7 +209,7 @@ class DeliveryService:
     def _status_of(self, name: str) -> CourierStatus:
         courier, node = self._couriers.get(name), self._leases.node_of(name)
         if courier is None:
-            return CourierStatus(name, None, "", 0.0, 0, 0, node=node)
+            return CourierStatus(name, None, "", 0.0, 0, 0, is_here=False, node=node)
         return dataclasses.replace(courier.status(), node=node)
 
     def _made(self, peer: Peer) -> Destination:

@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Protocol
 
 from gateway.model.delivery import DeliveryState
+from gateway.model.node import ClusterView
 from gateway.ports.delivery_queue import QueueDepth
 
 CODES = (
@@ -20,7 +21,7 @@ CODES = (
     *("spool_full", "database_full", "spool_not_writable", "database_not_writable"),
     *("not_in_place", "journal_broken", "listener_down"),
     *("reload_refused", "certificate_expired", "handler_failing", "destination_down", "destination_not_configured"),
-    *("deliveries_held", "dead_letters"),
+    *("deliveries_held", "dead_letters", "nodes_differ"),
 )
 """The codes of all conditions: the rows of `docs/states.md`."""
 
@@ -192,6 +193,16 @@ def of_queue(depths: Sequence[QueueDepth]) -> Iterator[OperatingCondition]:
 
 
 _QUOTES = "''"
+
+
+def of_nodes(view: ClusterView) -> Iterator[OperatingCondition]:
+    """Nodes of a cluster that run at the same time, and not alike."""
+    if not view.are_alike:
+        nodes = "; ".join(
+            f"{seen.node.name}: version {seen.node.version}, rules {seen.configuration}" for seen in view.live
+        )
+        text = f"the nodes do not have the same version and rules ({nodes}); reload or update those that are behind"
+        yield OperatingCondition("nodes_differ", text)
 
 
 def of_certificates(ended: Iterable[tuple[str, str, datetime]]) -> Iterator[OperatingCondition]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import structlog
@@ -15,6 +15,7 @@ from gateway.lifecycle.certificate_watch import CertificateWatch
 from gateway.lifecycle.conditions import OperatingCondition
 from gateway.lifecycle.listening import Listening
 from gateway.lifecycle.reload import Reloader
+from gateway.model.node import ClusterView
 from gateway.model.settings import Settings
 from gateway.ports.delivery_queue import QueueDepth
 from gateway.ports.errors import GatewayError
@@ -39,6 +40,7 @@ class Health:
         reloader: Reloader,
         certificates: CertificateWatch,
         delivery: DeliveryService,
+        nodes: Callable[[], ClusterView],
     ) -> None:
         self._settings = settings
         self._journal = journal
@@ -47,6 +49,7 @@ class Health:
         self._reloader = reloader
         self._certificates = certificates
         self._delivery = delivery
+        self._nodes = nodes
         self.stage: ProcessStage = "starting"
 
     def blocking(self) -> list[OperatingCondition]:
@@ -64,6 +67,7 @@ class Health:
             *conditions.of_certificates(self._certificates.ended),
             *conditions.of_destinations(self._delivery.status(), depths),
             *conditions.of_queue(depths),
+            *conditions.of_nodes(self._nodes()),
         ]
 
     async def depths(self) -> list[QueueDepth]:

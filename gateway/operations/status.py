@@ -18,6 +18,7 @@ from gateway.lifecycle.health import Health
 from gateway.lifecycle.listening import Listening
 from gateway.lifecycle.reload import Reloader, TableInForce
 from gateway.model.listener import Listener
+from gateway.model.node import ClusterView
 from gateway.model.settings import Settings
 from gateway.ports.delivery_queue import QueueDepth
 from gateway.ports.meter import peer_label
@@ -46,6 +47,8 @@ class StatusSources:
     journal: GroupCommitJournal
     room: StoreRoom
     clock: SteadyClock
+    nodes: Callable[[], ClusterView]
+    """Nodes and leases of the cluster; empty for a gateway that is alone."""
 
 
 async def status(sources: StatusSources) -> Json:
@@ -66,6 +69,7 @@ async def status(sources: StatusSources) -> Json:
         "listeners": listeners_json(sources.server.listeners.values(), sources.listening.ports),
         "associations": associations_json(sources.server),
         "loops": sources.loops.held,
+        "nodes": nodes_json(sources.nodes()),
         "destinations": destinations_json(sources.delivery.status(), depths),
         "queue": queue_json(depths, sources.clock.on_the_wall),
         "spool": place_json(
@@ -82,6 +86,28 @@ async def status(sources: StatusSources) -> Json:
             reserved_bytes=sources.room.reserved_bytes,
         ),
     }
+
+
+def nodes_json(view: ClusterView) -> list[Json]:
+    """Nodes by name. One that is gone was seen last at `seen_at`; `differs` is true of a live one whose version or
+    rules most live ones do not have."""
+    kinds = Counter(seen.kind for seen in view.live)
+    usual = next((kind for kind, _ in kinds.most_common(1)), None)
+    return [
+        {
+            "name": seen.node.name,
+            "state": seen.state if seen.is_live else "gone",
+            "version": seen.node.version,
+            "config": seen.configuration,
+            "differs": seen.is_live and seen.kind != usual,
+            "host": seen.node.host,
+            "pid": seen.node.pid,
+            "started_at": seen.node.started_at.isoformat(),
+            "seen_at": seen.seen_at.isoformat(),
+            "destinations": seen.leases,
+        }
+        for seen in view.nodes
+    ]
 
 
 def failing_handlers_json(server: Server) -> list[Json]:

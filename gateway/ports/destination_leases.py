@@ -1,9 +1,11 @@
-"""Destinations of this node: each is worked on by one node at a time."""
+"""Destinations of this node: each is worked on by one node at a time. The tables by which nodes know of each other."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Protocol
+
+from gateway.model.node import ClusterView, GatewayNode, NodeState
 
 
 class DestinationLeases(Protocol):
@@ -40,4 +42,44 @@ class DestinationLeases(Protocol):
 
     async def release_all(self) -> None:
         """No courier runs any more: another node takes all over at once. Never raises, never waits for long."""
+        ...
+
+
+class NodeTable(Protocol):
+    """Steps of one node on tables that all share, by the clock of the server. One thread at a time calls them.
+
+    Raises (each step): SpoolFull, Temporary, ConfigurationError, QueueBroken: as a store.
+    """
+
+    def beat(
+        self, node: GatewayNode, state: NodeState, configuration: str, destinations: Collection[str]
+    ) -> ClusterView:
+        """Write that the node lives, and look at all. A node is live that was seen within `live_s`."""
+        ...
+
+    def renew(self, leases: Mapping[str, int], lease_s: float) -> Collection[str]:
+        """Destination → token: those that are renewed for `lease_s` from now; others were over."""
+        ...
+
+    def take(self, instance: str, destinations: Collection[str], lease_s: float) -> Mapping[str, int]:
+        """Take what is free or over among these: destination → token. What the holder before had claimed is free again.
+
+        What another session works on at this moment is left out.
+        """
+        ...
+
+    def release(self, leases: Mapping[str, int]) -> None:
+        """Destination → token: free from now on, and the token is worth nothing."""
+        ...
+
+    def leave(self, instance: str) -> None:
+        """Release everything, and take the node out of the table."""
+        ...
+
+    def tidy(self) -> None:
+        """Remove nodes that have been gone for a day, and leases that have been over for as long."""
+        ...
+
+    def close(self) -> None:
+        """End the connection. Any thread; a step that runs fails."""
         ...

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
 from gateway.model.delivery import Delivery
 from gateway.model.likeness import ExcludedLikenesses
-from gateway.relational.delivery_queue import RelationalDeliveryQueue
+from gateway.relational.delivery_queue import InstanceAcceptor, RelationalDeliveryQueue
+from gateway.relational.index_tables import IndexTables
+from gateway.relational.row_reader import RowReader
 from gateway.relational.rows import microseconds
+from gateway.relational.statements import Statements
 
 
 class PostgreSQLDeliveryQueue(RelationalDeliveryQueue):
@@ -16,13 +21,30 @@ class PostgreSQLDeliveryQueue(RelationalDeliveryQueue):
 
     What is pending has a row in `due`, which is all that a claim changes; a settlement deletes it, or gives it another
     time. No row is changed by the settlements of several deliveries.
+
+    `tokens`: destination → fencing token, of the leases that this node holds; nothing else is claimed and settled. None
+    for a gateway that is alone.
     """
+
+    def __init__(
+        self,
+        statements: Statements,
+        index: IndexTables,
+        reader: RowReader,
+        acceptor: InstanceAcceptor,
+        tokens: Callable[[], Mapping[str, int]] | None = None,
+    ) -> None:
+        super().__init__(statements, index, reader, acceptor)
+        self._tokens = tokens
 
     def claim(
         self, destination: str, limit: int, lease_s: float, now: datetime, apart: ExcludedLikenesses | None = None
     ) -> list[Delivery]:
         """Take due deliveries under a lease of `lease_s` seconds, oldest due first, then in order of arrival; with
         `apart` by likeness. What another transaction takes at this moment is passed over."""
+        token = None if self._tokens is None else self._tokens().get(destination)
+        if self._tokens is not None and token is None:
+            return []
         now_us = microseconds(now)
         values: dict[str, Any] = {
             "destination": destination,
@@ -30,6 +52,12 @@ class PostgreSQLDeliveryQueue(RelationalDeliveryQueue):
             "horizon": self._acceptor.horizon(now_us),
             "until": now_us + round(lease_s * 1_000_000),
             "limit": limit,
+            "token": token,
         }
         ids = self._statements.single("claim", **values) if apart is None else self._apart("claim_apart", values, apart)
         return [] if ids == "[]" else self._reader.deliveries(ids)
+
+    def _leased(self, leases: str) -> Iterable[tuple[int, int]]:
+        tokens = None if self._tokens is None else json.dumps(self._tokens())
+        found: list[tuple[int, int]] = self._statements.json("find_leased", settlements=leases, tokens=tokens)
+        return found

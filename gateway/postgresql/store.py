@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from datetime import datetime
 
@@ -13,6 +13,7 @@ from gateway.postgresql.address import address
 from gateway.postgresql.delivery_queue import PostgreSQLDeliveryQueue
 from gateway.postgresql.gateway_lock import AT_START_S, GatewayLock
 from gateway.postgresql.hang_guard import HangGuard
+from gateway.postgresql.node_table import let_go_when_frozen
 from gateway.postgresql.query_sql import PostgreSQLQueryBuilder
 from gateway.postgresql.spool_ledger import PostgreSQLSpoolLedger, RecordedPosition
 from gateway.postgresql.transactions import PostgreSQLTransaction, PostgreSQLTransactions
@@ -49,6 +50,8 @@ class PostgreSQLStore:
     One thread at a time uses one object. One gateway at a time uses a schema: the object that `is_committing` holds an
     advisory lock for as long as it is connected. Every transaction is durable, for the server may crash without us.
 
+    `tokens`: see `PostgreSQLDeliveryQueue`.
+
     Raises (opening): ConfigurationError, SpoolFull.
     """
 
@@ -63,6 +66,7 @@ class PostgreSQLStore:
         is_committing: bool = False,
         is_read_only: bool = False,
         lock_patience_s: float = AT_START_S,
+        tokens: Callable[[], Mapping[str, int]] | None = None,
     ) -> None:
         place = address(url)
         lock, position = GatewayLock(place, lock_patience_s), RecordedPosition(place.shown)
@@ -74,14 +78,17 @@ class PostgreSQLStore:
             must_exist=must_exist,
             is_read_only=is_read_only,
             is_committing=is_committing,
-            prepare=(lock.take, position.check) if is_committing else (),
+            prepare=(
+                *((lock.take, position.check) if is_committing else ()),
+                *(() if tokens is None else (let_go_when_frozen,)),
+            ),
             guard=HangGuard(COMMITTING_LIMIT_S if is_committing else READING_LIMIT_S),
         )
         dialect = PostgreSQLDialect()
         reader, tables = RowReader(self._transactions), IndexTables(self._transactions, dialect)
         self._transactions.on_roll_back.append(tables.clear)
         self.deliveries = PostgreSQLDeliveryQueue(
-            self._transactions, tables, reader, PostgreSQLAcceptor(self._transactions, tables)
+            self._transactions, tables, reader, PostgreSQLAcceptor(self._transactions, tables), tokens
         )
         self.administration = RelationalDeliveryAdministration(self._transactions, dialect, reader)
         self.index = RelationalIndexStore(self._transactions, tables, reader)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -81,7 +81,7 @@ class RelationalDeliveryQueue(ABC):
         leases = batch([(each.delivery_id, each.lease) for each in settlements])
         attempts_before: dict[int, int] = {}
         held: dict[int, Settlement] = {}
-        for index, attempts in sorted(self._statements.json("find_leased", settlements=leases)):
+        for index, attempts in sorted(self._leased(leases)):
             settlement = settlements[index]
             if settlement.delivery_id not in attempts_before:
                 attempts_before[settlement.delivery_id] = attempts
@@ -90,6 +90,12 @@ class RelationalDeliveryQueue(ABC):
             self._write_attempts([each for each in held.values() if each.is_attempt], attempts_before)
             self._write_states(list(held.values()))
         return [index in held for index in range(len(settlements))]
+
+    def _leased(self, leases: str) -> Iterable[tuple[int, int]]:
+        """Those of the settlements, deliveries with leases, that hold: index, and attempts that ended before. They hold
+        until the transaction ends."""
+        found: list[tuple[int, int]] = self._statements.json("find_leased", settlements=leases)
+        return found
 
     def _write_attempts(self, settlements: Sequence[Settlement], before: dict[int, int]) -> None:
         if not settlements:

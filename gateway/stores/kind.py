@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
 from gateway.common.steady_clock import SteadyClock
 from gateway.ports.store import Store
 from gateway.ports.store_room import StoreRoom
+
+Tokens = Callable[[], Mapping[str, int]]
+"""Destination → fencing token of the leases that this node holds."""
 
 
 class StoreClaim(Protocol):
@@ -41,7 +44,13 @@ class StoreKind(Protocol):
         ...
 
     def open(
-        self, *, clock: SteadyClock | None, must_exist: bool, is_committing: bool, is_read_only: bool
+        self,
+        *,
+        clock: SteadyClock | None,
+        must_exist: bool,
+        is_committing: bool,
+        is_read_only: bool,
+        tokens: Tokens | None = None,
     ) -> Store: ...
 
     def claim(self) -> StoreClaim: ...

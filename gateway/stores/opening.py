@@ -10,11 +10,12 @@ from pathlib import Path
 
 from gateway.common.steady_clock import SteadyClock
 from gateway.model.settings import Settings
+from gateway.ports.destination_leases import NodeTable
 from gateway.ports.store import Store
 from gateway.ports.store_room import StoreRoom
 from gateway.stores.index_reader import IndexReader, recorded_already
-from gateway.stores.kind import StoreClaim, StoreKind
-from gateway.stores.postgresql_kind import PostgreSQLKind
+from gateway.stores.kind import StoreClaim, StoreKind, Tokens
+from gateway.stores.postgresql_kind import PostgreSQLKind, node_table
 from gateway.stores.sqlite_kind import SQLiteKind
 
 
@@ -31,6 +32,7 @@ def open_store(
     must_exist: bool = False,
     is_committing: bool = False,
     is_read_only: bool = False,
+    tokens: Tokens | None = None,
 ) -> Store:
     """Made and brought up to date when needed, unless it `must_exist`.
 
@@ -40,6 +42,7 @@ def open_store(
         must_exist: never make one.
         is_committing: the one that a gateway commits to; what is long goes on beside its thread.
         is_read_only: nothing is made or changed, neither by opening nor by closing.
+        tokens: of the leases of a node, which claims and settles for the destinations that it has one for; None: alone.
 
     Raises:
         ConfigurationError: it cannot be opened, is something else, or belongs to a newer version.
@@ -48,8 +51,20 @@ def open_store(
         QueueBroken: it is damaged.
     """
     return kind_of(settings).open(
-        clock=clock, must_exist=must_exist, is_committing=is_committing, is_read_only=is_read_only
+        clock=clock,
+        must_exist=must_exist,
+        is_committing=is_committing,
+        is_read_only=is_read_only,
+        tokens=tokens,
     )
+
+
+def open_node_table(settings: Settings) -> NodeTable:
+    """The table of nodes in the database that the settings of a node name. The database has its tables already.
+
+    Raises ConfigurationError.
+    """
+    return node_table(settings.postgresql)
 
 
 def open_index(

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 
 from gateway.common.steady_clock import SteadyClock
 from gateway.model.settings import Settings
+from gateway.ports.destination_leases import NodeTable
 from gateway.ports.errors import ConfigurationError
 from gateway.ports.store import Store
 from gateway.ports.store_room import StoreRoom
 from gateway.spool.free_space import UnboundedFreeSpace
+from gateway.stores.kind import Tokens
 
 if TYPE_CHECKING:
     from gateway.postgresql.address import DatabaseAddress
@@ -46,11 +48,24 @@ class PostgreSQLKind:
         self._place = _address(self._url)
         self.shown = self._place.shown
 
-    def open(self, *, clock: SteadyClock | None, must_exist: bool, is_committing: bool, is_read_only: bool) -> Store:
+    def open(
+        self,
+        *,
+        clock: SteadyClock | None,
+        must_exist: bool,
+        is_committing: bool,
+        is_read_only: bool,
+        tokens: Tokens | None = None,
+    ) -> Store:
         from gateway.postgresql.store import PostgreSQLStore
 
         return PostgreSQLStore(
-            self._url, clock=clock, must_exist=must_exist, is_committing=is_committing, is_read_only=is_read_only
+            self._url,
+            clock=clock,
+            must_exist=must_exist,
+            is_committing=is_committing,
+            is_read_only=is_read_only,
+            tokens=tokens,
         )
 
     def claim(self) -> ClaimWithConnection:
@@ -92,6 +107,13 @@ class PostgreSQLKind:
 
         with inspected(self._place) as found:
             return found.waiting()
+
+
+def node_table(url: str) -> NodeTable:
+    """The table of nodes in the database at this address."""
+    from gateway.postgresql.node_table import PostgreSQLNodeTable
+
+    return PostgreSQLNodeTable(url)
 
 
 def _address(url: str) -> DatabaseAddress:

@@ -13,6 +13,7 @@ from gateway.ports.store_room import StoreRoom
 from gateway.spool.lock import QueueLock, is_gateway_running
 from gateway.sqlite.database_room import DatabaseRoom
 from gateway.sqlite.write_ahead_log import log_of
+from gateway.stores.kind import Tokens
 
 
 class SQLiteClaim:
@@ -46,9 +47,18 @@ class SQLiteKind:
         self.shown = settings.queue_path
         self.local_path = self._path
 
-    def open(self, *, clock: SteadyClock | None, must_exist: bool, is_committing: bool, is_read_only: bool) -> Store:
+    def open(
+        self,
+        *,
+        clock: SteadyClock | None,
+        must_exist: bool,
+        is_committing: bool,
+        is_read_only: bool,
+        tokens: Tokens | None = None,
+    ) -> Store:
         from gateway.sqlite.store import SQLiteStore
 
+        assert tokens is None, "nodes share a database on a server"
         return SQLiteStore(
             self._path,
             clock=clock,

@@ -14,7 +14,7 @@ LAYERS = [
     {"model"},
     {"ports"},
     {"leniency", "object_log", "forms"},
-    {"routing", "dataset", "spool", "network", "identity", "certificates", "metric_series"},
+    {"routing", "dataset", "spool", "cluster", "network", "identity", "certificates", "metric_series"},
     {"query", "sending"},  # above `dataset`, whose values it compares; below `queue`, which does the same in SQL
     {"intake", "relational"},  # the one knows no protocol, the other no database
     {

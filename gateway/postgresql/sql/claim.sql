@@ -1,9 +1,13 @@
 -- Put deliveries under a lease, and name them in order: due by the clock, or never moved since they were created or
 -- renewed (a clock that was set back delays nobody). Nobody else finds them due until the lease ends, and the token fences
--- late settlements. Rows that another transaction works on are passed over.
-WITH found AS (
+-- late settlements. Rows that another transaction works on are passed over. A node names the token of its lease of the
+-- destination: no other node takes that until this transaction ends.
+WITH leased_here AS (
+    SELECT 1 FROM destination_lease WHERE destination = %(destination)s AND token = %(token)s FOR KEY SHARE
+), found AS (
     SELECT delivery_id, due_at FROM due
     WHERE destination = %(destination)s AND due_at <= %(horizon)s AND (due_at <= %(now)s OR due_at = entered_at)
+        AND (%(token)s::bigint IS NULL OR EXISTS (SELECT 1 FROM leased_here))
     ORDER BY due_at, delivery_id
     LIMIT %(limit)s
     FOR UPDATE SKIP LOCKED

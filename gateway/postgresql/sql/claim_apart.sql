@@ -1,6 +1,8 @@
 -- The same, but for those whose likeness lies in one of the ranges of %(apart)s. From one likeness to the next from
 -- %(start)s on, so that nothing is read of what is left out, however much it is.
-WITH RECURSIVE hop (likeness) AS (
+WITH RECURSIVE leased_here AS (
+    SELECT 1 FROM destination_lease WHERE destination = %(destination)s AND token = %(token)s FOR KEY SHARE
+), hop (likeness) AS (
     SELECT %(start)s::bigint - 1
     UNION ALL
     SELECT (SELECT min(due.likeness) FROM due
@@ -18,8 +20,9 @@ WITH RECURSIVE hop (likeness) AS (
         LIMIT %(limit)s
         FOR UPDATE SKIP LOCKED
     ) AS fit
-    WHERE NOT EXISTS (SELECT 1 FROM jsonb_array_elements(%(apart)s::jsonb) AS range
-                      WHERE hop.likeness BETWEEN (range ->> 0)::bigint AND (range ->> 1)::bigint)
+    WHERE (%(token)s::bigint IS NULL OR EXISTS (SELECT 1 FROM leased_here))
+        AND NOT EXISTS (SELECT 1 FROM jsonb_array_elements(%(apart)s::jsonb) AS range
+                        WHERE hop.likeness BETWEEN (range ->> 0)::bigint AND (range ->> 1)::bigint)
     LIMIT %(limit)s
 ), leased AS (
     UPDATE due

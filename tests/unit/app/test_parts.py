@@ -13,6 +13,7 @@ from gateway.app.parts import GatewayParts, build_parts
 from gateway.common.file_modes import FOLDER
 from gateway.dimse.acceptor.admission import Rejected
 from gateway.model.association import AssociationFacts
+from gateway.model.node import ClusterView, DestinationLease
 from gateway.model.peer import Peer
 from gateway.model.settings import Settings, Spool
 from gateway.ports.errors import ConfigurationError
@@ -50,6 +51,15 @@ async def test_parts_share_what_is_one(tmp_path: Path) -> None:
     assert parts.server.meter is parts.common.metrics
     assert parts.server.receiver == parts.storage.journal.receiver
     assert parts.server.limits == parts.common.settings.limits
+
+
+async def test_a_node_has_leases_and_a_gateway_that_is_alone_has_none(tmp_path: Path) -> None:
+    alone, node = build_parts(table(tmp_path)), build_parts(table(tmp_path), node="north")
+    assert alone.leases is None
+    assert node.leases is not None
+    assert alone.nodes_seen() == node.nodes_seen() == ClusterView()
+    node.leases.view = ClusterView((), (DestinationLease("pacs", "other-run", 1, is_over=False),))
+    assert node.nodes_seen() is node.leases.view
 
 
 async def test_the_sites_handlers_take_their_events_in_place_of_the_gateways_own(tmp_path: Path) -> None:

@@ -36,6 +36,7 @@ def surface(folder: Path, stage: ProcessStage = "running") -> tuple[GatewaySurfa
         reloader=reloader,
         certificates=parts.certificates,
         delivery=parts.delivery,
+        nodes=parts.nodes_seen,
     )
     health.stage = stage
     return GatewaySurface(parts, health, reloader, ("EVT_C_STORE",), NOW), parts

@@ -13,6 +13,7 @@ from gateway.delivery.courier import CourierStatus
 from gateway.lifecycle.health import Health, ProcessStage
 from gateway.lifecycle.reload import ReloadReport
 from gateway.model.delivery import DeliveryState
+from gateway.model.node import ClusterView, GatewayNode, NodeSeen
 from gateway.model.settings import Settings, Spool
 from gateway.ports.delivery_queue import QueueDepth
 from gateway.ports.errors import Temporary
@@ -53,6 +54,7 @@ class Bench:
         self.listening = SimpleNamespace(down={})
         self.reloader = SimpleNamespace(last=None)
         self.couriers: list[CourierStatus] = []
+        self.nodes = ClusterView()
         parts: dict[str, Any] = {
             "settings": Settings("GATEWAY", (), Spool(spool), "queue.db"),
             "journal": self.journal,
@@ -61,6 +63,7 @@ class Bench:
             "reloader": self.reloader,
             "certificates": SimpleNamespace(ended=[("listener main", "server.pem", NOW)]),
             "delivery": SimpleNamespace(status=lambda: self.couriers),
+            "nodes": lambda: self.nodes,
         }
         self.health = Health(**cast(Any, parts))
         self.health.stage = stage
@@ -94,6 +97,23 @@ def test_an_applied_reload_is_no_condition() -> None:
     bench = Bench()
     bench.reloader.last = ReloadReport(1, NOW, True, "2", ("a warning",))
     assert bench.codes() == ["certificate_expired"]
+
+
+def seen(name: str, configuration: str, version: str = "1.0", *, is_live: bool = True) -> NodeSeen:
+    node = GatewayNode(f"{name}-run", name, version, "host", 7, NOW)
+    return NodeSeen(node, "running", configuration, frozenset(), NOW, is_live, 0)
+
+
+def test_nodes_that_run_with_other_rules_or_another_version_are_a_condition() -> None:
+    bench = Bench()
+    alike = seen("a", "rules-1"), seen("b", "rules-1")
+    bench.nodes = ClusterView((*alike, seen("gone", "rules-0", is_live=False)))
+    assert "nodes_differ" not in bench.codes()
+    for other in (seen("c", "rules-2"), seen("c", "rules-1", "1.1")):
+        bench.nodes = ClusterView((*alike, other))
+        [condition] = [each for each in bench.health.conditions([]) if each.code == "nodes_differ"]
+        assert f"c: version {other.node.version}, rules {other.configuration}" in condition.text
+        assert not condition.is_blocking
 
 
 async def test_the_queue_is_empty_while_it_cannot_be_counted() -> None:

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 from gateway import __version__
+from gateway.cli.status import status_text
 from gateway.delivery.courier import CourierStatus
 from gateway.dimse.acceptor.handler_failures import FailingHandler
 from gateway.lifecycle.conditions import OperatingCondition
@@ -15,8 +16,9 @@ from gateway.lifecycle.reload import ReloadReport
 from gateway.model.association import AssociationFacts
 from gateway.model.delivery import DeliveryState
 from gateway.model.listener import Listener
+from gateway.model.node import ClusterView, GatewayNode, NodeSeen
 from gateway.model.settings import Settings, Spool
-from gateway.operations.status import StatusSources, destinations_json, queue_json, status
+from gateway.operations.status import StatusSources, destinations_json, nodes_json, queue_json, status
 from gateway.ports.delivery_queue import QueueDepth
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
@@ -68,6 +70,7 @@ def sources(**more: Any) -> StatusSources:
         "delivery": SimpleNamespace(status=lambda: [PACS]),
         "journal": SimpleNamespace(spool_id="s1", forgotten_early=2),
         "room": SimpleNamespace(free_or_none=lambda: 20, reserved_bytes=3),
+        "nodes": ClusterView,
         "clock": SimpleNamespace(on_the_wall=lambda at: at + timedelta(hours=1)),
     }
     return StatusSources(**cast(Any, {**parts, **more}))
@@ -110,3 +113,36 @@ def test_destinations_that_the_rules_do_not_know_are_shown_while_deliveries_wait
 def test_times_of_the_queue_are_those_of_the_wall_clock() -> None:
     first, second = queue_json(DEPTHS, lambda at: at + timedelta(hours=1))
     assert (first["oldest_at"], second["oldest_at"]) == ("2026-01-02T01:00:00+00:00", None)
+
+
+def test_nodes_are_shown_and_those_that_differ_from_most_are_marked() -> None:
+    def seen(name: str, configuration: str, *, is_live: bool = True) -> NodeSeen:
+        node = GatewayNode(f"{name}-run", name, "1.0", "host", 7, NOW)
+        return NodeSeen(node, "running", configuration, frozenset(), NOW, is_live, 3)
+
+    nodes = (seen("a", "1"), seen("b", "2"), seen("c", "2"), seen("gone", "0", is_live=False))
+    rows: Any = json.loads(json.dumps(nodes_json(ClusterView(nodes))))
+    assert [(row["name"], row["state"], row["differs"]) for row in rows] == [
+        ("a", "running", True),
+        ("b", "running", False),
+        ("c", "running", False),
+        ("gone", "gone", False),
+    ]
+    assert (rows[0]["destinations"], rows[0]["seen_at"]) == (3, NOW.isoformat())
+    assert nodes_json(ClusterView()) == []
+
+
+async def test_the_text_has_a_table_of_nodes_where_there_are_any() -> None:
+    found: Any = json.loads(json.dumps(await status(sources())))
+    assert "last seen" not in status_text(found)
+    node = GatewayNode("a-run", "north", "1.0", "host", 7, NOW)
+    view = ClusterView((NodeSeen(node, "running", "abc", frozenset(), NOW, True, 3),))
+    pacs = CourierStatus("pacs", None, "", 0.0, 0, 0, is_here=False, node="north")
+    couriers = SimpleNamespace(status=lambda: [pacs])
+    text = status_text(json.loads(json.dumps(await status(sources(nodes=lambda: view, delivery=couriers)))))
+    assert [line.split()[:5] for line in text.splitlines() if line.startswith("north")] == [
+        ["north", "running", "1.0", "abc", "3"]
+    ]
+    assert [line.split() for line in text.splitlines() if line.startswith("pacs")] == [
+        ["pacs", "elsewhere", "0", "0", "north"]
+    ]

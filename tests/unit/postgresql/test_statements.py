@@ -29,7 +29,7 @@ WHERE state = 'pending';
 INSERT INTO attempt SELECT n, 1, 1, 1, 'pending', 0, '' FROM generate_series(1, 20000) AS n;
 ANALYZE association; ANALYZE instance; ANALYZE delivery; ANALYZE due; ANALYZE attempt
 """
-CLAIM = {"destination": "peer1", "now": 10, "horizon": 10, "until": 20, "limit": 10}
+CLAIM = {"destination": "peer1", "now": 10, "horizon": 10, "until": 20, "limit": 10, "token": 3}
 RUN: dict[str, dict[str, Any]] = {
     "find_duplicates": {"arrivals": '[["1.2.7", "00", "1.2", "1.2"]]'},
     "supersede": {"sop_instance_uids": '["1.2.7"]'},
@@ -37,7 +37,8 @@ RUN: dict[str, dict[str, Any]] = {
     "claim_apart": {**CLAIM, "start": 0, "apart": "[[0, 10]]"},
     "read_deliveries": {"ids": "[7, 8]"},
     "read_instances": {"ids": "[7, 8]"},
-    "find_leased": {"settlements": "[[7, 1]]"},
+    "find_leased": {"settlements": "[[7, 1]]", "tokens": '{"peer1": 3}'},
+    "free_claimed": {"destinations": '["peer1"]'},
     "settle": {"settlements": '[[7, 1, "delivered", 5, "", 1]]', "now": 10},
     "mark_settled": {"ids": "[7]", "now": 10},
     "insert_attempts": {"attempts": '[[7, 2, 1, 1, "pending", 0, ""]]'},

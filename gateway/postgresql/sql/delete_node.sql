@@ -1,0 +1,2 @@
+-- A node ends in order.
+DELETE FROM node WHERE instance = %(instance)s;

@@ -1,0 +1,279 @@
+"""What every `DestinationLeases` must do; and what those of several nodes do together."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from random import Random
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from gateway.delivery.all_destinations import AllDestinations
+from gateway.ports.destination_leases import DestinationLeases
+from tests.support.node_rig import Cluster, ClusterClock, seen
+
+TAKE_OVER_S = 15
+DESTINATIONS = [f"destination-{number}" for number in range(37)]
+
+Settled = Callable[[], Awaitable[None]]
+
+
+@pytest.fixture
+def clock() -> Iterator[ClusterClock]:
+    made = ClusterClock()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def cluster(clock: ClusterClock) -> Iterator[Cluster]:
+    made = Cluster(clock)
+    yield made
+    made.close()
+
+
+@pytest.fixture(params=["alone", pytest.param("PostgreSQL", marks=pytest.mark.postgresql)])
+async def leases(request: pytest.FixtureRequest) -> AsyncIterator[tuple[DestinationLeases, Settled]]:
+    """The leases of a node, and a call after which what it asked for is done."""
+    if request.param == "alone":
+
+        async def at_once() -> None:
+            return
+
+        yield AllDestinations(), at_once
+        return
+    cluster = Cluster(request.getfixturevalue("clock"))
+    node = cluster.start("one", ())
+
+    async def after_rounds() -> None:
+        await cluster.rounds(2)
+
+    yield node.leases, after_rounds
+    cluster.close()
+
+
+async def test_a_node_without_others_works_on_all(leases: tuple[DestinationLeases, Settled]) -> None:
+    mine, settled = leases
+    mine.want(["pacs", "vna"])
+    await settled()
+    assert mine.own == {"pacs", "vna"}
+    assert mine.may_send("pacs")
+
+
+async def test_what_is_not_wanted_any_more_is_left_at_once(leases: tuple[DestinationLeases, Settled]) -> None:
+    mine, settled = leases
+    mine.want(["pacs", "vna"])
+    await settled()
+    mine.want(["vna", "research"])
+    assert "pacs" not in mine.own
+    assert mine.left_s("pacs") > 0
+    mine.ended("pacs")
+    await settled()
+    assert mine.own == {"vna", "research"}
+
+
+async def test_what_comes_back_is_worked_on_again_when_its_courier_has_ended(
+    leases: tuple[DestinationLeases, Settled],
+) -> None:
+    mine, settled = leases
+    for wanted in (["pacs"], [], ["pacs"]):
+        mine.want(wanted)
+    mine.ended("pacs")
+    await settled()
+    assert mine.own == {"pacs"}
+
+
+async def test_all_is_released_more_than_once(leases: tuple[DestinationLeases, Settled]) -> None:
+    mine, settled = leases
+    mine.want(["pacs"])
+    await settled()
+    await mine.release_all()
+    await mine.release_all()
+
+
+# --- among nodes --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.postgresql
+class TestNodes:
+    async def test_destinations_are_spread_evenly(self, cluster: Cluster) -> None:
+        for number in range(10):
+            cluster.start(f"node-{number}", DESTINATIONS)
+        await cluster.rounds(6)
+        assert cluster.numbers() == [3] * 3 + [4] * 7
+        assert sorted(each for own in cluster.own().values() for each in own) == sorted(DESTINATIONS)
+
+    async def test_no_lease_moves_without_a_reason(self, cluster: Cluster) -> None:
+        for number in range(4):
+            cluster.start(f"node-{number}", DESTINATIONS)
+        await cluster.rounds(6)
+        before, taken = cluster.own(), [len(node.taken) for node in cluster.nodes.values()]
+        await cluster.rounds(40)
+        assert cluster.own() == before
+        assert [len(node.taken) for node in cluster.nodes.values()] == taken
+
+    async def test_a_node_that_comes_gets_its_share_and_no_other_lease_moves(self, cluster: Cluster) -> None:
+        for number in range(9):
+            cluster.start(f"node-{number}", DESTINATIONS)
+        await cluster.rounds(6)
+        before = cluster.own()
+        cluster.start("new", DESTINATIONS, courier_rounds=2)
+        await cluster.rounds(8)
+        after = cluster.own()
+        assert cluster.numbers() == [3] * 3 + [4] * 7
+        moved = {each for name in before for each in before[name] - after[name]}
+        assert moved == after["new"]
+
+    async def test_a_lease_is_let_go_when_its_courier_has_ended_and_not_before(self, cluster: Cluster) -> None:
+        cluster.start("one", ["pacs", "vna"], courier_rounds=12)
+        await cluster.rounds(2)
+        cluster.start("two", ["pacs", "vna"])
+        await cluster.rounds(8)
+        assert cluster.numbers() == [0, 1]
+        await cluster.rounds(8)
+        assert cluster.numbers() == [1, 1]
+
+    async def test_a_courier_that_does_not_end_is_aborted(self, cluster: Cluster) -> None:
+        cluster.start("one", ["pacs", "vna"], courier_rounds=1_000_000)
+        await cluster.rounds(2)
+        cluster.start("two", ["pacs", "vna"])
+        await cluster.rounds(40)
+        assert cluster.numbers() == [1, 1]
+
+    async def test_a_dead_node_s_destinations_are_taken_over_in_time(self, cluster: Cluster) -> None:
+        for number in range(3):
+            cluster.start(f"node-{number}", DESTINATIONS)
+        await cluster.rounds(6)
+        cluster.kill("node-1")
+        await cluster.rounds(TAKE_OVER_S)
+        assert cluster.numbers() == [18, 19]
+        assert seen(cluster.nodes["node-0"].leases.view)["node-1"] == ("running", False, 0)
+
+    async def test_a_node_that_ends_in_order_is_followed_at_once(self, cluster: Cluster) -> None:
+        for number in range(3):
+            cluster.start(f"node-{number}", DESTINATIONS)
+        await cluster.rounds(6)
+        await cluster.stop("node-1")
+        await cluster.rounds(2)
+        assert cluster.numbers() == [18, 19]
+        assert "node-1" not in seen(cluster.nodes["node-0"].leases.view)
+
+    async def test_a_node_that_drains_hands_over(self, cluster: Cluster) -> None:
+        one, two = (cluster.start(name, DESTINATIONS) for name in ("one", "two"))
+        await cluster.rounds(4)
+        one.leases.begin_drain()
+        await cluster.rounds(4)
+        assert (len(one.leases.own), len(two.leases.own)) == (0, 37)
+        assert seen(two.leases.view)["one"] == ("draining", True, 0)
+
+    async def test_a_node_that_drains_and_has_nobody_to_hand_over_to_goes_on(self, cluster: Cluster) -> None:
+        one = cluster.start("one", DESTINATIONS)
+        await cluster.rounds(2)
+        one.leases.begin_drain()
+        await cluster.rounds(4)
+        assert len(one.leases.own) == 37
+
+    async def test_a_node_that_cannot_renew_stops_before_another_takes_over(self, cluster: Cluster) -> None:
+        one = cluster.start("one", ["pacs"], courier_rounds=1_000_000)
+        await cluster.rounds(2)
+        two = cluster.start("two", ["pacs"])
+        await cluster.rounds(2)
+        one.table.is_cut = True
+        await cluster.rounds(TAKE_OVER_S)  # `check`: never both
+        assert [*one.leases.own, "|", *two.leases.own] == ["|", "pacs"]
+        one.table.is_cut = False
+        await cluster.rounds(10)
+        assert [*one.leases.own, "|", *two.leases.own] == ["|", "pacs"]
+
+    async def test_a_node_that_wakes_up_late_may_send_nothing(self, cluster: Cluster) -> None:
+        one = cluster.start("one", ["pacs"])
+        await cluster.rounds(2)
+        two = cluster.start("two", ["pacs"])
+        one.is_frozen = True
+        await cluster.rounds(TAKE_OVER_S)
+        assert two.leases.own == {"pacs"}
+        assert one.leases.own == {"pacs"}  # nobody told it yet
+        assert not one.leases.may_send("pacs")
+        one.is_frozen = False
+        await cluster.rounds(3)
+        assert [*one.leases.own, "|", *two.leases.own] == ["|", "pacs"]
+
+    async def test_a_lease_comes_back_with_another_token(self, cluster: Cluster) -> None:
+        one = cluster.start("one", ["pacs"])
+        await cluster.rounds(2)
+        first = one.leases.tokens()["pacs"]
+        one.table.is_cut = True
+        await cluster.rounds(12)
+        assert one.leases.own == frozenset()
+        one.table.is_cut = False
+        await cluster.rounds(3)
+        assert one.leases.own == {"pacs"}
+        assert one.leases.tokens()["pacs"] > first
+
+    async def test_destinations_that_one_node_alone_knows_are_its_own(self, cluster: Cluster) -> None:
+        one = cluster.start("one", DESTINATIONS)
+        two = cluster.start("two", DESTINATIONS[:10])
+        await cluster.rounds(6)
+        assert one.leases.own | two.leases.own == set(DESTINATIONS)
+        assert len(two.leases.own) == 5
+        before = one.leases.own
+        await cluster.rounds(10)
+        assert one.leases.own == before
+
+    async def test_which_node_works_on_a_destination_is_known_to_all(self, cluster: Cluster) -> None:
+        one = cluster.start("one", ["pacs"])
+        await cluster.rounds(2)
+        two = cluster.start("two", ["pacs"])
+        await cluster.rounds(2)
+        assert [each.leases.node_of("pacs") for each in (one, two)] == ["one", "one"]
+        assert two.leases.node_of("vna") == ""
+
+
+STEP = st.one_of(
+    st.tuples(st.just("rounds"), st.integers(1, 12)),
+    st.tuples(st.sampled_from(["start", "kill", "stop", "freeze", "wake", "cut", "mend", "drain"]), st.integers(0, 5)),
+)
+
+
+@pytest.mark.postgresql
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@given(history=st.lists(STEP, max_size=25), seed=st.integers(0, 2**16))
+async def test_whatever_happens_one_node_works_on_a_destination_and_in_the_end_all_are_worked_on(
+    history: list[tuple[str, int]], seed: int
+) -> None:
+    clock, random, names = ClusterClock(), Random(seed), DESTINATIONS[:11]
+    cluster = Cluster(clock)
+    try:
+        cluster.start("start-0", names)
+        for number, (what, which) in enumerate(history):
+            nodes = [*cluster.nodes.values()]
+            if what == "rounds":
+                await cluster.rounds(which, lambda them: random.sample(them, len(them)))
+            elif what == "start" and len(nodes) < 6:
+                cluster.start(f"node-{number}", names, courier_rounds=which * 3)
+            elif nodes:
+                node = nodes[which % len(nodes)]
+                match what:
+                    case "kill":
+                        cluster.kill(node.name)
+                    case "stop" if not node.table.is_cut and not node.is_frozen:
+                        await cluster.stop(node.name)
+                    case "freeze" | "wake":
+                        node.is_frozen = what == "freeze"
+                    case "cut" | "mend":
+                        node.table.is_cut = what == "cut"
+                    case "drain":
+                        node.leases.begin_drain()
+            cluster.check()
+        for node in cluster.nodes.values():
+            node.is_frozen = node.table.is_cut = False
+        cluster.start("last", names)
+        await cluster.rounds(60)  # a courier that does not end is aborted after 30 s
+        working = [node for node in cluster.nodes.values() if node.leases.own]
+        assert sorted(each for node in working for each in node.leases.own) == sorted(names)
+        numbers = [len(node.leases.own) for node in working]
+        assert max(numbers) - min(numbers) <= 1
+    finally:
+        cluster.close()
+        clock.close()
