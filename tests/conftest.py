@@ -20,6 +20,7 @@ from tests.support.peers import Orthanc, StockSCP, StoreSCP
 from tests.support.postgresql_server import stop_shared_server
 from tests.support.quick_run import FEWEST_EXAMPLES, HEADER, QUICK_RUN
 from tests.support.rings import MARKED_FOLDERS, WATCH, WrongRing
+from tests.support.seaweedfs import stop_shared_seaweedfs
 from tests.support.stock_defects import work_around
 
 settings.register_profile("gateway", deadline=None)  # how long an example takes depends on who else uses the machine
@@ -77,6 +78,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish() -> None:
     stop_shared_server()
+    stop_shared_seaweedfs()
     gc.collect()  # leaks are found, and reported when pytest ends
     gc.freeze()  # pytest, then Python, looks through all that is left again and again
 

@@ -41,6 +41,7 @@ from gateway.model.node import ClusterView, GatewayNode
 from gateway.model.settings import Settings
 from gateway.network import descriptors
 from gateway.object_log import ObjectLog, object_log
+from gateway.objects.opening import refuse_object_store
 from gateway.ports.store_room import StoreRoom
 from gateway.retrieve.rendezvous_table import RendezvousTable
 from gateway.retrieve.retrieve_backends import RetrieveBackends
@@ -160,7 +161,8 @@ def build_leases(common: SharedParts, name: str) -> SharedDestinationLeases | No
 
 
 def build_storage(common: SharedParts, leases: SharedDestinationLeases | None) -> StorageParts:
-    """Journal, index and converter."""
+    """Journal, index and converter. Raises ConfigurationError."""
+    refuse_object_store(common.settings)
     settings, spool = common.settings, common.settings.spool
     tokens = None if leases is None else leases.tokens
     claim, room = claim_of(settings), store_room(settings)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import ipaddress
 import os
 import re
@@ -25,13 +24,13 @@ from gateway.config.spec.process import (
     SpoolSpec,
 )
 from gateway.config.spec.timers import TimersSpec
+from gateway.config.store import compile_node, compile_objects, compile_postgresql
 from gateway.config.tls import compile_listener_tls
 from gateway.config.tree import Place, ScalarNode
 from gateway.forms.groups import settings
 from gateway.model.listener import Limits, Listener, Timers
 from gateway.model.settings import HTTP, ConversionLimits, Loops, Settings, Spool
 
-POSTGRESQL_URL = re.compile(r"postgres(ql)?://.")
 HOST_NAME = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9_-]{1,63}(?<!-))*\.?")
 HTTP_HOST = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[0-9A-Fa-f]*:[0-9A-Fa-f:.]*:[0-9A-Fa-f.]*|[^\s:\[\]/]+)(:[0-9]{1,5})?")
 LEAST_CONVERSION_BYTES = 64 * 1024**2
@@ -46,7 +45,9 @@ def compile_settings(spec: GatewaySpec, place: Place, context: Context) -> Setti
         listeners=listeners,
         spool=_spool(spec.spool, place.at("spool"), context),
         queue_path=context.at_work(spec.queue.sqlite),
-        postgresql=_postgresql(spec, place, context),
+        postgresql=compile_postgresql(spec, place, context),
+        objects=compile_objects(spec.store, place.at("store"), context),
+        node=compile_node(spec.store, place.at("store"), context),
         queue_min_free_bytes=size_bytes(spec.queue.min_free),
         queue_reserve_bytes=size_bytes(spec.queue.reserve),
         http=_http(spec, place, listeners, context),
@@ -139,26 +140,6 @@ def _spool(spec: SpoolSpec, place: Place, context: Context) -> Spool:
         segment_bytes=segment_bytes,
         large_object_bytes=large_object_bytes,
     )
-
-
-def _postgresql(spec: GatewaySpec, place: Place, context: Context) -> str:
-    """The URL of the database; empty without one."""
-    if spec.store is None:
-        return ""
-    at = place.at("store", "postgresql")
-    if not POSTGRESQL_URL.match(spec.store.postgresql):
-        example = "postgresql://gateway@db.example.org:5432/gateway"
-        message = (
-            f"expected the URL of a database such as `{example}`; what is written is not shown: it may have a password"
-        )
-        context.error(at, "bad-address", message)
-    if place.has("queue"):
-        message = "`store` has the queue in place of a file, so that `queue` says nothing; leave one of them out"
-        context.error(place.at("queue"), "two-places", message)
-    if importlib.util.find_spec("psycopg") is None:
-        message = "the library for PostgreSQL is not installed here; `pip install 'dicom-gateway[cluster]'` brings it"
-        context.findings.warning(at.mark, "library-missing", message)
-    return spec.store.postgresql
 
 
 def _secret_folders(spec: GatewaySpec, place: Place, context: Context) -> tuple[str, ...]:

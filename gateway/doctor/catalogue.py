@@ -9,7 +9,18 @@ from typing import Literal
 FindingSeverity = Literal["error", "warning", "note"]
 """An error: a function does not work. A warning: it will fail soon, or is dangerous. A note: it is fine."""
 Area = Literal[
-    "configuration", "running", "listener", "http", "spool", "database", "peer", "folder", "clock", "limits", "doctor"
+    "configuration",
+    "running",
+    "listener",
+    "http",
+    "spool",
+    "database",
+    "objects",
+    "peer",
+    "folder",
+    "clock",
+    "limits",
+    "doctor",
 ]
 
 
@@ -125,6 +136,17 @@ CATALOGUE: Mapping[str, CatalogueEntry] = {
         "database",
         "no gateway runs, and the file is no gateway's database, a newer gateway's, or cannot be opened",
         "see the reason; correct `gateway.queue.sqlite`, or run the version that made it",
+    ),
+    "objects-usable": _note("objects", "objects were written, read, listed and deleted, and none replaced another one"),
+    "objects-refused": _error(
+        "objects",
+        "the object store does not do what a node relies on: no node starts with it",
+        "see the reason; correct `gateway.store.objects`, or the rights there",
+    ),
+    "objects-not-reached": _error(
+        "objects",
+        "the object store cannot be reached: nodes answer large objects with 0xA700 meanwhile",
+        "see the reason; look at the server, and the network on the way to it",
     ),
     "no-file-numbers": _error(
         _STORAGE, "the file system has no free inodes", "delete files that nobody needs on that file system"

@@ -12,6 +12,7 @@ from gateway.destinations.folder import Folder
 from gateway.doctor import configuration, folders, machine, peers, ports, sources, storage
 from gateway.doctor.database_server import database_server
 from gateway.doctor.finding import DoctorFinding, found
+from gateway.doctor.object_store import object_store
 from gateway.doctor.running import AnsweringGateway, running
 from gateway.doctor.site import Site
 from gateway.model.peer import Peer
@@ -40,6 +41,7 @@ async def examine(site: Site) -> list[DoctorFinding]:
         _in_thread("spool", partial(storage.spool, site), site),
         _in_thread("database", partial(storage.database, site), site),
         _in_thread("database server", partial(database_server, site), site),
+        _in_thread("object store", partial(object_store, site), site),
         _in_thread("pages of the database", partial(storage.damage, site), site),
         *(_peer(one, site, slots) for one in known if one.host),
         *(

@@ -121,6 +121,29 @@ class HTTP:
 
 
 @dataclass(frozen=True, slots=True)
+class S3Settings:
+    """A bucket of S3, or of a server that speaks S3."""
+
+    bucket: str
+    endpoint: str = ""
+    """``https://host:port``, or ``http://host:port`` where that was written; empty: Amazon's of the region."""
+    prefix: str = ""
+    """The folder of all names, without `/` at its ends; empty: the bucket is the gateway's alone."""
+    region: str = "us-east-1"
+    access_key_id: str = field(default="", repr=False)
+    """Empty: the keys are the environment's, or those of the machine's role."""
+    secret_access_key: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectStoreSettings:
+    """The object store of a cluster: `s3`, or without it `folder`."""
+
+    folder: str = ""
+    s3: S3Settings | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """Process settings, the `gateway:` section. A change needs a restart, except of `listeners`."""
 
@@ -132,6 +155,10 @@ class Settings:
     postgresql: str = field(default="", repr=False)
     """The address of the PostgreSQL database with queue and index, maybe with a password; empty: `queue_path` has
     them."""
+    objects: ObjectStoreSettings | None = None
+    """The object store of the cluster that this gateway is a node of; None: it is alone."""
+    node: str = ""
+    """The name of this node; empty for a gateway that is alone."""
     queue_min_free_bytes: int = 256 * 1024**2
     """The least free bytes of the queue's file system: with less nothing is accepted, so that accepted objects can
     be delivered.

@@ -1,8 +1,8 @@
 """The quick run, `pytest --quick`: a choice of the tests that need no dcmtk and no Orthanc, made for each edit.
 
-It leaves out tests with the marker `peers`, `campaign` or `postgresql`, and those with the marker `process` that have
-no marker `quick`. It takes `MOST_ROWS` rows of a larger table, the same ones each time, and a tenth of the examples of
-a property. The run without the option takes everything.
+It leaves out tests with the marker `peers`, `campaign`, `postgresql` or `s3`, and those with the marker `process` that
+have no marker `quick`. It takes `MOST_ROWS` rows of a larger table, the same ones each time, and a tenth of the
+examples of a property. The run without the option takes everything.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class QuickRun:
     def takes(self, markers: set[str]) -> bool:
         """True when a test with these markers runs."""
         return not self.is_on or not (
-            markers & {"peers", "campaign", "postgresql"} or ("process" in markers and "quick" not in markers)
+            markers & {"peers", "campaign", "postgresql", "s3"} or ("process" in markers and "quick" not in markers)
         )
 
     def rows(self, name: str, rows: Sequence[T]) -> Sequence[T]:

@@ -1,7 +1,7 @@
 """What tests of each ring may do, held while they run.
 
 A test without the marker `loopback`, `process` or `peers` opens no socket of the internet family and starts no process;
-one with the marker `postgresql` starts a PostgreSQL server, and nothing else.
+one with the marker `postgresql` starts a PostgreSQL server, one with `s3` SeaweedFS, and nothing else.
 Only a test with the marker `peers` starts programs of dcmtk or Orthanc, or HAProxy.
 """
 
@@ -34,7 +34,8 @@ PEER_PROGRAMS |= {
     "dcmdrle",
     "dcmdump",
 }
-POSTGRESQL_PROGRAMS = {"initdb", "postgres"}
+SERVERS = {"postgresql": {"initdb", "postgres"}, "s3": {"weed"}}
+"""Marker → the programs that a test with it starts."""
 PEER_PROGRAMS |= {"dcmftest", "dcmodify", "dcmqrscp", "dcmqridx", "dcmsend", "haproxy", "img2dcm"}
 
 
@@ -87,7 +88,7 @@ class Watch:
         Raises:
             WrongRing: the running test may not.
         """
-        if this.family != socket.AF_UNIX and not self._markers & {"loopback", "process", "peers"}:
+        if this.family != socket.AF_UNIX and not self._markers & {"loopback", "process", "peers", "s3"}:
             self._refuse(
                 f"a socket to {arguments[0]!r}: the test belongs to tests/loopback, or needs the marker loopback"
             )
@@ -104,7 +105,7 @@ class Watch:
         names = {path.name for number, path in enumerate(paths) if not number or path.is_absolute()}
         if names & PEER_PROGRAMS and "peers" not in self._markers:
             self._refuse(f"{paths[0]}: the test belongs to tests/peers, or needs the marker peers")
-        if "postgresql" in self._markers and names & POSTGRESQL_PROGRAMS:
+        if any(names & programs for marker, programs in SERVERS.items() if marker in self._markers):
             return
         if not self._markers & {"loopback", "process", "peers"}:
             self._refuse(f"the process {paths[0]}: the test belongs to tests/process, or needs the marker process")

@@ -29,6 +29,7 @@ LAYERS = [
         "destinations",
         "sqlite",
         "postgresql",
+        "objects",
         "metrics",
     },
     {"stores"},
@@ -63,6 +64,7 @@ HOMES = {
     "pydicom": {"dimse", "handlers", "routing", "dataset", "config", "destinations", "sending", "cli", "demo"},
     "apsw": {"sqlite"},
     "psycopg": {"postgresql"},
+    "obstore": {"objects"},
     "xxhash": {"spool"},
     "blake3": {"spool"},
     "numpy": {"dataset"},  # in `frames` alone, which only worker processes import

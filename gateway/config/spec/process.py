@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from gateway.config.spec.likely_values import likely_address
 from gateway.config.spec.security import IdentityCheckSpec, ListenerTLSSpec
+from gateway.config.spec.store import StoreSpec
 from gateway.config.spec.timers import TimersSpec
 from gateway.config.spec.values import (
     MISSING,
@@ -106,22 +107,6 @@ class QueueSpec(Spec):
             "the file system is full all the same: deliveries, `gateway queue` and a restart go on. `0 B`: none."
         ),
     ] = "16 MiB"
-
-
-@dataclass(frozen=True, kw_only=True)
-class StoreSpec(Spec):
-    """The place of deliveries and index, where it is no file. Payloads stay in `spool`; one gateway uses it."""
-
-    postgresql: Annotated[
-        Text,
-        Described(
-            is_secret=True,
-            description="URL of a PostgreSQL database (14 or newer, UTF8) in place of `queue.sqlite`; write it as "
-            "${NAME} or ${file:PATH}. The gateway makes its tables in the schema that the role sees first. Needs the "
-            "extra `cluster`. While the server cannot be reached, C-STORE is answered with 0xA700.",
-            examples=("${DATABASE_URL}", "postgresql://gateway@db.example.org:5432/gateway"),
-        ),
-    ]
 
 
 @dataclass(frozen=True, kw_only=True)
