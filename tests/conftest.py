@@ -7,6 +7,7 @@ name. A test that does what its ring does not (starts a process, a program of dc
 
 from __future__ import annotations
 
+import asyncio
 import gc
 from collections.abc import AsyncIterator, Generator
 from contextlib import AsyncExitStack
@@ -21,11 +22,13 @@ from tests.support.postgresql_server import stop_shared_server
 from tests.support.quick_run import FEWEST_EXAMPLES, HEADER, QUICK_RUN
 from tests.support.rings import MARKED_FOLDERS, WATCH, WrongRing
 from tests.support.seaweedfs import stop_shared_seaweedfs
+from tests.support.steady_loop import SteadyEventLoopPolicy
 from tests.support.stock_defects import work_around
 
 settings.register_profile("gateway", deadline=None)  # how long an example takes depends on who else uses the machine
 settings.register_profile("quick", deadline=None, max_examples=FEWEST_EXAMPLES)
 work_around()
+asyncio.set_event_loop_policy(SteadyEventLoopPolicy())
 
 TESTS = Path(__file__).parent
 WATCH.install()
