@@ -41,7 +41,10 @@ _REFUSALS = {
 _FAILURES = (
     ("dns error", "its host name is not known; correct `endpoint`, or the name server"),
     ("ConnectionRefused", "nobody listens there; start the server, or correct `endpoint`"),
-    ("invalid peer certificate", "its certificate is not taken; give the machine the server's authority"),
+    (
+        "InvalidCertificate",
+        "its certificate is not taken; give this machine the server's authority",
+    ),
     ("InvalidContentType", "it does not speak TLS there; correct `endpoint`"),
     ("BadScheme", "plain HTTP is not allowed here; write `http://` in `endpoint`"),
     ("TimedOut", "it did not answer in time; is it overloaded, or the network down?"),

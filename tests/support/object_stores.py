@@ -9,12 +9,14 @@ from pathlib import Path
 import pytest
 
 from gateway.objects.folder import FolderObjectStore
-from gateway.objects.s3 import S3ObjectStore
+from gateway.objects.s3 import S3Limits, S3ObjectStore
 from gateway.objects.start_check import CheckedStore
 from tests.support.fakes.memory_object_store import MemoryObjectStore
 from tests.support.fakes.s3_server import FakeS3
 from tests.support.seaweedfs import shared_seaweedfs
 
+PATIENT = S3Limits(answer_s=60.0, retry_s=30.0, retries=2)
+"""For a machine that has much else to do."""
 Place = Callable[[], CheckedStore]
 """Opens one place; each call as another node does."""
 
@@ -34,13 +36,13 @@ def shared_folder(folder: Path) -> Iterator[Place]:
 @contextlib.contextmanager
 def fake_s3(folder: Path) -> Iterator[Place]:
     with FakeS3() as server:
-        yield lambda: S3ObjectStore(server.place())
+        yield lambda: S3ObjectStore(server.place(), PATIENT)
 
 
 @contextlib.contextmanager
 def seaweedfs(folder: Path) -> Iterator[Place]:
     place = shared_seaweedfs().place()
-    yield lambda: S3ObjectStore(place)
+    yield lambda: S3ObjectStore(place, PATIENT)
 
 
 IMPLEMENTATIONS = {"memory": memory, "folder": shared_folder, "fake_s3": fake_s3, "seaweedfs": seaweedfs}

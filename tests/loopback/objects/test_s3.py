@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -12,12 +15,12 @@ from gateway.model.settings import S3Settings
 from gateway.objects.errors import ObjectStoreRefuses
 from gateway.objects.s3 import S3Limits, S3ObjectStore
 from gateway.ports.errors import ConfigurationError, PayloadMissing, SpoolFull, Temporary
+from tests.support.certificates import self_signed
 from tests.support.fakes.s3_server import FakeS3, Fault
-from tests.support.object_stores import pattern
+from tests.support.object_stores import PATIENT, pattern
 
 IMPATIENT = S3Limits(answer_s=1.0, retry_s=0.5)
 """Longer than a fake takes for an answer on a machine that is busy, and shorter than anyone waits."""
-PATIENT = S3Limits(answer_s=60.0, retry_s=30.0, retries=2)
 LARGE = pattern(12 * 1024**2)
 
 
@@ -191,6 +194,22 @@ def test_a_server_that_is_away_is_no_error_of_the_configuration(server: FakeS3) 
     with pytest.raises(SpoolFull, match="nobody listens there; start the server, or correct `endpoint`"):
         S3ObjectStore(away, PATIENT).check("cluster-7", "1")
     S3ObjectStore(place, PATIENT).check("cluster-7", "1")
+
+
+def test_a_certificate_that_is_not_taken(tmp_path: Path) -> None:
+    (tmp_path / "certificate").write_text("".join(self_signed()))
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(tmp_path / "certificate")
+    with FakeS3(tls=tls) as server, pytest.raises(SpoolFull, match="its certificate is not taken; give this machine"):
+        S3ObjectStore(server.place(), PATIENT).check("cluster-7", "1")
+    assert (server.requests, server.objects) == ([], {})
+
+
+def test_a_server_without_tls(server: FakeS3) -> None:
+    written = server.place()
+    place = dataclasses.replace(written, endpoint=written.endpoint.replace("http:", "https:"))
+    with pytest.raises(SpoolFull, match="it does not speak TLS there; correct `endpoint`"):
+        S3ObjectStore(place, PATIENT).check("cluster-7", "1")
 
 
 def test_written_keys_are_used_without_a_token_of_the_environment(

@@ -7,6 +7,7 @@ import hashlib
 import itertools
 import re
 import socket
+import ssl
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -53,6 +54,8 @@ class FakeS3:
     keys: set[str] = field(default_factory=set)
     """Access key IDs that were used, and `(token)` where there was one."""
 
+    tls: ssl.SSLContext | None = None
+
     def __enter__(self) -> Self:
         self._stopped = threading.Event()
         self.lock = threading.Lock()
@@ -60,6 +63,8 @@ class FakeS3:
         self._connections: set[socket.socket] = set()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), lambda *arguments: _Handler(self, *arguments))
         self._server.daemon_threads = True
+        if self.tls is not None:
+            self._server.socket = self.tls.wrap_socket(self._server.socket, server_side=True)
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
         self._thread.start()
         return self
@@ -77,7 +82,8 @@ class FakeS3:
 
     def place(self, prefix: str = "north/ct") -> S3Settings:
         """A prefix of its bucket."""
-        endpoint = f"http://127.0.0.1:{self._server.server_address[1]}"
+        scheme = "http" if self.tls is None else "https"
+        endpoint = f"{scheme}://127.0.0.1:{self._server.server_address[1]}"
         return S3Settings("cluster", endpoint, prefix, access_key_id="gateway", secret_access_key="hush-hush")
 
     def fault(self, request: str) -> Fault | None:

@@ -55,7 +55,7 @@ FAILURES = {
     'ConnectError("dns error", …)': (SpoolFull, "its host name is not known"),
     'ConnectError("tcp connect error", Os { kind: ConnectionRefused })': (SpoolFull, "nobody listens there"),
     "source: TimedOut": (SpoolFull, "it did not answer in time"),
-    "invalid peer certificate: UnknownIssuer": (SpoolFull, "its certificate is not taken"),
+    "error: InvalidCertificate(UnknownIssuer)": (SpoolFull, "its certificate is not taken"),
     "error: InvalidMessage(InvalidContentType)": (SpoolFull, "it does not speak TLS there"),
     "kind: Connect, source": (SpoolFull, "it cannot be reached"),
     "Received redirect without LOCATION, this normally indicates": (ObjectStoreRefuses, "it belongs to another region"),
