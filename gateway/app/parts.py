@@ -99,19 +99,18 @@ class GatewayParts:
         return ClusterView() if self.leases is None else self.leases.view
 
 
-def build_parts(table: RoutingTable, handlers: Sequence[tuple[Any, ...]] = (), node: str = "") -> GatewayParts:
+def build_parts(table: RoutingTable, handlers: Sequence[tuple[Any, ...]] = ()) -> GatewayParts:
     """The parts of a gateway that begins with the rules of `table`.
 
     Args:
         table: rules and settings.
         handlers: of the site; each takes its event in place of the gateway's own.
-        node: its name among the nodes of a cluster; empty for a gateway that is alone.
 
     Raises ConfigurationError when this process may open too few files.
     """
     bound_inflation(table.settings.limits)
     common = build_common(table)
-    leases = build_leases(common, node)
+    leases = build_leases(common)
     storage = build_storage(common, leases)
     associations = AssociationPool(common.settings.ae_title, common.metrics)
     queries = QueryBackends(storage.index, Sources(associations), meter=common.metrics)
@@ -149,12 +148,12 @@ def build_common(table: RoutingTable) -> SharedParts:
     )
 
 
-def build_leases(common: SharedParts, name: str) -> SharedDestinationLeases | None:
-    """The leases of the node `name`; None for a gateway that is alone."""
+def build_leases(common: SharedParts) -> SharedDestinationLeases | None:
+    """The leases of a node; None for a gateway that is alone."""
     settings, live = common.settings, common.live
-    if not name:
+    if not settings.node:
         return None
-    node = GatewayNode(uuid4().hex, name, __version__, socket.gethostname(), os.getpid(), utc_now())
+    node = GatewayNode(uuid4().hex, settings.node, __version__, socket.gethostname(), os.getpid(), utc_now())
     return SharedDestinationLeases(
         lambda: open_node_table(settings), node, lambda: live.current.version, random=Random()
     )

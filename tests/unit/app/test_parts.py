@@ -24,8 +24,8 @@ CT1 = Peer("ct1", "CT1", may=frozenset({"store"}))
 FACTS = AssociationFacts("CT1", "GATEWAY", "10.0.0.7")
 
 
-def table(folder: Path, *peers: Peer) -> RoutingTable:
-    settings = Settings("GATEWAY", (), Spool(str(folder / "spool")), str(folder / "queue.db"))
+def table(folder: Path, *peers: Peer, **more: Any) -> RoutingTable:
+    settings = Settings("GATEWAY", (), Spool(str(folder / "spool")), str(folder / "queue.db"), **more)
     known = {peer.name: peer for peer in peers}
     return RoutingTable("1", settings, coercions=(), routes=(), peers=known, groups={}, unmatched="hold")
 
@@ -54,7 +54,7 @@ async def test_parts_share_what_is_one(tmp_path: Path) -> None:
 
 
 async def test_a_node_has_leases_and_a_gateway_that_is_alone_has_none(tmp_path: Path) -> None:
-    alone, node = build_parts(table(tmp_path)), build_parts(table(tmp_path), node="north")
+    alone, node = build_parts(table(tmp_path)), build_parts(table(tmp_path, node="north"))
     assert alone.leases is None
     assert node.leases is not None
     assert alone.nodes_seen() == node.nodes_seen() == ClusterView()
