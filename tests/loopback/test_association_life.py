@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import socket
 from typing import Any
 
 import pytest
@@ -195,6 +196,12 @@ async def test_a_peer_that_stops_reading_is_let_go() -> None:
         serving(timers=dataclasses.replace(SLOW, dimse_s=0.3)) as running,
         await Peer.associated(running.port) as peer,
     ):
+        (association,) = running.server.associations
+        for transport in (peer.writer.transport, association._transport):  # what the system would take lasts for long
+            assert transport is not None
+            connection = transport.get_extra_info("socket")
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
         peer.writer.transport.pause_reading()  # type: ignore[attr-defined]
         requests = message(ECHO_ID, echo_command()) * 2000
         with contextlib.suppress(OSError):

@@ -55,7 +55,7 @@ async def test_hangups_from_the_first_line_on_end_in_a_reload(
     running.callback(gateway.stop)
     gateway.launch()
     await until(lambda: is_held(gateway.pid, signal.SIGHUP), what="the first line of ours")
-    assert await hung_up_from(gateway, 0) > 5
+    assert await hung_up_from(gateway, 0) > 0
     await gateway.wait_ready()
     await until(lambda: "config_reloaded" in gateway.log, what="the reload that was asked for during the start")
     assert await gateway.drain() == 0, gateway.log
@@ -70,7 +70,7 @@ async def test_hangups_from_the_fork_on_where_the_parent_holds_them(running: Asy
         gateway.launch()
     finally:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
-    assert await hung_up_from(gateway, 0) > 5
+    assert await hung_up_from(gateway, 0) > 0
     await gateway.wait_ready()
     await until(lambda: "config_reloaded" in gateway.log, what="the reload")
 
