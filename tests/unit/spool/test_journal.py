@@ -397,6 +397,7 @@ async def test_figures_do_not_wait_for_a_process_that_holds_the_database(site: S
             assert depth.count == 1, "what the store knows"
         finally:
             other.close()
+        await journal.until_recorded()
         (depth,) = await journal.depths()
         assert depth.count == 2
 
