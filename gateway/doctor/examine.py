@@ -18,7 +18,8 @@ from gateway.doctor.site import Site
 from gateway.model.peer import Peer
 
 STEPS = 6
-"""A check takes at most so many times the limit of a step: name, connection, TLS, association, C-ECHO, release."""
+"""A check takes at most so many times the limit of a step: name, connection, TLS, association, C-ECHO, release; or the
+requests to an object store."""
 REACHED = frozenset({"echo-answered", "no-verification", "echo-refused", "echo-not-answered"})
 """Codes of peers with which there was an association."""
 PEERS_AT_A_TIME = 256
@@ -41,7 +42,7 @@ async def examine(site: Site) -> list[DoctorFinding]:
         _in_thread("spool", partial(storage.spool, site), site),
         _in_thread("database", partial(storage.database, site), site),
         _in_thread("database server", partial(database_server, site), site),
-        _in_thread("object store", partial(object_store, site), site),
+        _in_thread("object store", partial(object_store, site), site, steps=STEPS),
         _in_thread("pages of the database", partial(storage.damage, site), site),
         *(_peer(one, site, slots) for one in known if one.host),
         *(
@@ -63,13 +64,13 @@ def not_looked_at(rules: Path, what: str) -> DoctorFinding:
     return found("not-looked-at", str(rules), f"{what} were not looked at, for the rules have errors")
 
 
-async def _in_thread(name: str, check: DoctorCheck, site: Site) -> list[DoctorFinding]:
+async def _in_thread(name: str, check: DoctorCheck, site: Site, steps: int = 1) -> list[DoctorFinding]:
     try:
         outcome, _ = started(lambda: list(check()), name)
-        async with asyncio.timeout(site.limit_s):
+        async with asyncio.timeout(steps * site.limit_s):
             return await outcome
     except TimeoutError:
-        return [_not_finished(name, f"not within {site.limit_s:g} s")]
+        return [_not_finished(name, f"not within {steps * site.limit_s:g} s")]
     except OSError as error:
         return [_not_finished(name, f"{error.strerror or error} ({error.filename})")]
 

@@ -88,7 +88,8 @@ class FolderObjectStore:
                 with self._faults("write", PARTIAL):
                     self._sync(descriptor)
             finally:
-                os.close(descriptor)
+                with self._faults("write", PARTIAL):
+                    os.close(descriptor)
             yield path
         finally:
             with contextlib.suppress(OSError):  # it is swept later
@@ -231,7 +232,7 @@ class FolderObjectStore:
             raise SpoolFull(f"{self.shown}: cannot {operation} {name}: {reason}")
 
     def _is_mounted(self) -> bool:
-        return not self._is_claimed or (self._root / start_check.MARKER).exists()
+        return not self._is_claimed or os.path.exists(self._root / start_check.MARKER)
 
     @contextlib.contextmanager
     def _faults(self, operation: str, name: str) -> Iterator[None]:
@@ -250,7 +251,7 @@ class FolderObjectStore:
                 raise SpoolFull(f"{before}; give it more room") from error
             if operation == "read" and error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
                 self._require_mount(operation, name)
-                if self._root.is_dir():
+                if os.path.isdir(self._root):
                     raise PayloadMissing(f"{before}; restore it, or discard what it held") from error
             raise SpoolFull(f"{before}; is the file system mounted, and its server there?") from error
 

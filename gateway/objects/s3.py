@@ -3,7 +3,8 @@
 Small objects are written by one conditional PUT (`If-None-Match: *`). Larger ones go in parts, which the library
 cannot make conditional: a look before shows whether the name is free, and writers give names that no other one gives.
 
-A request ends within `answer_s`, and is tried again within `retry_s`: a server that is frozen costs ten seconds. A
+A request ends within `answer_s`, and is tried again within `retry_s`: a server that is frozen costs eight seconds, and
+as much again where it freezes in the middle of an upload, since its parts are given back. A
 stream is read by requests of its own ranges, so that a slow reader keeps no connection.
 """
 
@@ -27,7 +28,7 @@ from gateway.objects import start_check
 from gateway.objects.errors import ObjectStoreRefuses
 from gateway.objects.existing import accept_the_same
 from gateway.objects.naming import checked, exactly, folder_of, is_name
-from gateway.objects.s3_errors import StoreOperation, refusal
+from gateway.objects.s3_errors import StoreOperation, code_of, refusal
 from gateway.ports.errors import PayloadMissing, SpoolFull, Temporary
 from gateway.ports.object_store import StoredObject
 
@@ -54,7 +55,8 @@ class S3Limits:
     """From the beginning of a request to the end of its answer."""
     retry_s: float = 5.0
     """A request that fails is tried again until so long after its beginning."""
-    retries: int = 3
+    retries: int = 5
+    """After 0.1 s, then after twice the last pause, up to a second."""
     requests: int = 16
     """At a time; others wait for up to `answer_s`."""
     uploads: int = 16
@@ -132,9 +134,20 @@ class S3ObjectStore:
         """See `ObjectStore.delete`."""
         for name in names:
             checked(name)
-        if names:
-            with self._request("delete", names[0]):
+        if names and not self._delete(names):
+            for name in names:
+                self._delete([name])
+
+    def _delete(self, names: Sequence[str]) -> bool:
+        """False when the server ended at an object that is not there: Google's does, Amazon's does not."""
+        with self._request("delete", names[0]):
+            try:
                 obstore.delete(self._store, list(names))
+            except FileNotFoundError as error:
+                if code_of(str(error)) != "NoSuchKey":
+                    raise
+                return False
+        return True
 
     # --- reading -----------------------------------------------------------------------------------------------------
 
@@ -215,6 +228,7 @@ def _opened(settings: S3Settings, limits: S3Limits) -> S3Store:
         "region": settings.region,
         "virtual_hosted_style_request": not settings.endpoint,
         "skip_signature": False,
+        "unsigned_payload": False,  # the server compares the SHA-256 of what it stores
         "disable_bulk_delete": True,  # not every server knows it; ten single ones go at a time
     }
     if settings.endpoint:  # the first one is stronger, and may stand in the environment

@@ -59,10 +59,16 @@ def status_of(text: str) -> int:
     return int(found[1]) if found else 0
 
 
+def code_of(text: str) -> str:
+    """The code of S3 in the error of the library; empty without one."""
+    found = _CODE.search(text)
+    return found[1] if found else ""
+
+
 def refusal(error: Exception, shown: str, operation: StoreOperation, name: str) -> SpoolFull | PayloadMissing:
     """Our error for one of the library."""
     text = str(error)
-    status, code = status_of(text), (_CODE.search(text) or ["", ""])[1]
+    status, code = status_of(text), code_of(text)
     before = f"{shown}: cannot {operation} {name or 'its objects'}"
     if code in _REFUSALS:
         return ObjectStoreRefuses(f"{before}: {_REFUSALS[code]} ({status} {code})")

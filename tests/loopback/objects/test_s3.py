@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import ssl
 import threading
 from collections.abc import Callable, Iterator
@@ -299,3 +300,24 @@ def test_all_pages_of_a_listing_are_read(server: FakeS3, store: S3ObjectStore) -
     server.faults.append(Fault("status", "GET", "continuation-token"))
     with pytest.raises(Temporary, match="503"):
         list(store.list("a/"))
+
+
+def test_a_server_that_answers_404_to_a_deletion_of_nothing() -> None:
+    with FakeS3(is_deletion_of_nothing_an_error=True) as server:
+        store = S3ObjectStore(server.place(), PATIENT)
+        for name in ("a", "b", "c", "d"):
+            put(store, name)
+        store.delete(["nothing", "a", "b", "neither", "c"])
+        assert list(server.objects) == ["north/ct/d"]
+        store.check("cluster-7", "1")
+        server.faults.append(Fault("status", "DELETE", status=404, code="NoSuchBucket"))
+        with pytest.raises(ObjectStoreRefuses, match="there is no such bucket"):
+            store.delete(["d"])
+
+
+def test_what_is_stored_is_signed_with_its_digest(server: FakeS3, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_UNSIGNED_PAYLOAD", "true")
+    put(S3ObjectStore(server.place(), PATIENT), "a", b"123")
+    put(S3ObjectStore(server.place(), PATIENT), "b", LARGE)
+    parts = [LARGE[at : at + 5 * 1024**2] for at in range(0, len(LARGE), 5 * 1024**2)]
+    assert {hashlib.sha256(data).hexdigest() for data in (b"123", *parts)} <= server.digests

@@ -54,7 +54,10 @@ class FakeS3:
     keys: set[str] = field(default_factory=set)
     """Access key IDs that were used, and `(token)` where there was one."""
 
+    digests: set[str] = field(default_factory=set)
+    """The SHA-256 that bodies were said to have."""
     tls: ssl.SSLContext | None = None
+    is_deletion_of_nothing_an_error: bool = False
 
     def __enter__(self) -> Self:
         self._stopped = threading.Event()
@@ -136,6 +139,7 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         authorization = self.headers.get("Authorization", "")
         self._store.keys |= set(re.findall(r"Credential=(\w+)/", authorization))
+        self._store.digests.add(self.headers.get("x-amz-content-sha256", ""))
         if self.headers.get("x-amz-security-token"):
             self._store.keys.add("(token)")
         fault = self._store.fault(f"{self.command} {self.path}")
@@ -199,7 +203,8 @@ class _Handler(BaseHTTPRequestHandler):
         return lambda: self._answer(204, b"")
 
     def _delete(self, key: str, query: dict[str, str], body: bytes, is_conditional: bool) -> Callable[[], None]:
-        self._store.objects.pop(key, None)
+        if self._store.objects.pop(key, None) is None and self._store.is_deletion_of_nothing_an_error:
+            return lambda: self._answer(404, b"<Error><Code>NoSuchKey</Code></Error>")
         return lambda: self._answer(204, b"")
 
     def _get(self, key: str, query: dict[str, str], body: bytes, is_conditional: bool) -> Callable[[], None]:

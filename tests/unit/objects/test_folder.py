@@ -240,3 +240,38 @@ def test_errors_of_the_chunks_are_the_callers_own(store: FolderObjectStore, tmp_
     with pytest.raises(OSError, match="the caller's disk"):
         store.put("a", chunks(), 2)
     assert files(tmp_path) == []
+
+
+@pytest.mark.parametrize("number", range(len(CALLS) + 1))
+def test_a_marker_that_cannot_be_looked_at_is_no_mount_either(
+    store: FolderObjectStore, tmp_path: Path, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.check("cluster-7", "1")
+    look = os.stat
+
+    def stat_of(path: object, **options: bool) -> os.stat_result:
+        if str(path).endswith("gateway.json"):
+            raise OSError(errno.ESTALE, "Stale file handle")
+        return look(path, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(os, "stat", stat_of)
+    with pytest.raises(Temporary, match="is the file system mounted") as raised:
+        [*CALLS, DELETION][number](store)
+    assert not isinstance(raised.value, PayloadMissing)
+
+
+def test_an_error_of_the_last_write_comes_with_close(
+    store: FolderObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    end = os.close
+
+    def close(descriptor: int) -> None:
+        is_ours = ".partial" in os.readlink(f"/proc/self/fd/{descriptor}")
+        end(descriptor)
+        if is_ours:
+            raise OSError(errno.EDQUOT, "Disk quota exceeded")
+
+    monkeypatch.setattr(os, "close", close)
+    with pytest.raises(SpoolFull, match="Disk quota exceeded; give it more room"):
+        put(store, "a")
+    assert files(tmp_path) == []
