@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
+from gateway.ports.retrying import retried
 from gateway.ports.store import Store
 
 T = TypeVar("T")
@@ -22,7 +23,10 @@ class StoreOnFile:
         return function(self._store)
 
     async def write(self, function: Callable[[Store], T]) -> T:
-        """Not synced: see `sync`."""
+        """Not synced: see `sync`. All of it again when it met the gateway's."""
+        return retried(lambda: self._write(function))
+
+    def _write(self, function: Callable[[Store], T]) -> T:
         with self._store.transaction(is_durable=False):
             return function(self._store)
 

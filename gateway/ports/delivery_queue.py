@@ -83,7 +83,7 @@ class DeliveryQueue(Protocol):
         ...
 
     def expire_leases(self) -> int:
-        """At start, alone on the spool: leases of a process that is gone end now."""
+        """At start, alone on the store: leases of a process that is gone end now. A node of a cluster ends none."""
         ...
 
     def forget(self, settled_before: datetime, limit: int, indexed_before: datetime | None = None) -> int:

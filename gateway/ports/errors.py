@@ -33,6 +33,11 @@ class Temporary(GatewayError):
     dimse_status = OUT_OF_RESOURCES
 
 
+class TransactionConflict(Temporary):
+    """The transaction met another one, and was rolled back: the layer that owns it does all of it again
+    (`gateway.ports.retrying`)."""
+
+
 class SpoolFull(Temporary):
     """No space left for incoming instances."""
 

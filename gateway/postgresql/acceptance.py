@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import datetime
 
 from gateway.model.association import AssociationFacts
 from gateway.model.delivery import Dispatch
 from gateway.model.instance import IndexEntry, Instance, PayloadRef
 from gateway.ports.delivery_queue import AcceptedInstance
+from gateway.postgresql.shared_index import SharedIndexTables
 from gateway.postgresql.transactions import PostgreSQLTransactions
 from gateway.relational import rows
 from gateway.relational.arrival_order import horizon
@@ -62,7 +63,7 @@ def _same(instance: Instance) -> _Same:
 
 
 class PostgreSQLAcceptor:
-    """Accepts on one connection."""
+    """Accepts on one connection; beside other nodes when its index is a shared one."""
 
     def __init__(self, transactions: PostgreSQLTransactions, index: IndexTables) -> None:
         self._transactions = transactions
@@ -83,6 +84,8 @@ class PostgreSQLAcceptor:
         is_readable: Callable[[PayloadRef], bool],
     ) -> list[AcceptedInstance]:
         """Add instances with a delivery a dispatch, except what is still owed already and can be read."""
+        if isinstance(self._index, SharedIndexTables):
+            self._hold([instance for instance, _ in arrivals], self._index)
         taken = self._decide(arrivals, is_readable)
         new = [each for each in taken if each.is_new]
         deliveries = sum(len(each.fresh) for each in new)
@@ -99,6 +102,17 @@ class PostgreSQLAcceptor:
         if deliveries:
             self._insert_deliveries(new, iter(delivery_ids), now_us)
         return [_answer(each) for each in taken]
+
+    def _hold(self, instances: Sequence[Instance], index: SharedIndexTables) -> None:
+        """Lock the rows that these instances are about to name. The same object that another node takes at this moment
+        is a duplicate then."""
+        known = {self._associations.get(instance.association) for instance in instances}
+        gone = index.hold(
+            [instance.sop_instance_uid for instance in instances],
+            [instance.index for instance in instances if instance.index is not None],
+            [association_id for association_id in known if association_id is not None],
+        )
+        self._drop_associations(gone)
 
     # --- what is new --------------------------------------------------------------------------------------------
 
@@ -188,7 +202,11 @@ class PostgreSQLAcceptor:
         if not orphans:
             return
         self._transactions.do("forget_associations", ids=batch(sorted(orphans)))
-        self._associations = {facts: number for facts, number in self._associations.items() if number not in orphans}
+        self._drop_associations(orphans)
+
+    def _drop_associations(self, gone: Collection[int]) -> None:
+        if gone:
+            self._associations = {facts: key for facts, key in self._associations.items() if key not in gone}
 
     # --- time ---------------------------------------------------------------------------------------------------
 

@@ -10,7 +10,14 @@ import psycopg
 from psycopg import errors
 from psycopg.types.string import TextLoader
 
-from gateway.ports.errors import ConfigurationError, GatewayError, QueueBroken, SpoolFull, Temporary
+from gateway.ports.errors import (
+    ConfigurationError,
+    GatewayError,
+    QueueBroken,
+    SpoolFull,
+    Temporary,
+    TransactionConflict,
+)
 from gateway.postgresql.address import DatabaseAddress
 from gateway.postgresql.statements import SCHEMA_VERSION, SQL
 
@@ -23,6 +30,7 @@ SESSION = {
     "client_encoding": "UTF8",
     "jit": "off",  # to compile one of these statements takes longer than to run it
     "random_page_cost": "1.1",  # for rotating disks it is 4: a batch would read whole tables of some ten thousand rows
+    "default_transaction_isolation": "read committed",  # what is locked is then seen as the one before left it
     "idle_in_transaction_session_timeout": "60s",
     "tcp_keepalives_idle": "5",  # the server ends the session, and its lock, of a host that is gone
     "tcp_keepalives_interval": "2",
@@ -162,6 +170,7 @@ class database_errors:
     Raises:
         SpoolFull: the server has no room, takes nothing, or is gone.
         Temporary: another session holds what is needed, or the statement was interrupted.
+        TransactionConflict: the transaction met another one in a ring of locks; all of it may be done again.
         QueueBroken: data are damaged, or tables are gone.
     """
 
@@ -192,7 +201,9 @@ def _gateway_error(shown: str, error: psycopg.Error) -> GatewayError | None:
             return Temporary(f"database {shown}: the statement was interrupted")
         case errors.ReadOnlySqlTransaction() | errors.InsufficientPrivilege():
             return SpoolFull(f"database {shown}: it takes nothing from us now: {text}")
-        case errors.LockNotAvailable() | errors.DeadlockDetected() | errors.SerializationFailure():
+        case errors.DeadlockDetected() | errors.SerializationFailure():
+            return TransactionConflict(f"database {shown}: {text}")
+        case errors.LockNotAvailable():
             return Temporary(f"database {shown}: {text}")
         case psycopg.OperationalError() | errors.InternalError_():
             return SpoolFull(f"database {shown}: {text}")

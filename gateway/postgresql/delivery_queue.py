@@ -24,6 +24,7 @@ class PostgreSQLDeliveryQueue(RelationalDeliveryQueue):
 
     `tokens`: destination → fencing token, of the leases that this node holds; nothing else is claimed and settled. None
     for a gateway that is alone.
+    `is_node`: other nodes write at the same time.
     """
 
     def __init__(
@@ -33,9 +34,12 @@ class PostgreSQLDeliveryQueue(RelationalDeliveryQueue):
         reader: RowReader,
         acceptor: InstanceAcceptor,
         tokens: Callable[[], Mapping[str, int]] | None = None,
+        *,
+        is_node: bool = False,
     ) -> None:
         super().__init__(statements, index, reader, acceptor)
         self._tokens = tokens
+        self._is_node = is_node
 
     def claim(
         self, destination: str, limit: int, lease_s: float, now: datetime, apart: ExcludedLikenesses | None = None
@@ -61,3 +65,15 @@ class PostgreSQLDeliveryQueue(RelationalDeliveryQueue):
         tokens = None if self._tokens is None else json.dumps(self._tokens())
         found: list[tuple[int, int]] = self._statements.json("find_leased", settlements=leases, tokens=tokens)
         return found
+
+    def expire_leases(self) -> int:
+        """Leases of a process that is gone end now. A node ends none: another one may have claimed them. Those of its
+        process before end where it takes the lease of their destination (`free_claimed`)."""
+        return 0 if self._is_node else super().expire_leases()
+
+    def _mark_settled(self, delivery_ids: str, now_us: int) -> None:
+        """Instances of these that owe nothing any more may go when retention is over. Of two nodes that deliver the
+        last two of one instance at one moment, the later one sees that nothing is owed."""
+        if self._is_node:
+            self._statements.single("lock_delivered", ids=delivery_ids)
+        super()._mark_settled(delivery_ids, now_us)

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from gateway.postgresql.address import DatabaseAddress
 from gateway.postgresql.connection import Connection, check_version, database_errors, open_connection, version_of
-from gateway.postgresql.gateway_lock import holder
+from gateway.postgresql.gateway_lock import holders
 from gateway.postgresql.statements import SQL
 
 
@@ -31,8 +31,8 @@ class DatabaseInspection:
         return dict(self._connection.execute(SQL["waiting"].encode()).fetchall()) if self._has_tables else {}
 
     def is_gateway_running(self) -> bool:
-        """True while a gateway holds the lock of this schema."""
-        return bool(holder(self._connection))
+        """True while a gateway holds the lock of this schema, or nodes do."""
+        return bool(holders(self._connection))
 
     def problems(self) -> Sequence[str]:
         """The settings of the server by which it may lose what it said it has."""

@@ -10,14 +10,15 @@ from gateway.common.steady_clock import SteadyClock, utc_now
 from gateway.postgresql import delivery_filters
 from gateway.postgresql.acceptance import PostgreSQLAcceptor
 from gateway.postgresql.address import address
+from gateway.postgresql.delivery_administration import PostgreSQLDeliveryAdministration
 from gateway.postgresql.delivery_queue import PostgreSQLDeliveryQueue
-from gateway.postgresql.gateway_lock import AT_START_S, GatewayLock
+from gateway.postgresql.gateway_lock import AT_START_S, OF_SCHEMA, GatewayLock
 from gateway.postgresql.hang_guard import HangGuard
 from gateway.postgresql.node_table import let_go_when_frozen
 from gateway.postgresql.query_sql import PostgreSQLQueryBuilder
+from gateway.postgresql.shared_index import SharedIndexTables
 from gateway.postgresql.spool_ledger import PostgreSQLSpoolLedger, RecordedPosition
 from gateway.postgresql.transactions import PostgreSQLTransaction, PostgreSQLTransactions
-from gateway.relational.delivery_administration import RelationalDeliveryAdministration
 from gateway.relational.index_store import RelationalIndexStore
 from gateway.relational.index_tables import IndexTables
 from gateway.relational.queue_clock import QueueClock
@@ -40,15 +41,18 @@ class PostgreSQLDialect:
 
 
 def is_locked(statements: Statements) -> bool:
-    """True while a gateway holds the lock of this schema."""
-    return statements.single("lock_holder") is not None
+    """True while a gateway holds the lock of this schema, or nodes do."""
+    return statements.single("lock_holders", **OF_SCHEMA) is not None
 
 
 class PostgreSQLStore:
     """The `Store` port on the schema of a PostgreSQL database that its address leads to.
 
-    One thread at a time uses one object. One gateway at a time uses a schema: the object that `is_committing` holds an
-    advisory lock for as long as it is connected. Every transaction is durable, for the server may crash without us.
+    One thread at a time uses one object. A schema is used by one gateway at a time, or by any number of nodes, each
+    with a name of its own: the object that `is_committing` holds advisory locks for as long as it is connected. Every
+    transaction is durable, for the server may crash without us.
+
+    `node`: the name of the node that it belongs to; empty for a gateway that is alone.
 
     `tokens`: see `PostgreSQLDeliveryQueue`.
 
@@ -67,9 +71,11 @@ class PostgreSQLStore:
         is_read_only: bool = False,
         lock_patience_s: float = AT_START_S,
         tokens: Callable[[], Mapping[str, int]] | None = None,
+        node: str = "",
     ) -> None:
         place = address(url)
-        lock, position = GatewayLock(place, lock_patience_s), RecordedPosition(place.shown)
+        lock, position = GatewayLock(place, lock_patience_s, node), RecordedPosition(place.shown)
+        frozen = () if tokens is None else (let_go_when_frozen,)
         self._transactions = PostgreSQLTransactions(
             place,
             lambda statements: QueueClock(
@@ -78,19 +84,18 @@ class PostgreSQLStore:
             must_exist=must_exist,
             is_read_only=is_read_only,
             is_committing=is_committing,
-            prepare=(
-                *((lock.take, position.check) if is_committing else ()),
-                *(() if tokens is None else (let_go_when_frozen,)),
-            ),
+            prepare=(lock.take, position.check, *frozen) if is_committing else frozen,
             guard=HangGuard(COMMITTING_LIMIT_S if is_committing else READING_LIMIT_S),
         )
         dialect = PostgreSQLDialect()
-        reader, tables = RowReader(self._transactions), IndexTables(self._transactions, dialect)
+        reader = RowReader(self._transactions)
+        tables = (SharedIndexTables if node else IndexTables)(self._transactions, dialect)
         self._transactions.on_roll_back.append(tables.clear)
+        acceptor = PostgreSQLAcceptor(self._transactions, tables)
         self.deliveries = PostgreSQLDeliveryQueue(
-            self._transactions, tables, reader, PostgreSQLAcceptor(self._transactions, tables), tokens
+            self._transactions, tables, reader, acceptor, tokens, is_node=bool(node)
         )
-        self.administration = RelationalDeliveryAdministration(self._transactions, dialect, reader)
+        self.administration = PostgreSQLDeliveryAdministration(self._transactions, dialect, reader)
         self.index = RelationalIndexStore(self._transactions, tables, reader)
         self.spool = PostgreSQLSpoolLedger(self._transactions, position)
 

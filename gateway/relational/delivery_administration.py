@@ -35,29 +35,36 @@ class RelationalDeliveryAdministration:
 
     def retry(self, which: DeliveryFilter, now: datetime) -> int:
         """Dead and pending ones that nobody works on: due now, and given up as late as if they had arrived now."""
-        ids, present = self._find(which), self._clock.now_us()
+        ids, present = self._take(which), self._clock.now_us()
         return self._statements.do("retry", ids=ids, now=microseconds(now), present=present)
 
     def hold(self, which: DeliveryFilter) -> int:
         """Pending and dead ones that nobody works on wait for an operator."""
-        return self._statements.do("hold", ids=self._find(which), present=self._clock.now_us())
+        return self._statements.do("hold", ids=self._take(which), present=self._clock.now_us())
 
     def release(self, which: DeliveryFilter, now: datetime, destination: str | None = None) -> int:
         """Held → pending: to `destination` when it is given, whatever they were held for, else to their own. Those held
         without one stay when none is given."""
-        ids, to = self._find(which), destination or ""
+        ids, to = self._take(which), destination or ""
         return self._statements.do("release", ids=ids, now=microseconds(now), destination=to)
 
     def discard(self, which: DeliveryFilter) -> int:
         """Delete dead, held and pending deliveries that nobody works on."""
         present = self._clock.now_us()
-        gone = [*self._statements.rows("discard", ids=self._find(which), present=present)]
+        gone = [*self._statements.rows("discard", ids=self._take(which), present=present)]
         if not gone:
             return 0
         self._statements.do("delete_attempts", ids=batch([row[0] for row in gone]))
-        instances = batch(sorted({row[1] for row in gone}))
-        self._statements.do("mark_settled_instances", ids=instances, now=self._clock.now_us())
+        self._mark_settled(batch(sorted({row[1] for row in gone})))
         return len(gone)
+
+    def _mark_settled(self, instance_ids: str) -> None:
+        """Instances of deliveries that were deleted may go when retention is over, if they owe nothing any more."""
+        self._statements.do("mark_settled_instances", ids=instance_ids, now=self._clock.now_us())
+
+    def _take(self, which: DeliveryFilter) -> str:
+        """Identifiers of the deliveries that fit, as JSON, for a verb: nobody else changes them before it is done."""
+        return self._find(which)
 
     def _find(self, which: DeliveryFilter, limit: int = -1, *, is_newest_first: bool = False) -> str:
         """Identifiers of the deliveries that fit, as JSON."""

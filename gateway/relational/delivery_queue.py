@@ -112,7 +112,11 @@ class RelationalDeliveryQueue(ABC):
         self._statements.do("settle", settlements=changed, now=now_us)
         delivered = [each.delivery_id for each in settlements if each.state is DeliveryState.DELIVERED]
         if delivered:
-            self._statements.do("mark_settled", ids=batch(delivered), now=now_us)
+            self._mark_settled(batch(delivered), now_us)
+
+    def _mark_settled(self, delivery_ids: str, now_us: int) -> None:
+        """Instances of these that owe nothing any more may go when retention is over."""
+        self._statements.do("mark_settled", ids=delivery_ids, now=now_us)
 
     def next_due(self, destination: str) -> datetime | None:
         """The time at which the next pending delivery of `destination` is due; the end of its lease for one under a
@@ -150,6 +154,7 @@ class RelationalDeliveryQueue(ABC):
     def _forget(self, find: str, settled_before: datetime, limit: int) -> int:
         found = self._statements.json(find, before=microseconds(settled_before), limit=limit)
         ids, association_ids, series_keys = found
+        ids = self._index.forgettable(ids) if ids else ids
         if not ids:
             return 0
         instances = batch(ids)

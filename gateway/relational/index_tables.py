@@ -67,6 +67,25 @@ class IndexTables:
         patient = self._key(0, "patient", entry.patient)
         return self._key(self._key(patient, "study", entry.study), "series", entry.series)
 
+    def lowest(self, entry: IndexEntry) -> tuple[str, int] | None:
+        """The lowest table in which the key of this entry is remembered, and the key."""
+        found, parent = None, 0
+        for table, attributes in (("patient", entry.patient), ("study", entry.study), ("series", entry.series)):
+            key = self._known.get((parent, table, attributes))
+            if key is None:
+                break
+            found, parent = (table, key), key
+        return found
+
+    def drop(self, rows: Collection[tuple[str, int]]) -> None:
+        """Forget the keys of these rows, which are gone."""
+        if not rows:
+            return
+        for place, key in [*self._known.items()]:
+            if (place[1], key) in rows:
+                del self._known[place]
+                self._written.pop((place[1], key), None)
+
     def _key(self, parent: int, table: str, attributes: str) -> int:
         known = self._known.get((parent, table, attributes))
         if known is not None and self._written[table, known] == attributes:
@@ -99,6 +118,7 @@ class IndexTables:
             elif instance_id not in missing:
                 continue
             new.setdefault(instance_id, (uid, entry))
+        self._write([entry for _, entry in new.values()])
         superseded: list[tuple[str, int | None]] = []
         if newest:
             superseded = [*self._statements.rows("supersede", sop_instance_uids=batch(list(newest)))]
@@ -121,6 +141,13 @@ class IndexTables:
                 "elect", sop_instance_uids=batch(sorted({new[key][0] for key in missing} - newest.keys()))
             )
         return placed
+
+    def _write(self, entries: Sequence[IndexEntry]) -> None:
+        """Write what is new of these entries, where they cannot be written one after the other."""
+
+    def forgettable(self, instance_ids: Sequence[int]) -> Sequence[int]:
+        """The instances among these that may be forgotten now: all, where nobody else writes."""
+        return instance_ids
 
     def promote(self, instance_ids: str) -> None:
         """Mark the instances that are current once these are gone. To be called before they are deleted."""

@@ -17,6 +17,7 @@ import structlog
 
 from gateway.model.instance import PayloadRef
 from gateway.ports.errors import GatewayError, SpoolFull, Temporary
+from gateway.ports.retrying import retried
 from gateway.ports.store import Store
 from gateway.spool.commit_requests import Acceptance, Call, ClaimRequest, CommitRequest, Settling
 from gateway.spool.replay import RECOVERED, held_for_recovery
@@ -109,6 +110,18 @@ class Recording:
         return recorded
 
     def _transaction(
+        self,
+        waiting: Sequence[Acceptance],
+        others: Sequence[CommitRequest],
+        store: Store,
+        now: datetime,
+        *,
+        is_durable: bool,
+    ) -> None:
+        """All of it again when the store met another process."""
+        retried(lambda: self._transaction_once(waiting, others, store, now, is_durable=is_durable))
+
+    def _transaction_once(
         self,
         waiting: Sequence[Acceptance],
         others: Sequence[CommitRequest],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -62,6 +62,10 @@ ARRIVALS = st.lists(
 
 class QueueHistory(RuleBasedStateMachine):
     """The clock only moves forward here; what happens when it does not stands in the contract suite."""
+
+    is_index_in_order_of_arrival = True
+    """False for a store that keeps what it finds in a stable order of its own."""
+    does_begin_end_claims = True
 
     def __init__(self) -> None:
         super().__init__()
@@ -155,7 +159,7 @@ class QueueHistory(RuleBasedStateMachine):
         self.real = self.reopen()
         with self.real.transaction():
             count = self.real.deliveries.expire_leases()
-        assert count == self.model.expire_leases()
+        assert count == (self.model.expire_leases() if self.does_begin_end_claims else 0)
 
     @invariant()
     def agree(self) -> None:
@@ -170,9 +174,14 @@ class QueueHistory(RuleBasedStateMachine):
             assert self.real.administration.attempts(delivery.delivery_id) == self.model.attempts(delivery.delivery_id)
         for query in QUERIES:
             expected = self.model.matches(query, self.model.find(query))
-            assert self.real.index.matches(query, self.real.index.find(query)) == expected, query
-            assert list(self.real.index.find_instances(query)) == self.model.find_instances(query)
+            found = self.real.index.matches(query, self.real.index.find(query))
+            assert self._ordered(found) == self._ordered(expected), query
+            instances = self.real.index.find_instances(query)
+            assert self._ordered(instances) == self._ordered(self.model.find_instances(query))
         assert self.clock() >= NOON
+
+    def _ordered(self, found: Sequence[object]) -> list[object]:
+        return list(found) if self.is_index_in_order_of_arrival else sorted(found, key=repr)
 
 
 SETTINGS = settings(

@@ -21,10 +21,13 @@ from tests.support.samples import Clock, settlement
 IMPLEMENTATIONS: dict[str, Callable[[Path, Clock], Store]] = {
     "sqlite": lambda folder, clock: SQLiteStore(folder / "queue.db", now=clock),
     "postgresql": lambda folder, clock: PostgreSQLStore(shared_server().new_schema(), now=clock, is_committing=True),
+    "postgresql-node": lambda folder, clock: PostgreSQLStore(
+        shared_server().new_schema(), now=clock, is_committing=True, node="one"
+    ),
     "memory": lambda folder, clock: MemoryStore(clock),
 }
 EACH = [
-    pytest.param(name, marks=pytest.mark.postgresql) if name == "postgresql" else pytest.param(name)
+    pytest.param(name, marks=pytest.mark.postgresql) if name.startswith("postgresql") else pytest.param(name)
     for name in IMPLEMENTATIONS
 ]
 """Their names, as parameters of tests."""

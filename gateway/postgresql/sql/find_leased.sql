@@ -20,5 +20,5 @@ SELECT coalesce(json_agg(json_build_array(key - 1, attempts)), '[]') FROM (
         AND due.lease = (settlement.value ->> 1)::bigint AND due.leased_until IS NOT NULL
     JOIN delivery ON delivery.delivery_id = due.delivery_id
     WHERE %(tokens)s::jsonb IS NULL OR due.destination IN (SELECT destination FROM leased_here)
-    FOR UPDATE OF due
+    ORDER BY due.delivery_id FOR UPDATE OF due
 ) AS held;

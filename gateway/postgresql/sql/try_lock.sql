@@ -1,2 +1,2 @@
--- Hold this schema's lock of a gateway for as long as the session lasts; false when another session holds it.
-SELECT pg_try_advisory_lock(1145525041, hashtext(current_schema()));
+-- Hold a lock of a gateway for as long as the session lasts; false when another session holds it.
+SELECT pg_try_advisory_lock(%(space)s, hashtext(current_schema() || %(of)s));

@@ -20,5 +20,16 @@ class PostgreSQLHistory(QueueHistory):
         return partial(PostgreSQLStore, shared_server().new_schema(), now=self.clock, is_committing=True)
 
 
-PostgreSQLHistory.TestCase.settings = SETTINGS
+class NodeHistory(QueueHistory):
+    """Patients, studies and series of one group are written in one order. Claims stay when a node begins anew."""
+
+    is_index_in_order_of_arrival = False
+    does_begin_end_claims = False
+
+    def new_store(self) -> Callable[[], Store]:
+        return partial(PostgreSQLStore, shared_server().new_schema(), now=self.clock, is_committing=True, node="one")
+
+
+PostgreSQLHistory.TestCase.settings = NodeHistory.TestCase.settings = SETTINGS
 TestPostgreSQLHistory = PostgreSQLHistory.TestCase
+TestNodeHistory = NodeHistory.TestCase

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from psycopg import errors
 
-from gateway.ports.errors import ConfigurationError, QueueBroken, SpoolFull, Temporary
+from gateway.ports.errors import ConfigurationError, QueueBroken, SpoolFull, Temporary, TransactionConflict
 from gateway.postgresql.address import address
 from gateway.postgresql.connection import connect, database_errors, version_of
 from gateway.postgresql.statements import SCHEMA_VERSION
@@ -117,7 +117,9 @@ TRANSLATED: dict[str, tuple[psycopg.Error, type[Exception]]] = {
     "a standby": (errors.ReadOnlySqlTransaction("25006"), SpoolFull),
     "rights were taken": (errors.InsufficientPrivilege("42501"), SpoolFull),
     "interrupted": (errors.QueryCanceled("57014"), Temporary),
-    "deadlock": (errors.DeadlockDetected("40P01"), Temporary),
+    "deadlock": (errors.DeadlockDetected("40P01"), TransactionConflict),
+    "two that do not go together": (errors.SerializationFailure("40001"), TransactionConflict),
+    "a lock that another one has": (errors.LockNotAvailable("55P03"), Temporary),
     "damaged": (errors.DataCorrupted("XX001"), QueueBroken),
     "tables are gone": (errors.UndefinedTable("42P01"), QueueBroken),
     "a fault of ours": (errors.InvalidTextRepresentation("22P02"), errors.InvalidTextRepresentation),

@@ -8,6 +8,8 @@ import psycopg
 import pytest
 
 from gateway.ports.errors import Temporary
+from tests.support.parallel_writers import write_in_parallel
+from tests.support.postgresql_server import shared_server
 from tests.unit.postgresql.conftest import OpenStore
 
 pytestmark = pytest.mark.postgresql
@@ -43,3 +45,8 @@ def test_there_are_no_blocks_to_give_back(open_store: OpenStore) -> None:
     store.release_blocks(10)
     store.consolidate()
     assert store.moved() == ""
+
+
+def test_two_nodes_that_do_anything_at_once_leave_nothing_undone() -> None:
+    total = write_in_parallel(shared_server().new_schema(), writers=2, steps=60, seed=1)
+    assert total["instances"] > 0
