@@ -14,7 +14,7 @@ import structlog
 from gateway.config import Loaded
 from gateway.lifecycle.listening import ListenerChange, Listening
 from gateway.lifecycle.loading import Loading, NotLoaded
-from gateway.model.settings import Settings
+from gateway.model.settings import S3Settings, Settings
 from gateway.ports.errors import ConfigurationError, GatewayError
 from gateway.ports.meter import Meter
 from gateway.routing.table import RoutingTable
@@ -31,6 +31,7 @@ WRITTEN_AS = {
     "objects": "store.objects",
     "objects.folder": "store.objects.folder",
     "objects.s3": "store.objects.s3",
+    **{f"objects.s3.{field.name}": f"store.objects.s3.{field.name}" for field in dataclasses.fields(S3Settings)},
     "node": "store.node",
     "queue_min_free_bytes": "queue.min_free",
     "queue_reserve_bytes": "queue.reserve",

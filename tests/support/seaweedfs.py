@@ -119,6 +119,7 @@ class SeaweedFS:
         """It does nothing meanwhile; the kernel still takes connections and what is sent."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
+        os.waitpid(self._process.pid, os.WUNTRACED)  # until each of its threads has stopped
         try:
             yield
         finally:

@@ -18,7 +18,7 @@ from gateway.lifecycle.loading import SWITCH_S, Loading
 from gateway.lifecycle.reload import WRITTEN_AS, Reloader, ReloadReport, TableInForce, changed_process_settings
 from gateway.model.listener import Limits, Listener, Timers
 from gateway.model.problem import Mark, Problem
-from gateway.model.settings import HTTP, Settings, Spool
+from gateway.model.settings import HTTP, ObjectStoreSettings, S3Settings, Settings, Spool
 from gateway.ports.errors import ConfigurationError
 from gateway.routing.table import RoutingTable
 from tests.support.fakes.acceptor import MemoryAcceptor
@@ -321,10 +321,23 @@ def test_changed_process_settings(change: dict[str, object], names: tuple[str, .
     assert changed_process_settings(SETTINGS, dataclasses.replace(SETTINGS, **change)) == names  # type: ignore[arg-type]
 
 
+def test_changed_places_of_objects() -> None:
+    before = dataclasses.replace(SETTINGS, objects=ObjectStoreSettings(s3=S3Settings("images", access_key_id="AKIA7")))
+    for s3, name in (
+        (S3Settings("others", access_key_id="AKIA7"), "gateway.store.objects.s3.bucket"),
+        (S3Settings("images"), "gateway.store.objects.s3.access_key_id"),
+        (None, "gateway.store.objects.s3"),
+    ):
+        after = dataclasses.replace(SETTINGS, objects=ObjectStoreSettings(s3=s3))
+        assert changed_process_settings(before, after) == (name,)
+    assert changed_process_settings(before, SETTINGS) == ("gateway.store.objects",)
+
+
 def test_names_of_process_settings_are_those_that_are_written() -> None:
     """Every leaf of `Settings` but the listeners has a name that the configuration takes."""
     spec = schema()
-    leaves = list(_leaves(SETTINGS, ""))
+    node = dataclasses.replace(SETTINGS, objects=ObjectStoreSettings(s3=S3Settings("images")), node="north-1")
+    leaves = [*_leaves(SETTINGS, ""), *_leaves(node, "")]
     for leaf in leaves:
         written = WRITTEN_AS.get(leaf, leaf.removesuffix("_bytes").removesuffix("_s"))
         assert _is_in_schema(spec, ["gateway", *written.split(".")]), written
