@@ -21,7 +21,7 @@ from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from random import Random
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import structlog
 
@@ -63,8 +63,10 @@ class _Held:
     """Its courier is to end, and the lease to be released then."""
     ends_at_s: float = math.inf
     """The time at which its courier is aborted, when the lease is not over before."""
+    was_own: bool = False
+    """It was among those of `own`, so that a courier may run."""
     is_idle: bool = False
-    """Its courier has ended."""
+    """Its courier has ended, or never began."""
 
 
 class SharedDestinationLeases:
@@ -116,7 +118,7 @@ class SharedDestinationLeases:
     def want(self, destinations: Collection[str]) -> None:
         self._wanted = frozenset(destinations)
         self._let_go(self._held.keys() - self._wanted)
-        self.own = self._own()
+        self._set_own()
         self._soon.set()
 
     def may_send(self, destination: str) -> bool:
@@ -269,9 +271,10 @@ class SharedDestinationLeases:
             log.info("destinations_taken", destinations=sorted(taken))
 
     async def _step(self, step: Callable[[NodeTable], T]) -> T:
+        found = None if self._is_over else await self._in_thread(step)
         if self._is_over:
             raise Temporary("the node ends")
-        return await self._in_thread(step)
+        return cast(T, found)
 
     async def _in_thread(self, step: Callable[[NodeTable], T]) -> T:
         def stepped() -> T:
@@ -289,13 +292,16 @@ class SharedDestinationLeases:
         for held in self._held.values():
             if not held.is_leaving and now_s - held.renewed_at_s >= QUIET_AFTER_S:
                 held.is_leaving, held.ends_at_s = True, now_s + LET_GO_S
-        own = self._own()
-        if own != self.own:
-            self.own = own
-            self._on_change(own)
+        if self._set_own():
+            self._on_change(self.own)
 
-    def _own(self) -> frozenset[str]:
-        return frozenset(destination for destination, held in self._held.items() if not held.is_leaving)
+    def _set_own(self) -> bool:
+        """True when it changed."""
+        before, self.own = self.own, frozenset(name for name, held in self._held.items() if not held.is_leaving)
+        for held in self._held.values():
+            held.was_own |= not held.is_leaving
+            held.is_idle |= not held.was_own
+        return self.own != before
 
     def _shares(self) -> Shares:
         live = self.view.live

@@ -47,10 +47,19 @@ class HangGuard:
         with self._lock:
             if self._monotonic() < self._until_s:
                 return False
-            self._until_s = math.inf
-            with contextlib.suppress(OSError), socket.socket(fileno=os.dup(self._descriptor)) as connection:
-                connection.shutdown(socket.SHUT_RDWR)
+            self._shut_down()
             return True
+
+    def cut(self) -> None:
+        """Cut the connection if a statement runs: it fails at once. Any thread."""
+        with self._lock:
+            if self._until_s < math.inf:
+                self._shut_down()
+
+    def _shut_down(self) -> None:
+        self._until_s = math.inf
+        with contextlib.suppress(OSError), socket.socket(fileno=os.dup(self._descriptor)) as connection:
+            connection.shutdown(socket.SHUT_RDWR)
 
     def _run(self) -> None:
         while not self._is_closed.wait(LOOKED_EACH_S):

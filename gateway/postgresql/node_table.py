@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from gateway.model.node import ClusterView, DestinationLease, GatewayNode, NodeSeen, NodeState
@@ -54,7 +55,7 @@ class PostgreSQLNodeTable:
 
     def take(self, instance: str, destinations: Collection[str], lease_s: float) -> Mapping[str, int]:
         names = batch(sorted(destinations))
-        with database_errors(self._place.shown), self._live().transaction():
+        with self._transaction():
             self._run("add_leases", destinations=names)
             taken: dict[str, int] = dict(
                 self._rows("take_leases", destinations=names, instance=instance, lease_us=round(lease_s * 1_000_000))
@@ -67,7 +68,7 @@ class PostgreSQLNodeTable:
         self._run("release_leases", leases=batch([*leases.items()]))
 
     def leave(self, instance: str) -> None:
-        with database_errors(self._place.shown), self._live().transaction():
+        with self._transaction():
             self._run("release_leases_of", instance=instance)
             self._run("delete_node", instance=instance)
 
@@ -77,6 +78,7 @@ class PostgreSQLNodeTable:
 
     def close(self) -> None:
         self._is_closed = True
+        self._guard.cut()
         self._guard.close()
         if self._connection is not None:
             self._connection.close()
@@ -98,6 +100,18 @@ class PostgreSQLNodeTable:
                 self._guard.end()
         return self._connection
 
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        with database_errors(self._place.shown):
+            connection = self._live()
+            self._watch(connection)
+            try:
+                with connection.transaction():
+                    yield
+                    self._watch(connection)
+            finally:
+                self._guard.end()
+
     def _watch(self, connection: Connection) -> None:
         self._guard.begin(connection.fileno())
 
@@ -105,7 +119,7 @@ class PostgreSQLNodeTable:
         """The one value that the statement gives; None when it gives no rows."""
         with database_errors(self._place.shown):
             connection = self._live()
-            self._guard.begin(connection.fileno())
+            self._watch(connection)
             try:
                 cursor = connection.execute(SQL[name].encode(), values)
                 row = cursor.fetchone() if cursor.description else None

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import psycopg
 import pytest
 
 from gateway.app.gateway import Gateway
@@ -17,6 +19,7 @@ from gateway.lifecycle.signals import Stop
 from gateway.model.associate import AssociateKeywords, ProposedContext
 from gateway.model.peer import Peer
 from gateway.ports.errors import ConfigurationError
+from tests.support.postgresql_server import shared_server
 
 RULES = """
 gateway:
@@ -156,3 +159,33 @@ async def test_a_destination_that_cannot_be_made_refuses_the_reload_whole(
 def test_errors_are_described_without_values() -> None:
     group = ExceptionGroup("x", [ValueError("Nobody^At^All"), ConfigurationError("port 104 is taken")])
     assert describe(group) == "ExceptionGroup: ValueError; ConfigurationError: port 104 is taken"
+
+
+@pytest.mark.postgresql
+async def test_a_node_works_on_its_destinations_until_it_ends_in_order(tmp_path: Path) -> None:
+    found, url = loaded(tmp_path), shared_server().new_schema()
+    assert found.table is not None
+    settings = replace(found.table.settings, postgresql=url, node="north")
+    peers = {"pacs": Peer("pacs", "PACS", "127.0.0.1", 104)}
+    began = replace(found.table, version="rules-1", settings=settings, peers=peers)
+    gateway, stop, ready = Gateway(began, Loading(lambda: found), asyncio.Event()), Stop(), asyncio.Event()
+    running = asyncio.create_task(gateway.run(stop, lambda _: ready.set()))
+    async with asyncio.timeout(60):
+        await ready.wait()
+        while not (pacs := [*gateway.parts.delivery.status()])[0].is_here:
+            await asyncio.sleep(0.01)
+        assert [(row.destination, row.node) for row in pacs] == [("pacs", "north")]
+        while not gateway.parts.nodes_seen().nodes[0].leases:  # as they were seen before
+            await asyncio.sleep(0.01)
+        shown: Any = await gateway._surface.status()
+        assert [(row["name"], row["state"], row["config"], row["destinations"]) for row in shown["nodes"]] == [
+            ("north", "running", "rules-1", 1)
+        ]
+        metrics, _ = await gateway._surface.metrics_page()
+        assert b"\ngateway_nodes 1.0\n" in metrics
+        assert b'\ngateway_destination_here{destination="pacs"} 1.0\n' in metrics
+        stop.request("test")
+        assert await running
+    with psycopg.connect(url) as connection:
+        assert connection.execute("SELECT count(*) FROM node").fetchone() == (0,)
+        assert connection.execute("SELECT destination, until FROM destination_lease").fetchall() == [("pacs", 0)]

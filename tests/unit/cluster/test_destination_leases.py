@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import dataclass, field, replace
@@ -43,13 +44,16 @@ class ScriptedTable:
     is_stuck: threading.Event = field(default_factory=threading.Event)
     may_go_on: threading.Event = field(default_factory=threading.Event)
     tokens: int = 0
+    stuck_at: str = ""
+    """Only steps that begin so wait for `may_go_on`."""
 
     def __post_init__(self) -> None:
         self.may_go_on.set()
 
     def _step(self, name: str) -> None:
-        self.is_stuck.set()
-        assert self.may_go_on.wait(60.0)
+        if name.startswith(self.stuck_at):
+            self.is_stuck.set()
+            assert self.may_go_on.wait(60.0)
         self.steps.append(name)
         if self.error is not None:
             raise self.error
@@ -166,23 +170,58 @@ async def test_a_lease_that_another_node_has_is_aborted_at_once(bench: Bench) ->
 async def test_an_answer_that_comes_too_late_is_worth_nothing(bench: Bench) -> None:
     """The lease began when it was asked for."""
     bench.leases.want(["pacs"])
-    bench.table.may_go_on.clear()
-    taking = asyncio.create_task(bench.leases.round())
-    await asyncio.to_thread(bench.table.is_stuck.wait, 60.0)
-    bench.table.may_go_on.set()
-    await taking
-    assert bench.changes == [{"pacs"}]
-
+    await bench.leases.round()
     bench.now_s += RENEWED_AFTER_S
+    async with stuck_in(bench, "renew"):
+        bench.now_s += LEASE_S
+        bench.leases.look()
+        assert bench.changes == [{"pacs"}, set()]
+    assert bench.leases.left_s("pacs") == 0.0
+
+
+@contextlib.asynccontextmanager
+async def stuck_in(bench: Bench, step: str) -> AsyncIterator[None]:
+    """A round whose step of this name has no answer until the end."""
+    bench.table.stuck_at = step
     bench.table.is_stuck.clear()
     bench.table.may_go_on.clear()
-    renewing = asyncio.create_task(bench.leases.round())
+    running = asyncio.create_task(bench.leases.round())
     await asyncio.to_thread(bench.table.is_stuck.wait, 60.0)
-    bench.now_s += LEASE_S
-    bench.leases.look()
-    assert bench.changes == [{"pacs"}, set()]
+    yield
     bench.table.may_go_on.set()
-    await renewing
+    await running
+
+
+async def test_a_lease_that_is_nearly_over_when_it_is_given_is_released_and_taken_again(bench: Bench) -> None:
+    bench.leases.want(["pacs"])
+    async with stuck_in(bench, "take"):
+        bench.now_s += QUIET_AFTER_S
+    assert bench.changes == []
+    await bench.leases.round()
+    assert bench.table.steps[-3:] == ["beat", "release pacs", "take pacs"]
+    assert bench.changes == [{"pacs"}]
+
+
+async def test_a_lease_that_is_given_when_it_is_not_wanted_any_more_is_released(bench: Bench) -> None:
+    bench.leases.want(["pacs", "vna"])
+    async with stuck_in(bench, "take"):
+        bench.leases.want(["vna"])
+    assert bench.changes == [{"vna"}]
+    await bench.leases.round()
+    assert bench.table.steps[-1] == "release pacs"
+
+
+@pytest.mark.parametrize("step", ["beat", "take", "renew"])
+async def test_an_answer_after_the_end_is_for_nobody(bench: Bench, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+    monkeypatch.setattr(destination_leases, "LEAVE_LIMIT_S", 0.05)
+    if step == "renew":
+        bench.leases.want(["pacs"])
+        await bench.leases.round()
+        bench.now_s += RENEWED_AFTER_S
+    bench.leases.want(["pacs", "vna"])
+    async with stuck_in(bench, step):
+        await bench.leases.release_all()
+    assert (bench.leases.own, bench.leases.tokens()) == (frozenset(), {})
 
 
 async def test_a_destination_is_released_when_its_courier_has_ended(bench: Bench) -> None:

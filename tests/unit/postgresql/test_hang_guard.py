@@ -40,6 +40,24 @@ def test_only_a_statement_that_takes_too_long_is_cut(ends: tuple[socket.socket, 
         guard.close()
 
 
+def test_a_statement_that_runs_can_be_cut_at_once_and_an_idle_connection_cannot(
+    ends: tuple[socket.socket, socket.socket],
+) -> None:
+    ours, theirs = ends
+    guard = HangGuard(10.0, SecondsClock())
+    try:
+        guard.begin(ours.fileno())
+        guard.end()
+        guard.cut()
+        theirs.send(b"x")
+        assert ours.recv(1) == b"x"
+        guard.begin(ours.fileno())
+        guard.cut()
+        assert ours.recv(1) == b""
+    finally:
+        guard.close()
+
+
 def test_the_thread_looks_by_itself(ends: tuple[socket.socket, socket.socket]) -> None:
     ours, theirs = ends
     guard = HangGuard(0.0)

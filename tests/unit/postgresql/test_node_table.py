@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from datetime import timedelta
+from typing import Any
 
 import psycopg
 import pytest
@@ -16,6 +19,7 @@ from gateway.ports.errors import SpoolFull
 from gateway.postgresql.node_table import KEPT_S, LIVE_S, PostgreSQLNodeTable
 from gateway.postgresql.store import PostgreSQLStore
 from tests.support.node_rig import ClusterClock
+from tests.support.processes import GUARD_S
 from tests.support.samples import NOON, TO_PACS, TO_VNA, instance
 from tests.support.store_rig import LEASE_S, settle_all
 
@@ -236,6 +240,48 @@ def test_a_lost_connection_is_made_anew(table: PostgreSQLNodeTable, clock: Clust
     with pytest.raises(SpoolFull):
         table.beat(node("one"), "running", "rules-1", [])
     assert len(table.beat(node("one"), "running", "rules-1", []).nodes) == 1
+
+
+class Interrupted(PostgreSQLNodeTable):
+    """Its session is ended right before the statement `at`, once."""
+
+    at = ""
+
+    def _run(self, name: str, **values: Any) -> Any:
+        if name == self.at:
+            self.at = ""
+            assert self._connection is not None
+            with psycopg.connect(self._place.conninfo, autocommit=True) as other:
+                other.execute("SELECT pg_terminate_backend(%s, 5000)", (self._connection.info.backend_pid,))
+        return super()._run(name, **values)
+
+
+@pytest.mark.parametrize("at", ["add_leases", "take_leases", "free_claimed"])
+def test_a_connection_that_is_lost_while_leases_are_taken_takes_none(clock: ClusterClock, at: str) -> None:
+    with closing(Interrupted(clock.url)) as table:
+        table.beat(node("one"), "running", "rules-1", ["pacs"])
+        table.at = at
+        with pytest.raises(SpoolFull):
+            taken(table, "one-run", "pacs")
+        assert {*taken(table, "one-run", "pacs")} == {"pacs"}
+
+
+def test_the_end_waits_for_no_statement(table: PostgreSQLNodeTable, clock: ClusterClock) -> None:
+    lease = taken(table, "one", "pacs")
+    with (
+        psycopg.connect(clock.url) as other,
+        psycopg.connect(clock.url, autocommit=True) as third,
+        ThreadPoolExecutor(1) as thread,
+    ):
+        other.execute("LOCK TABLE destination_lease")
+        releasing = thread.submit(table.release, lease)
+        waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'destination_lease'::regclass"
+        until = time.monotonic() + GUARD_S
+        while third.execute(waiting).fetchone() == (0,):
+            assert time.monotonic() < until
+        table.close()
+        with pytest.raises(SpoolFull):
+            releasing.result(GUARD_S)
 
 
 def test_nothing_is_done_after_the_end(table: PostgreSQLNodeTable) -> None:
