@@ -190,7 +190,6 @@ class Declared(Silent):
     assert (declared.code, declared.out) == (0, "")
 
 
-@pytest.mark.quick
 def test_a_peer_may_have_a_destination_of_a_package(folder: Path) -> None:
     peer = "peers:\n  register: {ledger: register.jsonl}\n"
     route = "routes:\n  - {name: all, to: [register]}\n"

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-MOST_ROWS = 5
+MOST_ROWS = 4
 FEWEST_EXAMPLES = 10
 HEADER = (
     f"quick run: no peers, no campaigns, few processes; at most {MOST_ROWS} rows of a table, a tenth of the examples"
