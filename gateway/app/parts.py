@@ -21,7 +21,7 @@ from uuid import uuid4
 from gateway import __version__
 from gateway.app.limits import bound_inflation, fitting_limits
 from gateway.cluster.destination_leases import SharedDestinationLeases
-from gateway.common.steady_clock import SteadyClock, utc_now
+from gateway.common.steady_clock import utc_now
 from gateway.conversion.pool import ConversionPool
 from gateway.dataset.identity import identify
 from gateway.delivery.service import DeliveryService
@@ -42,6 +42,7 @@ from gateway.model.settings import Settings
 from gateway.network import descriptors
 from gateway.object_log import ObjectLog, object_log
 from gateway.objects.opening import refuse_object_store
+from gateway.ports.gateway_clock import GatewayClock
 from gateway.ports.store_room import StoreRoom
 from gateway.retrieve.rendezvous_table import RendezvousTable
 from gateway.retrieve.retrieve_backends import RetrieveBackends
@@ -51,7 +52,7 @@ from gateway.sources.sources import Sources
 from gateway.spool.journal import GroupCommitJournal
 from gateway.stores.index_reader import IndexReader
 from gateway.stores.kind import StoreClaim
-from gateway.stores.opening import claim_of, open_index, open_node_table, open_store, store_room
+from gateway.stores.opening import claim_of, clock_of, open_index, open_node_table, open_store, store_room
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +62,7 @@ class SharedParts:
     settings: Settings
     live: TableInForce
     metrics: Metrics
-    clock: SteadyClock
+    clock: GatewayClock
     object_log: ObjectLog
     loops: LoopWatch
 
@@ -142,7 +143,7 @@ def build_common(table: RoutingTable) -> SharedParts:
         settings=settings,
         live=TableInForce(table),
         metrics=Metrics(__version__),
-        clock=SteadyClock(utc_now),
+        clock=clock_of(settings),
         object_log=object_log(settings.log_objects),
         loops=LoopWatch(settings.loops),
     )

@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 
 from gateway import __version__
-from gateway.common.steady_clock import SteadyClock
 from gateway.delivery.courier import CourierStatus
 from gateway.delivery.service import DeliveryService
 from gateway.dimse.server import Server
@@ -21,6 +20,7 @@ from gateway.model.listener import Listener
 from gateway.model.node import ClusterView
 from gateway.model.settings import Settings
 from gateway.ports.delivery_queue import QueueDepth
+from gateway.ports.gateway_clock import GatewayClock
 from gateway.ports.meter import peer_label
 from gateway.ports.store_room import StoreRoom
 from gateway.spool.journal import GroupCommitJournal
@@ -46,7 +46,7 @@ class StatusSources:
     delivery: DeliveryService
     journal: GroupCommitJournal
     room: StoreRoom
-    clock: SteadyClock
+    clock: GatewayClock
     nodes: Callable[[], ClusterView]
     """Nodes and leases of the cluster; empty for a gateway that is alone."""
 

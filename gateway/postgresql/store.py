@@ -6,16 +6,19 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from datetime import datetime
 
-from gateway.common.steady_clock import SteadyClock, utc_now
+from gateway.common.steady_clock import utc_now
+from gateway.ports.gateway_clock import GatewayClock
 from gateway.postgresql import delivery_filters
 from gateway.postgresql.acceptance import PostgreSQLAcceptor
 from gateway.postgresql.address import address
+from gateway.postgresql.connection import Connection
 from gateway.postgresql.delivery_administration import PostgreSQLDeliveryAdministration
 from gateway.postgresql.delivery_queue import PostgreSQLDeliveryQueue
 from gateway.postgresql.gateway_lock import AT_START_S, OF_SCHEMA, GatewayLock
 from gateway.postgresql.hang_guard import HangGuard
 from gateway.postgresql.node_table import let_go_when_frozen
 from gateway.postgresql.query_sql import PostgreSQLQueryBuilder
+from gateway.postgresql.server_clock import ServerClock, ServerQueueTime, forget_remembered_time
 from gateway.postgresql.shared_index import SharedIndexTables
 from gateway.postgresql.spool_ledger import PostgreSQLSpoolLedger, RecordedPosition
 from gateway.postgresql.transactions import PostgreSQLTransaction, PostgreSQLTransactions
@@ -23,7 +26,7 @@ from gateway.relational.index_store import RelationalIndexStore
 from gateway.relational.index_tables import IndexTables
 from gateway.relational.queue_clock import QueueClock
 from gateway.relational.row_reader import RowReader
-from gateway.relational.statements import Statements
+from gateway.relational.statements import QueueTime, Statements
 
 COMMITTING_LIMIT_S = 10.0
 """The longest statement of a gateway that commits: all senders wait for it."""
@@ -45,6 +48,29 @@ def is_locked(statements: Statements) -> bool:
     return statements.single("lock_holders", **OF_SCHEMA) is not None
 
 
+Prepare = Callable[[Connection], None]
+
+
+def _time(
+    node: str,
+    now: Callable[[], datetime] | None,
+    clock: GatewayClock | None,
+    wall: Callable[[], datetime],
+    *,
+    is_committing: bool,
+) -> tuple[Callable[[Statements], QueueTime], tuple[Prepare, ...]]:
+    """The time of a store, and what is done for it with each new connection."""
+    if not node:
+        return (
+            lambda statements: QueueClock(
+                statements, is_running=lambda: is_locked(statements), now=now, clock=clock, wall=wall
+            )
+        ), ()
+    servers = clock if isinstance(clock, ServerClock) else ServerClock()
+    prepare = (servers.read, forget_remembered_time) if is_committing else (servers.read,)
+    return lambda statements: ServerQueueTime(statements, servers, now), prepare
+
+
 class PostgreSQLStore:
     """The `Store` port on the schema of a PostgreSQL database that its address leads to.
 
@@ -52,7 +78,8 @@ class PostgreSQLStore:
     with a name of its own: the object that `is_committing` holds advisory locks for as long as it is connected. Every
     transaction is durable, for the server may crash without us.
 
-    `node`: the name of the node that it belongs to; empty for a gateway that is alone.
+    `node`: the name of the node that it belongs to; empty for a gateway that is alone. The time of a node is the
+    server's.
 
     `tokens`: see `PostgreSQLDeliveryQueue`.
 
@@ -64,7 +91,7 @@ class PostgreSQLStore:
         url: str,
         *,
         now: Callable[[], datetime] | None = None,
-        clock: SteadyClock | None = None,
+        clock: GatewayClock | None = None,
         must_exist: bool = False,
         wall: Callable[[], datetime] = utc_now,
         is_committing: bool = False,
@@ -76,15 +103,14 @@ class PostgreSQLStore:
         place = address(url)
         lock, position = GatewayLock(place, lock_patience_s, node), RecordedPosition(place.shown)
         frozen = () if tokens is None else (let_go_when_frozen,)
+        time, read_time = _time(node, now, clock, wall, is_committing=is_committing)
         self._transactions = PostgreSQLTransactions(
             place,
-            lambda statements: QueueClock(
-                statements, is_running=lambda: is_locked(statements), now=now, clock=clock, wall=wall
-            ),
+            time,
             must_exist=must_exist,
             is_read_only=is_read_only,
             is_committing=is_committing,
-            prepare=(lock.take, position.check, *frozen) if is_committing else frozen,
+            prepare=(*((lock.take, position.check) if is_committing else ()), *frozen, *read_time),
             guard=HangGuard(COMMITTING_LIMIT_S if is_committing else READING_LIMIT_S),
         )
         dialect = PostgreSQLDialect()

@@ -17,8 +17,7 @@ from gateway.postgresql.address import DatabaseAddress
 from gateway.postgresql.connection import Connection, connect, database_errors
 from gateway.postgresql.hang_guard import HangGuard
 from gateway.postgresql.statements import SQL
-from gateway.relational.queue_clock import QueueClock
-from gateway.relational.statements import MadeStatement, Statements
+from gateway.relational.statements import MadeStatement, QueueTime, Statements
 
 CHANGED = "gateway_changed"
 """Channel on which a process beside the gateway says that it changed the queue; the payload is the schema."""
@@ -40,7 +39,7 @@ class PostgreSQLTransactions:
     def __init__(
         self,
         place: DatabaseAddress,
-        clock: Callable[[Statements], QueueClock],
+        clock: Callable[[Statements], QueueTime],
         *,
         must_exist: bool = False,
         is_read_only: bool = False,

@@ -6,7 +6,8 @@ import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from gateway.common.steady_clock import SteadyClock, utc_now
+from gateway.common.steady_clock import utc_now
+from gateway.ports.gateway_clock import GatewayClock
 from gateway.relational.rows import microseconds, moment
 from gateway.relational.statements import Statements
 
@@ -31,7 +32,7 @@ class QueueClock:
         *,
         is_running: Callable[[], bool],
         now: Callable[[], datetime] | None = None,
-        clock: SteadyClock | None = None,
+        clock: GatewayClock | None = None,
         wall: Callable[[], datetime] = utc_now,
     ) -> None:
         self._statements = statements

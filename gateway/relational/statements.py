@@ -33,6 +33,10 @@ class QueueTime(Protocol):
         """The wall clock's time at a moment of the queue's time that is near."""
         ...
 
+    def keep(self) -> None:
+        """Write the time, or read it, once in a while, with what is written anyway."""
+        ...
+
 
 class Statements(Protocol):
     """Runs statements on one connection, for one thread at a time. Each raises what the database raises; `errors` makes

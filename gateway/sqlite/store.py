@@ -9,8 +9,9 @@ from pathlib import Path
 
 import apsw
 
-from gateway.common.steady_clock import SteadyClock, utc_now
+from gateway.common.steady_clock import utc_now
 from gateway.ports.errors import SpoolFull
+from gateway.ports.gateway_clock import GatewayClock
 from gateway.relational.delivery_administration import RelationalDeliveryAdministration
 from gateway.relational.index_store import RelationalIndexStore
 from gateway.relational.index_tables import IndexTables
@@ -58,7 +59,7 @@ class SQLiteStore:
         path: Path | str,
         *,
         now: Callable[[], datetime] | None = None,
-        clock: SteadyClock | None = None,
+        clock: GatewayClock | None = None,
         busy_timeout_s: float = 30.0,
         must_exist: bool = False,
         wall: Callable[[], datetime] = utc_now,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from gateway.common.steady_clock import SteadyClock
+from gateway.ports.gateway_clock import GatewayClock
 from gateway.ports.store import Store
 from gateway.ports.store_room import StoreRoom
 
@@ -46,12 +46,14 @@ class StoreKind(Protocol):
     def open(
         self,
         *,
-        clock: SteadyClock | None,
+        clock: GatewayClock | None,
         must_exist: bool,
         is_committing: bool,
         is_read_only: bool,
         tokens: Tokens | None = None,
     ) -> Store: ...
+
+    def clock(self) -> GatewayClock: ...
 
     def claim(self) -> StoreClaim: ...
 

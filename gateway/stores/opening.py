@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
-from gateway.common.steady_clock import SteadyClock
 from gateway.model.settings import Settings
 from gateway.ports.destination_leases import NodeTable
+from gateway.ports.gateway_clock import GatewayClock
 from gateway.ports.store import Store
 from gateway.ports.store_room import StoreRoom
 from gateway.stores.index_reader import IndexReader, recorded_already
@@ -28,7 +28,7 @@ def kind_of(settings: Settings) -> StoreKind:
 def open_store(
     settings: Settings,
     *,
-    clock: SteadyClock | None = None,
+    clock: GatewayClock | None = None,
     must_exist: bool = False,
     is_committing: bool = False,
     is_read_only: bool = False,
@@ -76,6 +76,11 @@ def open_index(
 ) -> IndexReader:
     """The `Index` port on the store that is there; opened when it is first asked. See `open_store`, `IndexReader`."""
     return IndexReader(lambda: open_store(settings, must_exist=True, is_read_only=is_read_only), moved, until_recorded)
+
+
+def clock_of(settings: Settings) -> GatewayClock:
+    """The queue's time for a gateway that is about to start: its own steady clock, or that of all nodes."""
+    return kind_of(settings).clock()
 
 
 def claim_of(settings: Settings) -> StoreClaim:

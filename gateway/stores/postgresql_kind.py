@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gateway.common.steady_clock import SteadyClock
+from gateway.common.steady_clock import SteadyClock, utc_now
 from gateway.model.settings import Settings
 from gateway.ports.destination_leases import NodeTable
 from gateway.ports.errors import ConfigurationError
+from gateway.ports.gateway_clock import GatewayClock
 from gateway.ports.store import Store
 from gateway.ports.store_room import StoreRoom
 from gateway.spool.free_space import UnboundedFreeSpace
@@ -45,13 +46,14 @@ class PostgreSQLKind:
 
     def __init__(self, settings: Settings) -> None:
         self._url = settings.postgresql
+        self._node = settings.node
         self._place = _address(self._url)
         self.shown = self._place.shown
 
     def open(
         self,
         *,
-        clock: SteadyClock | None,
+        clock: GatewayClock | None,
         must_exist: bool,
         is_committing: bool,
         is_read_only: bool,
@@ -66,7 +68,15 @@ class PostgreSQLKind:
             is_committing=is_committing,
             is_read_only=is_read_only,
             tokens=tokens,
+            node=self._node,
         )
+
+    def clock(self) -> GatewayClock:
+        if not self._node:
+            return SteadyClock(utc_now)
+        from gateway.postgresql.server_clock import ServerClock
+
+        return ServerClock()
 
     def claim(self) -> ClaimWithConnection:
         return ClaimWithConnection()

@@ -6,8 +6,9 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from gateway.common.steady_clock import SteadyClock
+from gateway.common.steady_clock import SteadyClock, utc_now
 from gateway.model.settings import Settings
+from gateway.ports.gateway_clock import GatewayClock
 from gateway.ports.store import Store
 from gateway.ports.store_room import StoreRoom
 from gateway.spool.lock import QueueLock, is_gateway_running
@@ -50,7 +51,7 @@ class SQLiteKind:
     def open(
         self,
         *,
-        clock: SteadyClock | None,
+        clock: GatewayClock | None,
         must_exist: bool,
         is_committing: bool,
         is_read_only: bool,
@@ -66,6 +67,9 @@ class SQLiteKind:
             checkpoints_aside=is_committing,
             is_read_only=is_read_only,
         )
+
+    def clock(self) -> SteadyClock:
+        return SteadyClock(utc_now)
 
     def claim(self) -> SQLiteClaim:
         return SQLiteClaim(self._path)

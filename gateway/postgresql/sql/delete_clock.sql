@@ -1,0 +1,2 @@
+-- Forget the time of a gateway that is alone.
+DELETE FROM clock;
