@@ -28,9 +28,11 @@ from gateway.lifecycle.garbage import Garbage
 from gateway.lifecycle.health import Health
 from gateway.lifecycle.loading import Loading
 from gateway.lifecycle.log_summary import SUMMARY
-from gateway.lifecycle.pid_file import pid_file, write_result
+from gateway.lifecycle.pid_file import pid_file, report_result
 from gateway.lifecycle.reload import Reloader, ReloadReport, Reporter
+from gateway.lifecycle.shared_ports import own_http
 from gateway.lifecycle.signals import Stop
+from gateway.lifecycle.supervisor_link import SupervisorLink
 from gateway.repair.pairing import check_before_spool
 from gateway.routing.table import RoutingTable
 from gateway.stores.opening import check_before_start
@@ -50,6 +52,7 @@ class Gateway:
         loading: reads the rules again.
         reload_requested: set for each reload that is asked for by signal.
         handlers: of the site; each takes its event in place of the gateway's own.
+        link: to the supervisor of a worker; None for a gateway that is alone.
 
     Raises ConfigurationError when this process may open too few files.
     """
@@ -60,7 +63,9 @@ class Gateway:
         loading: Loading,
         reload_requested: asyncio.Event,
         handlers: Sequence[tuple[Any, ...]] = (),
+        link: SupervisorLink | None = None,
     ) -> None:
+        self._link = link
         self.parts = parts = build_parts(table, handlers)
         self.settings = parts.common.settings
         self._metrics = parts.common.metrics
@@ -86,7 +91,7 @@ class Gateway:
             nodes=parts.nodes_seen,
         )
         replaced = [event.name for event, *_ in handlers if not is_notification(event)]
-        self._surface = GatewaySurface(parts, self._health, self._reloader, replaced, utc_now())
+        self._surface = GatewaySurface(parts, self._health, self._reloader, replaced, utc_now(), link)
 
     # --- start -----------------------------------------------------------------------------------------------------
 
@@ -113,6 +118,7 @@ class Gateway:
                     tasks.create_task(self._garbage.run()),
                     tasks.create_task(parts.certificates.run()),
                     tasks.create_task(parts.listening.keep_open()),
+                    tasks.create_task(self._serve_supervisor()),
                     *([] if parts.leases is None else [tasks.create_task(parts.leases.run())]),
                 ]
                 await stop.requested.wait()
@@ -131,7 +137,8 @@ class Gateway:
         stack.callback(parts.common.object_log.close)  # when nothing is received and delivered any more
         stack.enter_context(pid_file(Path(settings.pid_file) if settings.pid_file else None))
         if settings.http is not None:
-            await stack.enter_async_context(WebServer(self._surface, settings.http, self._metrics))
+            http = own_http(settings.http, settings.worker)
+            await stack.enter_async_context(WebServer(self._surface, http, self._metrics))
         self._health.stage = "recovering"
         storage.claim.take()
         stack.callback(storage.claim.release)
@@ -149,6 +156,9 @@ class Gateway:
         stack.push_async_callback(parts.delivery.drain, 0.0)
         stack.push_async_callback(parts.server.drain, 0.0)
         await parts.listening.start(settings.listeners)
+        if settings.http is not None and settings.worker:  # those who ask all workers are answered by one that serves
+            shared = WebServer(self._surface, settings.http, self._metrics, is_shared=True)
+            await stack.enter_async_context(shared)
         self._surface.count_start()
 
     async def _summarise_log(self) -> None:
@@ -164,6 +174,11 @@ class Gateway:
     async def reload(self) -> Mapping[str, object]:
         """The result of one reload (`gateway.lifecycle.reload`)."""
         return await self._surface.reload()
+
+    async def _serve_supervisor(self) -> None:
+        """Do what the supervisor of a worker orders; nothing for a gateway that is alone."""
+        if self._link is not None:
+            await self._link.serve_reloads(self._reloader.reload)
 
     def not_ready(self) -> Sequence[str]:
         """The reasons why no objects should be sent now; empty when they may."""
@@ -194,11 +209,7 @@ class Gateway:
         self._garbage.loaded()
         self._metrics.set_config_version(report.version)
         self.parts.certificates.look_soon()
-        if self.settings.pid_file:
-            try:
-                write_result(Path(self.settings.pid_file), report.as_json())
-            except OSError as error:  # only `gateway reload` reads it
-                log.error("config_reload_not_written", path=self.settings.pid_file, reason=error.strerror or str(error))
+        report_result(self.settings.pid_file, report.as_json())
 
     # --- stop ------------------------------------------------------------------------------------------------------
 

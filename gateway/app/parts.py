@@ -227,6 +227,7 @@ def build_server(
         is_known_host=admission.is_known_host,
         table=lambda: live.current,
         ended=common.object_log.association_ended,
+        shares_ports=settings.worker > 0,
     )
 
 

@@ -3,39 +3,41 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from typing import Any
 
 import structlog
 
+from gateway.app.first_table import Load, first_table
 from gateway.app.gateway import Gateway
+from gateway.app.workers import load_of_worker
 from gateway.common.file_modes import set_umask
-from gateway.config import Loaded
 from gateway.dimse.pynetdicom_contract.bindings import is_notification
 from gateway.handlers.site_handlers import site_handlers
 from gateway.lifecycle import exit_code
-from gateway.lifecycle.loading import Loading, NotLoaded
+from gateway.lifecycle.loading import Loading
 from gateway.lifecycle.log_summary import SUMMARY
 from gateway.lifecycle.signals import Stop, handled
+from gateway.lifecycle.supervisor_link import SupervisorLink, WorkerPlace
 from gateway.network import descriptors
 from gateway.ports.errors import ConfigurationError, QueueBroken, Temporary
 from gateway.routing.extensions import load_extensions
 
 log = structlog.get_logger()
 
-Load = Callable[[], Loaded]
 
-
-def run(load: Load, handlers: str | None = None) -> int:
+def run(load: Load, handlers: str | None = None, place: WorkerPlace | None = None) -> int:
     """`gateway run`: load, serve until a signal; the exit code (`gateway.lifecycle.exit_code`).
 
     Args:
         load: gives the configuration.
         handlers: ``module:NAME`` of the site's own handlers (`gateway.handlers.site_handlers`).
+        place: of this process among the workers of a supervisor; None: it is alone.
     """
     try:
         descriptors.raise_limit()
-        return asyncio.run(_serve(load, () if handlers is None else own_handlers(handlers)))
+        return asyncio.run(_serve(load, () if handlers is None else own_handlers(handlers), place))
     except (ConfigurationError, QueueBroken) as error:
         log.error("gateway_not_started", reason=str(error))
         return exit_code.CONFIGURATION
@@ -53,23 +55,21 @@ def run(load: Load, handlers: str | None = None) -> int:
         SUMMARY.write_due(is_final=True)
 
 
-async def _serve(load: Load, handlers: Sequence[tuple[Any, ...]]) -> int:
-    stop, reload_requested = Stop(), asyncio.Event()
-    with handled(stop, reload_requested.set):
+async def _serve(load: Load, handlers: Sequence[tuple[Any, ...]], place: WorkerPlace | None) -> int:
+    stop, reload_requested, link = Stop(), asyncio.Event(), None
+    async with AsyncExitStack() as stack:
+        stack.enter_context(handled(stop, reload_requested.set))
+        if place is not None:
+            link = await stack.enter_async_context(SupervisorLink(place.descriptor, stop))
+            load = load_of_worker(load, place.number)
         loading = Loading(load)
-        try:
-            loaded = await loading.load(stop.requested)
-        except NotLoaded as error:
-            log.error("gateway_not_started", reason=str(error))
-            return exit_code.SUCCESS if stop.requested.is_set() else exit_code.CONFIGURATION
-        log_problems(loaded)
+        table = await first_table(loading, stop)
+        if isinstance(table, int):
+            return table
         for package, kinds in load_extensions().by_package().items():
             log.info("extension_loaded", package=package, kinds=kinds)
-        if loaded.table is None:
-            log.error("gateway_not_started", reason="the configuration has errors", problems=len(loaded.problems))
-            return exit_code.CONFIGURATION
-        set_umask(loaded.table.settings.file_access)
-        has_ended_in_time = await Gateway(loaded.table, loading, reload_requested, handlers).run(stop)
+        set_umask(table.settings.file_access)
+        has_ended_in_time = await Gateway(table, loading, reload_requested, handlers, link).run(stop)
         return exit_code.UNAVAILABLE if stop.forced.is_set() and not has_ended_in_time else exit_code.SUCCESS
 
 
@@ -90,12 +90,6 @@ def own_handlers(reference: str) -> Sequence[tuple[Any, ...]]:
         + (", and what is stored is neither spooled nor forwarded" if "EVT_C_STORE" in events else ""),
     )
     return found
-
-
-def log_problems(loaded: Loaded) -> None:
-    """One event a problem."""
-    for problem in loaded.problems:
-        (log.error if problem.severity == "error" else log.warning)("config_problem_found", problem=str(problem))
 
 
 def broken_queue(error: BaseException | None) -> QueueBroken | None:

@@ -10,6 +10,7 @@ from gateway.lifecycle import conditions
 from gateway.lifecycle.health import Health
 from gateway.lifecycle.log_summary import SUMMARY
 from gateway.lifecycle.reload import Reloader
+from gateway.lifecycle.supervisor_link import SupervisorLink
 from gateway.metrics import CONTENT_TYPE
 from gateway.operations.status import StatusSources, status
 
@@ -21,6 +22,7 @@ class GatewaySurface:
         parts, health, reloader: of the gateway.
         replaced_events: names of the events that the site's own handlers take.
         started_at: the wall clock at the start.
+        link: to the supervisor of a worker; None for a gateway that is alone.
     """
 
     def __init__(
@@ -30,7 +32,9 @@ class GatewaySurface:
         reloader: Reloader,
         replaced_events: Sequence[str],
         started_at: datetime,
+        link: SupervisorLink | None = None,
     ) -> None:
+        self._link = link
         self._parts = parts
         self._health = health
         self._reloader = reloader
@@ -61,10 +65,12 @@ class GatewaySurface:
         return await status(self._sources)
 
     async def reload(self) -> Mapping[str, object]:
-        """Load the rules again; refused before the gateway runs."""
+        """Load the rules again, in all workers where this is one; refused before the gateway runs."""
         if self._health.stage in ("starting", "recovering"):
             version = self._parts.common.live.current.version
             return {"result": "refused", "version": version, "problems": ["the gateway is starting"]}
+        if self._link is not None:
+            return await self._link.reload_all()
         return (await self._reloader.reload()).as_json()
 
     async def metrics_page(self) -> tuple[bytes, str]:

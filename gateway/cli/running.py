@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,9 @@ from gateway.lifecycle import exit_code, logs, remote
 from gateway.model.settings import HTTP, Settings
 
 
-@click.command(epilog="\b\nExamples\n  gateway run\n  gateway run /etc/gateway/rules --log-format json")
+@click.command(
+    epilog="\b\nExamples\n  gateway run\n  gateway run /etc/gateway/rules --log-format json\n  gateway run --workers 4"
+)
 @rules_argument
 @click.option("--log-level", type=click.Choice(logs.LEVELS), default="info", show_default=True, help="Least level.")
 @click.option(
@@ -40,19 +43,38 @@ from gateway.model.settings import HTTP, Settings
     metavar="MODULE:NAME",
     help="Handlers of your own: a list of (event, handler[, arguments]), or a function that gives one.",
 )
-def run(rules: Path, log_level: str, log_format: logs.Format, handlers: str | None) -> None:
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 64),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Processes that share the ports, each a node of the cluster; more than one need `gateway.store.objects`.",
+)
+def run(rules: Path, log_level: str, log_format: logs.Format, handlers: str | None, workers: int) -> None:
     """Receive, tag and forward by RULES (default: ./rules or $GATEWAY_RULES).
 
     With --handlers the site's own handler takes its event in place of the gateway's; docs/handlers.md tells how to
     write one.
 
+    With --workers N processes on this machine listen on the same ports under one supervisor, which has the pid file;
+    docs/workers.md tells what that changes.
+
     SIGHUP reloads the rules, SIGTERM ends after what is in flight, a second SIGTERM ends at once.
     The log goes to standard error.
     """
+    from gateway.lifecycle.supervisor_link import taken_from
+
+    place = taken_from(os.environ)
+    logs.configure(log_level, log_format, worker=place.number if place else 0)
+    load = partial(load_rules, rules.absolute())
+    if workers > 1 and place is None:
+        from gateway.app.workers import supervise
+
+        raise SystemExit(supervise(load, workers))
     from gateway.app import process  # all of the gateway, which `status` and `reload` do without
 
-    logs.configure(log_level, log_format)
-    raise SystemExit(process.run(partial(load_rules, rules.absolute()), handlers))
+    raise SystemExit(process.run(load, handlers, place))
 
 
 HTTP_OPTION = click.option(

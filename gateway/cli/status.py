@@ -43,6 +43,8 @@ def _places(found: dict[str, Any]) -> Iterator[str]:
     spool, database, last = found["spool"], found["database"], found["last_reload"]
     reloaded = f", last reload {last['result']} at {local_time(last['started_at'])}" if last else ""
     yield f"rules {found['config']}{reloaded}"
+    if worker := found.get("worker"):
+        yield f"worker {worker['number']} ({worker['node']}) answered; its own pages: {worker['http']}"
     if events := found.get("handlers_of_the_site"):  # of a gateway of this version
         stored = "; what is stored is neither spooled nor forwarded" if "EVT_C_STORE" in events else ""
         yield f"handlers of the site take {', '.join(events)}: the rules have no part in them{stored}"

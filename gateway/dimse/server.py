@@ -68,6 +68,7 @@ class Server:
         is_known_host: whether known peers call from a host; their connections have room of their own.
         verify_identity: verifies a user identity that a listener or a peer demands; without it all are refused.
         ended: called for each accepted association that ended, after its last response.
+        shares_ports: other processes of this user may listen on the same ports, and take a part of the associations.
         table: the rules in force; each request has those that were when it had arrived, as `event.association.table`.
     """
 
@@ -89,6 +90,7 @@ class Server:
         verify_identity: VerifyIdentity = nothing_verifies,
         table: Callable[[], Any] = lambda: None,
         ended: Callable[[AssociationFacts], object] = lambda facts: None,
+        shares_ports: bool = False,
     ) -> None:
         answering, self.notifications = bindings.read_bindings(handlers)
         self.notified: Callable[[AcceptorAssociation, tuple[Any, ...]], NotifiesHandlers] = Notified
@@ -103,8 +105,7 @@ class Server:
         self.keep_alive_s = keep_alive_s
         self.verify_identity = verify_identity
         self.table = table
-        self._admission = admission
-        self._ended = ended
+        self._admission, self._ended, self._shares_ports = admission, ended, shares_ports
         self.handler_failures = HandlerFailures(meter)
         self._listeners: dict[str, tuple[Listener, SocketAcceptor]] = {}
         self._contexts: dict[str, ReloadedContext] = {}
@@ -187,7 +188,7 @@ class Server:
             raise ConfigurationError(f"listener {listener.name!r} is open already")
         context = ReloadedContext(listener.tls, server_context) if listener.tls is not None else None
         try:
-            sockets = await bind(listener.address, listener.port)
+            sockets = await bind(listener.address, listener.port, is_shared=self._shares_ports)
         except OSError as error:
             text = f"listener {listener.name!r} cannot bind {listener.address}:{listener.port}: {error}"
             raise ConfigurationError(text) from error

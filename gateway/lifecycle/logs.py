@@ -7,6 +7,7 @@ import logging
 import sys
 import traceback
 from collections.abc import Callable, Iterator, MutableMapping
+from functools import partial
 from typing import Any, Literal, TextIO
 
 import structlog
@@ -19,14 +20,15 @@ LEVELS = ("debug", "info", "warning", "error")
 Format = Literal["text", "json"]
 
 
-def configure(level: str = "info", form: Format = "text", stream: TextIO | None = None) -> None:
-    """Set up the log for this process; once, at start."""
+def configure(level: str = "info", form: Format = "text", stream: TextIO | None = None, worker: int = 0) -> None:
+    """Set up the log for this process; once, at start. The lines of a worker of several have its number."""
     output = stream or sys.stderr
     number = logging.getLevelNamesMapping()[level.upper()]
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
+            *([partial(_add_worker, worker)] if worker else []),
             SUMMARY,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             place_of_exception,
@@ -39,6 +41,11 @@ def configure(level: str = "info", form: Format = "text", stream: TextIO | None 
     )
     logging.basicConfig(handlers=[_Forward(max(number, logging.WARNING))], level=logging.WARNING, force=True)
     logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)  # its codecs log what they decode
+
+
+def _add_worker(worker: int, logger: object, name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    event.setdefault("worker", worker)
+    return event
 
 
 @contextlib.contextmanager

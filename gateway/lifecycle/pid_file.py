@@ -77,6 +77,17 @@ def write_result(path: Path, result: Mapping[str, object]) -> None:
     _write(result_path(path), json.dumps(result))
 
 
+def report_result(path: str, result: Mapping[str, object]) -> None:
+    """Write the result beside the PID file `path`; nothing without a path. An error is logged: only `gateway reload`
+    reads it."""
+    if not path:
+        return
+    try:
+        write_result(Path(path), result)
+    except OSError as error:
+        log.error("config_reload_not_written", path=path, reason=error.strerror or str(error))
+
+
 def read_result(path: Path) -> dict[str, Any]:
     """The last reload's result; empty before the first."""
     try:

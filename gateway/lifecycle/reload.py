@@ -52,6 +52,7 @@ REMEDIES = {
     "reading": "see that all files of the rules can be read, then `gateway reload`",
     "internal": "the log has the place; rules that differ less from those in force may be taken",
     "stopping": "the next start reads the rules anew",
+    "workers": "the workers have different rules now: `gateway reload` again, or restart the gateway",
 }
 """Kind of refusal → what to do about it."""
 
@@ -192,16 +193,7 @@ class Reloader:
     async def _put_in_force(self, loaded: Loaded) -> tuple[str, ...]:
         """The warnings. Raises ReloadRefused, and then nothing has changed."""
         found = tuple(str(problem) for problem in loaded.problems)
-        table = loaded.table
-        errors = tuple(str(problem) for problem in loaded.problems if problem.severity == "error")
-        if table is None or errors:
-            raise ReloadRefused("rules", found, errors)
-        needs_restart = tuple(
-            f"{name} has changed: process settings need a restart"
-            for name in changed_process_settings(self._live.current.settings, table.settings)
-        )
-        if needs_restart:
-            raise ReloadRefused("restart", (*found, *needs_restart), needs_restart)
+        table = checked(loaded, self._live.current.settings)
         try:
             swap = self._prepare(table)
             change = self._listening.compare(table.settings.listeners)
@@ -270,6 +262,21 @@ class Reporter:
             log.info("config_reloaded", version=report.version, reload=report.number)
             return
         log.error("config_reload_refused", version=report.version, reload=report.number, problems=len(report.problems))
+
+
+def checked(loaded: Loaded, in_force: Settings) -> RoutingTable:
+    """The table of rules that have no error, and that need no restart. Raises ReloadRefused."""
+    found = tuple(str(problem) for problem in loaded.problems)
+    errors = tuple(str(problem) for problem in loaded.problems if problem.severity == "error")
+    if loaded.table is None or errors:
+        raise ReloadRefused("rules", found, errors)
+    needs_restart = tuple(
+        f"{name} has changed: process settings need a restart"
+        for name in changed_process_settings(in_force, loaded.table.settings)
+    )
+    if needs_restart:
+        raise ReloadRefused("restart", (*found, *needs_restart), needs_restart)
+    return loaded.table
 
 
 def changed_process_settings(before: Settings, after: Settings) -> tuple[str, ...]:

@@ -84,18 +84,21 @@ def other_gateway(found: Mapping[str, Any], settings: Settings) -> str:
     """The reason why the status `found` is not of the gateway of `settings`; empty when it is. Their spools tell them
     apart."""
     theirs, path = str(found["spool"].get("id", "")), str(found["spool"]["path"])
-    ours = _spool_id(settings)
-    is_same_folder = os.path.realpath(path) == os.path.realpath(settings.spool.path)
+    folder = os.path.realpath(settings.spool.path)
+    if found.get("worker"):  # each has a folder of its own in that of the rules
+        folder = os.path.join(folder, os.path.basename(path))
+    ours = _spool_id(folder)
+    is_same_folder = os.path.realpath(path) == folder
     if ours == theirs if ours and theirs else is_same_folder:  # else it is starting, or the file is not ours to read
         return ""
     here = os.path.abspath(settings.spool.path)
     return f"its spool is {path} ({theirs or 'not known yet'}), that of these rules is {here} ({ours or 'not known'})"
 
 
-def _spool_id(settings: Settings) -> str:
+def _spool_id(folder: str) -> str:
     """Empty when it cannot be read."""
     try:
-        return identity_at(Path(settings.spool.path))
+        return identity_at(Path(folder))
     except OSError:
         return ""
 

@@ -27,11 +27,26 @@ class Stop:
         """End, and finish what is in flight."""
         self.forced = asyncio.Event()
         """End now."""
+        self._is_requested_once = False
 
     def request(self, by: str) -> None:
         """Drain at the first call, abort at the second."""
-        (self.forced if self.requested.is_set() else self.requested).set()
-        log.info("stop_requested", by=by, is_urgent=self.forced.is_set())
+        (self.force if self._is_requested_once else self.drain)(by)
+        self._is_requested_once = True
+
+    def drain(self, by: str) -> None:
+        """Drain. It is no first call of `request`: a service manager may signal a worker beside its supervisor."""
+        self._set(self.requested, by)
+
+    def force(self, by: str) -> None:
+        """Abort, drained or not."""
+        self.requested.set()
+        self._set(self.forced, by)
+
+    def _set(self, wish: asyncio.Event, by: str) -> None:
+        if not wish.is_set():
+            wish.set()
+            log.info("stop_requested", by=by, is_urgent=self.forced.is_set())
 
 
 @contextmanager

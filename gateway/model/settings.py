@@ -181,5 +181,7 @@ class Settings:
     pid_file: str = ""
     conversion: ConversionLimits = ConversionLimits()
     loops: Loops = Loops()
+    worker: int = 0
+    """The number of this process among those of `gateway run --workers`; 0: it is alone."""
     log_objects: Literal["study", "object", "none"] = "study"
     """The log of stored and delivered objects (`gateway.object_log`)."""

@@ -21,8 +21,12 @@ PAUSE_S = 0.5
 SocketAddress = tuple[Any, ...]
 
 
-async def bind(address: str, port: int) -> list[socket.socket]:
+async def bind(address: str, port: int, *, is_shared: bool = False) -> list[socket.socket]:
     """Listening sockets, one for each address that a name stands for; an empty address is all of them.
+
+    Args:
+        address, port: where.
+        is_shared: other processes of this user may listen there too, and the kernel spreads connections over them.
 
     Raises OSError.
     """
@@ -34,6 +38,8 @@ async def bind(address: str, port: int) -> list[socket.socket]:
         for family, kind, protocol, _, place in dict.fromkeys(infos):
             opened.append(one := socket.socket(family, kind, protocol))
             one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if is_shared:
+                one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             if family == socket.AF_INET6:
                 one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             one.setblocking(False)

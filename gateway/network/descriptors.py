@@ -49,6 +49,7 @@ def reserved(settings: Settings, peers: Iterable[Peer]) -> int:
     """Descriptors for our own work: deliveries, and questions and retrieves, for each peer; HTTP; conversions."""
     outgoing = 2 * sum(peer.associations for peer in peers)
     http = settings.http.connections if settings.http is not None else 0
+    http *= 2 if settings.worker else 1  # its own listener, and that of all workers
     return outgoing + http + 8 * settings.conversion.workers
 
 

@@ -16,6 +16,7 @@ from gateway.intake.loops import LoopWatch
 from gateway.lifecycle.health import Health
 from gateway.lifecycle.listening import Listening
 from gateway.lifecycle.reload import Reloader, TableInForce
+from gateway.lifecycle.shared_ports import own_http
 from gateway.model.listener import Listener
 from gateway.model.node import ClusterView
 from gateway.model.settings import Settings
@@ -57,6 +58,7 @@ async def status(sources: StatusSources) -> Json:
     last = sources.reloader.last
     return {
         "version": __version__,
+        "worker": worker_json(sources.settings),
         "state": sources.health.stage,
         "not_ready": [str(condition) for condition in sources.health.blocking()],
         "conditions": [condition.as_json() for condition in sources.health.conditions(depths)],
@@ -108,6 +110,14 @@ def nodes_json(view: ClusterView) -> list[Json]:
         }
         for seen in view.nodes
     ]
+
+
+def worker_json(settings: Settings) -> Json | None:
+    """The worker that answers, and the address at which it alone does; None for a gateway that is alone."""
+    if not settings.worker or settings.http is None:
+        return None
+    http = own_http(settings.http, settings.worker)
+    return {"number": settings.worker, "node": settings.node, "http": f"{http.address}:{http.port}"}
 
 
 def failing_handlers_json(server: Server) -> list[Json]:

@@ -33,6 +33,7 @@ from gateway.web.joined import Joined, TooManyWaiting
 log = structlog.get_logger()
 
 SHUTDOWN_S = 2.0
+METRICS_ELSEWHERE = "each worker has metrics of its own: worker N at this port plus N\n"
 MOST_WAITING = 32
 """Clients that wait for one page, or for a reload."""
 NO_METER = NoMeter()
@@ -86,10 +87,13 @@ def reload_objection(remote: str, headers: Mapping[str, str]) -> str:
     return ""
 
 
-def application(surface: Surface, hosts: Iterable[str] = (), middlewares: Sequence[Middleware] = ()) -> web.Application:
+def application(
+    surface: Surface, hosts: Iterable[str] = (), middlewares: Sequence[Middleware] = (), *, is_shared: bool = False
+) -> web.Application:
     """The routes of the table above; `hosts` are further names in Host headers that are answered.
 
-    Work that takes time is done once for all who wait for it.
+    Where other processes answer too (`is_shared`), there is no page of metrics: it would be another process's each
+    time. Work that takes time is done once for all who wait for it.
     """
     metrics_page = Joined(surface.metrics_page, MOST_WAITING)
     status_of = Joined(surface.status, MOST_WAITING)
@@ -103,6 +107,8 @@ def application(surface: Surface, hosts: Iterable[str] = (), middlewares: Sequen
         return web.Response(status=503 if reasons else 200, text="".join(f"{line}\n" for line in reasons or ["ok"]))
 
     async def metrics(request: web.Request) -> web.Response:
+        if is_shared:
+            return web.Response(status=404, text=METRICS_ELSEWHERE)
         body, content_type = await metrics_page()
         return web.Response(body=body, headers={"Content-Type": content_type})
 
@@ -135,26 +141,41 @@ async def not_too_many(request: web.Request, handler: Handler) -> web.StreamResp
 
 
 class WebServer:
-    """The HTTP listener, an asynchronous context manager."""
+    """The HTTP listener, an asynchronous context manager.
+
+    Args:
+        surface: what is shown.
+        http: the address, and limits.
+        meter: where connections are counted.
+        patience: of connections.
+        is_shared: other processes of this user listen there too.
+    """
 
     def __init__(
-        self, surface: Surface, http: HTTP, meter: Meter = NO_METER, patience: ConnectionLimits = PATIENCE
+        self,
+        surface: Surface,
+        http: HTTP,
+        meter: Meter = NO_METER,
+        patience: ConnectionLimits = PATIENCE,
+        *,
+        is_shared: bool = False,
     ) -> None:
         self._surface = surface
         self._http = http
         self._meter = meter
         self._patience = patience
+        self._is_shared = is_shared
         self._opening: set[asyncio.Task[object]] = set()
         self.port = http.port
         """The bound port; another than asked for when that was 0."""
 
     async def __aenter__(self) -> Self:
         self._connections = Connections(self._http, self._meter, is_loopback, self._patience)
-        pages = application(self._surface, self._http.hosts, [self._connections.served()])
+        pages = application(self._surface, self._http.hosts, [self._connections.served()], is_shared=self._is_shared)
         self._runner = web.AppRunner(pages, access_log=None, shutdown_timeout=SHUTDOWN_S)
         await self._runner.setup()
         try:
-            sockets = await bind(self._http.address, self._http.port)
+            sockets = await bind(self._http.address, self._http.port, is_shared=self._is_shared)
         except OSError as error:
             await self._runner.cleanup()
             place = f"{self._http.address}:{self._http.port}"

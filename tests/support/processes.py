@@ -47,6 +47,14 @@ def free_port() -> int:
             return port
 
 
+def free_ports(number: int) -> int:
+    """The first of `number` such ports in a row."""
+    while True:
+        first = free_port()
+        if all(_is_reserved_for_us(port) and not is_listening(port) for port in range(first + 1, first + number)):
+            return first
+
+
 def _is_reserved_for_us(port: int) -> bool:
     folder = Path(tempfile.gettempdir()) / "gateway-test-ports"
     folder.mkdir(mode=0o777, exist_ok=True)

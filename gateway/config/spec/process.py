@@ -111,7 +111,8 @@ class QueueSpec(Spec):
 
 @dataclass(frozen=True, kw_only=True)
 class HTTPSpec(Spec):
-    """Health, metrics and reload over HTTP; without this section there is no HTTP listener."""
+    """Health, metrics and reload over HTTP; without this section there is no HTTP listener. With workers, each has a
+    port of its own too: that of `address` plus its number (docs/workers.md)."""
 
     address: Annotated[HostAndPort, Described(examples=("127.0.0.1:8080",), hint=likely_address(8080))] = (
         "127.0.0.1:8080"
@@ -308,7 +309,8 @@ class GatewaySpec(Spec):
         Annotated[
             Text,
             Described(
-                description="Holds our process ID while we run; relative to the working folder.",
+                description="Holds our process ID while we run, that of the supervisor with workers; relative to the "
+                "working folder.",
                 examples=("var/gateway.pid",),
             ),
         ]

@@ -127,7 +127,7 @@ class StoreSpec(Spec):
             Described(
                 title="name",
                 description="The name of this node, which no other node has: letters, digits, `_`, `-` and `.`, at "
-                "most 63; with `objects`. Default: the host's name.",
+                "most 63; with `objects`. Default: the host's name. `gateway run --workers N` adds `-1` to `-N`.",
                 pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,62}$(?!\n)",
                 examples=("north-1",),
             ),

@@ -157,3 +157,16 @@ async def test_a_taken_port_is_a_configuration_error(surface: FakeSurface) -> No
     async with WebServer(surface, HTTP(port=0)) as first:
         with pytest.raises(ConfigurationError, match=f"127.0.0.1:{first.port}"):
             await WebServer(surface, HTTP(port=first.port)).__aenter__()
+
+
+async def test_a_port_that_others_answer_on_too_has_all_pages_but_metrics(surface: FakeSurface) -> None:
+    async with (
+        WebServer(surface, HTTP(port=0), is_shared=True) as first,
+        WebServer(surface, HTTP(port=first.port), is_shared=True),
+        aiohttp.ClientSession(f"http://127.0.0.1:{first.port}") as http,
+    ):
+        for path, status in (("/livez", 200), ("/readyz", 200), ("/status", 200), ("/metrics", 404)):
+            async with http.get(path) as answer:
+                assert answer.status == status
+                text = await answer.text()
+        assert "worker N at this port plus N" in text

@@ -13,7 +13,6 @@ from structlog.testing import capture_logs
 from gateway.app import process
 from gateway.config import Loaded, load
 from gateway.lifecycle import exit_code
-from gateway.model.problem import Mark, Problem
 from gateway.ports.errors import ConfigurationError, QueueBroken, Temporary
 
 
@@ -69,11 +68,3 @@ def test_a_damaged_queue_is_found_within_groups_and_causes() -> None:
     outer.__cause__ = broken
     assert process.broken_queue(ExceptionGroup("x", [ValueError(), ExceptionGroup("y", [outer])])) is broken
     assert process.broken_queue(ExceptionGroup("x", [ValueError()])) is None
-
-
-def test_a_problem_is_logged_by_its_severity() -> None:
-    mark = Mark("site.yaml", 1, 1)
-    problems = (Problem(mark, "unknown", "wrong"), Problem(mark, "unused", "odd", "warning"))
-    with capture_logs() as events:
-        process.log_problems(Loaded(None, None, problems))
-    assert [event["log_level"] for event in events] == ["error", "warning"]

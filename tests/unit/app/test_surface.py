@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
@@ -26,7 +27,14 @@ class Reloader:
         return ReloadReport(1, NOW, True, "2")
 
 
-def surface(folder: Path, stage: ProcessStage = "running") -> tuple[GatewaySurface, Any]:
+class Link:
+    """Reloads all workers."""
+
+    async def reload_all(self) -> Mapping[str, object]:
+        return {"result": "refused", "version": "1, 2"}
+
+
+def surface(folder: Path, stage: ProcessStage = "running", link: Any = None) -> tuple[GatewaySurface, Any]:
     parts, reloader = build_parts(table(folder)), cast(Any, Reloader())
     health = Health(
         settings=parts.common.settings,
@@ -39,7 +47,7 @@ def surface(folder: Path, stage: ProcessStage = "running") -> tuple[GatewaySurfa
         nodes=parts.nodes_seen,
     )
     health.stage = stage
-    return GatewaySurface(parts, health, reloader, ("EVT_C_STORE",), NOW), parts
+    return GatewaySurface(parts, health, reloader, ("EVT_C_STORE",), NOW, link), parts
 
 
 async def test_a_reload_is_refused_until_the_gateway_runs(tmp_path: Path) -> None:
@@ -50,6 +58,13 @@ async def test_a_reload_is_refused_until_the_gateway_runs(tmp_path: Path) -> Non
     for stage in stages:
         shown, _ = surface(tmp_path, stage)
         assert (await shown.reload())["result"] == "applied"
+
+
+async def test_the_reload_of_a_worker_is_one_of_all(tmp_path: Path) -> None:
+    shown, _ = surface(tmp_path, link=Link())
+    assert await shown.reload() == {"result": "refused", "version": "1, 2"}
+    starting, _ = surface(tmp_path, "starting", Link())
+    assert (await starting.reload())["problems"] == ["the gateway is starting"]
 
 
 async def test_the_reasons_of_a_gateway_that_is_not_ready(tmp_path: Path) -> None:

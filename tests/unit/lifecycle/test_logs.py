@@ -111,3 +111,20 @@ def test_the_stack_of_an_exception_keeps_its_lines_and_shows_no_file_name(output
     assert "FileNotFoundError: No such file or directory" in written
     assert "Path(missing).read_bytes()" in written
     assert "DOE" not in written.replace('missing = "/nowhere/DOE^JOHN"', "")
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_the_lines_of_a_worker_have_its_number(form: logs.Format) -> None:
+    before, handlers = structlog.get_config(), logging.getLogger().handlers[:]
+    stream = io.StringIO()
+    try:
+        logs.configure("info", form, stream, worker=3)
+        structlog.configure(cache_logger_on_first_use=False)
+        structlog.get_logger().info("object_stored")
+        logging.getLogger("library").warning("words")
+    finally:
+        structlog.configure(**before)
+        logging.getLogger().handlers[:] = handlers
+    lines = stream.getvalue().splitlines()
+    assert len(lines) == 2
+    assert all(('"worker": 3' if form == "json" else "worker=3") in line for line in lines)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gateway.model.listener import Limits
+from gateway.model.settings import HTTP, ConversionLimits, Settings, Spool
 from gateway.network import descriptors
 from gateway.ports.errors import ConfigurationError
 
@@ -46,3 +47,12 @@ def test_with_the_least_that_is_reported_there_is_enough() -> None:
 
 def test_raising_gives_what_there_may_be() -> None:
     assert descriptors.raise_limit() == descriptors.available() > 0
+
+
+def test_a_worker_has_two_http_listeners() -> None:
+    def reserved(worker: int, http: HTTP | None) -> int:
+        settings = Settings("GATEWAY", (), Spool("/spool"), "/queue.db", http=http, worker=worker)
+        return descriptors.reserved(settings, ()) - 8 * ConversionLimits().workers
+
+    http = HTTP(connections=10)
+    assert [reserved(0, http), reserved(3, http), reserved(3, None)] == [10, 20, 0]

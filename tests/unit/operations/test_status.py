@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any, cast
@@ -17,8 +18,15 @@ from gateway.model.association import AssociationFacts
 from gateway.model.delivery import DeliveryState
 from gateway.model.listener import Listener
 from gateway.model.node import ClusterView, GatewayNode, NodeSeen
-from gateway.model.settings import Settings, Spool
-from gateway.operations.status import StatusSources, destinations_json, nodes_json, queue_json, status
+from gateway.model.settings import HTTP, Settings, Spool
+from gateway.operations.status import (
+    StatusSources,
+    destinations_json,
+    nodes_json,
+    queue_json,
+    status,
+    worker_json,
+)
 from gateway.ports.delivery_queue import QueueDepth
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
@@ -146,3 +154,14 @@ async def test_the_text_has_a_table_of_nodes_where_there_are_any() -> None:
     assert [line.split() for line in text.splitlines() if line.startswith("pacs")] == [
         ["pacs", "elsewhere", "0", "0", "north"]
     ]
+
+
+async def test_a_worker_names_itself_and_its_own_pages() -> None:
+    alone = Settings("GATEWAY", (), Spool("/spool"), "/queue.db", node="north-2", http=HTTP("10.0.0.7", 8080))
+    assert worker_json(alone) is None
+    worker = worker_json(replace(alone, worker=2))
+    assert worker == {"number": 2, "node": "north-2", "http": "10.0.0.7:8082"}
+    document = json.loads(json.dumps(await status(sources())))
+    assert document["worker"] is None
+    assert "own pages" not in status_text(document)
+    assert "worker 2 (north-2) answered; its own pages: 10.0.0.7:8082" in status_text({**document, "worker": worker})
