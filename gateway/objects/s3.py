@@ -4,8 +4,8 @@ Small objects are written by one conditional PUT (`If-None-Match: *`). Larger on
 cannot make conditional: a look before shows whether the name is free, and writers give names that no other one gives.
 
 A request ends within `answer_s`, and is tried again within `retry_s`: a server that is frozen costs eight seconds, and
-as much again where it freezes in the middle of an upload, since its parts are given back. A
-stream is read by requests of its own ranges, so that a slow reader keeps no connection.
+as much again where it freezes in the middle of an upload, since its parts are given back. A stream is read by requests
+of its own ranges, so that a slow reader keeps no connection.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from gateway.objects.errors import ObjectStoreRefuses
 from gateway.objects.existing import accept_the_same
 from gateway.objects.naming import checked, exactly, folder_of, is_name
 from gateway.objects.s3_errors import StoreOperation, code_of, refusal
-from gateway.ports.errors import PayloadMissing, SpoolFull, Temporary
+from gateway.ports.errors import ConfigurationError, PayloadMissing, SpoolFull, Temporary
 from gateway.ports.object_store import StoredObject
 
 if TYPE_CHECKING:
@@ -53,6 +53,8 @@ class S3Limits:
     connect_s: float = 3.0
     answer_s: float = 8.0
     """From the beginning of a request to the end of its answer."""
+    idle_s: float = 20.0
+    """A connection that is not used is closed before a balancer does it in silence."""
     retry_s: float = 5.0
     """A request that fails is tried again until so long after its beginning."""
     retries: int = 5
@@ -71,7 +73,12 @@ class S3ObjectStore:
     def __init__(self, settings: S3Settings, limits: S3Limits | None = None) -> None:
         self.shown = f"S3 {'/'.join(filter(None, (settings.endpoint, settings.bucket, settings.prefix)))}"
         self._limits = limits or S3Limits()
-        self._store = _opened(settings, self._limits)
+        try:
+            self._store = _opened(settings, self._limits)
+        except (BaseError, ValueError) as error:  # the library reads AWS_… of the environment too
+            reason = str(error).partition("\n")[0]
+            remedy = "correct `gateway.store.objects`, or the variables AWS_… of the environment"
+            raise ConfigurationError(f"{self.shown}: cannot be used: {reason}; {remedy}") from error
         self._requests = threading.BoundedSemaphore(self._limits.requests)
         self._uploads = threading.BoundedSemaphore(self._limits.uploads)
 
@@ -228,6 +235,7 @@ def _opened(settings: S3Settings, limits: S3Limits) -> S3Store:
         "region": settings.region,
         "virtual_hosted_style_request": not settings.endpoint,
         "skip_signature": False,
+        "conditional_put": "etag",
         "unsigned_payload": False,  # the server compares the SHA-256 of what it stores
         "disable_bulk_delete": True,  # not every server knows it; ten single ones go at a time
     }
@@ -247,6 +255,7 @@ def _opened(settings: S3Settings, limits: S3Limits) -> S3Store:
             "allow_http": settings.endpoint.startswith("http://"),
             "connect_timeout": timedelta(seconds=limits.connect_s),
             "timeout": timedelta(seconds=limits.answer_s),
+            "pool_idle_timeout": timedelta(seconds=limits.idle_s),
         },
         retry_config={
             "max_retries": limits.retries,

@@ -81,6 +81,9 @@ def refusal(error: Exception, shown: str, operation: StoreOperation, name: str) 
     if operation == "read" and (code == "NoSuchKey" or status == 416):  # a balancer's 404 is no word about an object
         reason = "it is too short" if status == 416 else "it is not there"
         return PayloadMissing(f"{before}: {reason} ({answer}); restore it, or discard what it held")
+    if code == "NoSuchUpload":
+        reason = "the answer was lost, and its parts are put together or given up already"
+        return SpoolFull(f"{before}: {reason}; it can be written again ({answer})")
     if status in (404, 405):
         remedy = "is it an S3 server? Correct `endpoint` or `bucket`"
         return ObjectStoreRefuses(f"{before}: it does not know that address ({answer}); {remedy}")

@@ -106,10 +106,18 @@ def test_answers_that_are_always_lost_are_given_up_and_found_later(server: FakeS
         put(store, "new", b"124")
 
 
-def test_an_upload_whose_last_answer_was_lost_is_found_by_the_next_put(server: FakeS3, store: S3ObjectStore) -> None:
-    server.faults.append(Fault("lose_answer", "POST", "uploadId"))
-    with pytest.raises(SpoolFull, match="its answer broke off"):
+@pytest.mark.parametrize(
+    ("times", "words"), [(1, "the answer was lost, and its parts are put together"), (99, "its answer broke off")]
+)
+def test_an_upload_whose_last_answer_was_lost_is_found_by_the_next_put(
+    server: FakeS3, store: S3ObjectStore, times: int, words: str
+) -> None:
+    fault = Fault("lose_answer", "POST", "uploadId", times=times)
+    server.faults.append(fault)
+    with pytest.raises(SpoolFull, match=words) as raised:
         put(store, "new", LARGE)
+    assert not isinstance(raised.value, ObjectStoreRefuses)
+    fault.times = 0
     uploads = sum("uploads" in request for request in server.requests)
     put(store, "new", LARGE)
     assert sum("uploads" in request for request in server.requests) == uploads  # compared, not sent again
@@ -226,11 +234,13 @@ def test_written_keys_are_used_without_a_token_of_the_environment(
         "AWS_SKIP_SIGNATURE": "true",
         "AWS_VIRTUAL_HOSTED_STYLE_REQUEST": "true",
         "AWS_REGION": "others",
+        "AWS_CONDITIONAL_PUT": "disabled",
     }
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     put(S3ObjectStore(server.place(), PATIENT), "a")
     assert (server.keys, list(server.objects)) == ({"gateway"}, ["north/ct/a"])
+    S3ObjectStore(server.place(), PATIENT).check("cluster-7", "1")
     written = server.place()
     put(S3ObjectStore(S3Settings(written.bucket, written.endpoint, "without/keys"), PATIENT), "a")
     assert server.keys == {"gateway", "others", "(token)"}
@@ -321,3 +331,9 @@ def test_what_is_stored_is_signed_with_its_digest(server: FakeS3, monkeypatch: p
     put(S3ObjectStore(server.place(), PATIENT), "b", LARGE)
     parts = [LARGE[at : at + 5 * 1024**2] for at in range(0, len(LARGE), 5 * 1024**2)]
     assert {hashlib.sha256(data).hexdigest() for data in (b"123", *parts)} <= server.digests
+
+
+def test_an_environment_that_the_library_does_not_take(server: FakeS3, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_CHECKSUM_ALGORITHM", "sum")
+    with pytest.raises(ConfigurationError, match=r'"sum" is not a valid checksum algorithm; correct .*AWS_…'):
+        S3ObjectStore(server.place(), PATIENT)

@@ -29,7 +29,7 @@ ANSWERS: dict[tuple[int, str, StoreOperation], tuple[type[Exception], str]] = {
     (404, "NoSuchBucket", "read"): (ObjectStoreRefuses, "there is no such bucket; make it, or correct `bucket`"),
     (404, "NoSuchKey", "read"): (PayloadMissing, "it is not there (404 NoSuchKey)"),
     (404, "", "read"): (ObjectStoreRefuses, "it does not know that address (404)"),
-    (404, "NoSuchUpload", "write"): (ObjectStoreRefuses, "it does not know that address"),
+    (404, "NoSuchUpload", "write"): (SpoolFull, "the answer was lost, and its parts are put together or given up"),
     (405, "MethodNotAllowed", "write"): (ObjectStoreRefuses, "is it an S3 server?"),
     (416, "InvalidRange", "read"): (PayloadMissing, "it is too short (416 InvalidRange)"),
     (400, "AuthorizationHeaderMalformed", "write"): (ObjectStoreRefuses, "another region; correct `region`"),
