@@ -1,16 +1,21 @@
-"""Nodes in one process that deliver from one database to real sinks, under a clock that the test sets."""
+"""Nodes that deliver from one database to real sinks: several in one process, under a clock that the test sets; or one
+in a process of its own, `python -m tests.support.delivering_nodes URL NAME DESTINATION=PORT…`, until SIGTERM."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import signal
+import sys
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import datetime
 from random import Random
-from typing import Any, TypeVar, cast
+from typing import Any, Protocol, TypeVar, cast
 
-from gateway.cluster.destination_leases import SharedDestinationLeases
+from gateway.cluster.destination_leases import SharedDestinationLeases, awake_clock_s
+from gateway.common.steady_clock import utc_now
 from gateway.delivery.service import DeliveryService
 from gateway.destinations.dicom import DimseDestination
 from gateway.dimse.requestor.association_pool import AssociationPool
@@ -23,20 +28,43 @@ from gateway.ports.encoded_data_set import EncodedDataSet
 from gateway.ports.meter import NoMeter
 from gateway.postgresql.store import PostgreSQLStore
 from tests.support.dimse.acceptor_rig import accept, acceptor, read_message, response
+from tests.support.dimse.rig import TIMERS, message
 from tests.support.dimse.rig import Peer as Bytes
-from tests.support.dimse.rig import message
 from tests.support.fakes.delivery import QUICK, table
 from tests.support.fakes.memory_journal import Body
-from tests.support.node_rig import BreakableNodeTable, ClusterClock
+from tests.support.node_rig import BreakableNodeTable
 from tests.support.samples import NOON, instance
 
 T = TypeVar("T")
+ANNOUNCED_EACH_S = 0.1
+
+
+class NodeClock(Protocol):
+    """The clocks of a node and the address of its database."""
+
+    @property
+    def url(self) -> str: ...
+    def now(self) -> datetime: ...
+    def seconds(self) -> float: ...
+
+
+@dataclass
+class RealClock:
+    """Those of this machine."""
+
+    url: str
+
+    def now(self) -> datetime:
+        return utc_now()
+
+    def seconds(self) -> float:
+        return awake_clock_s()
 
 
 class StoreJournal:
     """The part of the `Journal` port that couriers use, straight on a store; payloads are made up."""
 
-    def __init__(self, store: PostgreSQLStore, clock: ClusterClock) -> None:
+    def __init__(self, store: PostgreSQLStore, clock: NodeClock) -> None:
         self._store = store
         self._clock = clock
         self._thread = ThreadPoolExecutor(1)
@@ -116,7 +144,7 @@ class NotedLeases(SharedDestinationLeases):
 class DeliveringNode:
     """Couriers, leases and a journal."""
 
-    def __init__(self, name: str, clock: ClusterClock) -> None:
+    def __init__(self, name: str, clock: NodeClock) -> None:
         self.name = name
         self.table = BreakableNodeTable(clock.url)
         node = GatewayNode(f"{name}-run", name, "1.0", "host", 7, NOON)
@@ -199,8 +227,32 @@ async def sinks(names: Collection[str]) -> AsyncIterator[tuple[dict[str, Countin
         yield made, peers
 
 
-async def started(name: str, clock: ClusterClock, peers: Sequence[Peer]) -> DeliveringNode:
+async def started(name: str, clock: NodeClock, peers: Sequence[Peer]) -> DeliveringNode:
     """A node that runs."""
     node = DeliveringNode(name, clock)
     await node.service.start(table(*peers))
     return node
+
+
+async def run_alone(url: str, name: str, *destinations: str) -> None:
+    """One node, until SIGTERM."""
+    ports = dict(each.split("=") for each in destinations)
+    peers = [
+        Peer(each, "SINK", "127.0.0.1", int(port), timers=TIMERS, associations=1, retry=QUICK)
+        for each, port in ports.items()
+    ]
+    node, ended = await started(name, RealClock(url), peers), asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)
+    running = asyncio.create_task(node.leases.run())
+    while not ended.is_set():
+        for destination in ports:
+            node.journal.notify(destination)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(ANNOUNCED_EACH_S):
+                await ended.wait()
+    await node.stop()
+    await running
+
+
+if __name__ == "__main__":
+    asyncio.run(run_alone(*sys.argv[1:]))
