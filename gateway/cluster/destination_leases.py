@@ -43,7 +43,7 @@ ROUND_S, LOOK_S = 1.0, 0.25
 """The time between two looks at the database, and at the clock."""
 LEAVE_LIMIT_S = 4.0
 """The time that an end waits for the database."""
-TIDY_ROUNDS = 600
+TIDY_ROUNDS = 60
 
 T = TypeVar("T")
 

@@ -77,7 +77,7 @@ class NodeTable(Protocol):
         ...
 
     def tidy(self) -> None:
-        """Remove nodes that have been gone for a day, and leases that have been over for as long."""
+        """Remove nodes that have been gone for a day or run again, and leases that have been over for a day."""
         ...
 
     def close(self) -> None:

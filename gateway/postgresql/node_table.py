@@ -73,7 +73,7 @@ class PostgreSQLNodeTable:
             self._run("delete_node", instance=instance)
 
     def tidy(self) -> None:
-        self._run("tidy_nodes", kept_us=round(KEPT_S * 1_000_000))
+        self._run("tidy_nodes", kept_us=round(KEPT_S * 1_000_000), live_us=round(LIVE_S * 1_000_000))
         self._run("tidy_leases", kept_us=round(KEPT_S * 1_000_000))
 
     def close(self) -> None:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -144,6 +145,19 @@ def test_nodes_and_leases_of_long_ago_go(table: PostgreSQLNodeTable, clock: Clus
     view = table.beat(node("two"), "running", "rules-1", ["vna"])
     assert [each.node.name for each in view.nodes] == ["two"]
     assert [each.destination for each in view.leases] == ["vna"], "a node has it among its destinations"
+
+
+def test_a_run_that_ended_goes_when_its_node_runs_again(table: PostgreSQLNodeTable, clock: ClusterClock) -> None:
+    again = replace(node("one"), instance="one-again", started_at=NOON + timedelta(seconds=7))
+    for each in (node("one"), node("two")):
+        table.beat(each, "running", "rules-1", [])
+    table.beat(again, "running", "rules-1", [])
+    table.tidy()
+    assert len(table.beat(again, "running", "rules-1", []).nodes) == 3, "the run before may still live"
+    clock.advance(LIVE_S)
+    table.tidy()
+    view = table.beat(again, "running", "rules-1", [])
+    assert [each.node.instance for each in view.nodes] == ["one-again", "two-run"]
 
 
 # --- fencing ------------------------------------------------------------------------------------------------------
