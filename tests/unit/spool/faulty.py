@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -16,10 +17,14 @@ class FaultyDisk(LocalDisk):
     def __init__(self) -> None:
         self.fail: dict[str, Callable[[], None]] = {}
         self.calls: list[str] = []
+        self.calls_of_committer: list[str] = []
+        """Without those of other threads, which look from time to time whether the disk takes anything."""
         self.free: int | None = None
 
     def _ask(self, call: str) -> None:
         self.calls.append(call)
+        if threading.current_thread().name == "spool-committer":
+            self.calls_of_committer.append(call)
         self.fail.get(call, lambda: None)()
 
     def create(self, path: Path, folder: int | None = None) -> int:

@@ -146,10 +146,10 @@ async def test_a_cancellation_is_durable_before_the_refusal_is_answered(site: Si
     async with site.journal() as journal:
         await commit(journal, number=1)
         site.disk.fail["fdatasync"] = FailsOnce()
-        site.disk.calls.clear()
+        site.disk.calls_of_committer.clear()
         with pytest.raises(SpoolFull):
             await commit(journal, number=2)
-        calls = [each for each in site.disk.calls if each != "free_bytes"]
+        calls = [each for each in site.disk.calls_of_committer if each != "free_bytes"]
     assert calls == ["pwritev", "fdatasync", "create", "sync_folder", "pwritev", "fdatasync"]
 
 
@@ -198,9 +198,9 @@ async def test_where_the_disk_never_recovers_the_object_comes_again(site: Site) 
 async def test_the_way_of_success_is_as_short_as_before(site: Site) -> None:
     async with site.journal() as journal:
         await commit(journal, number=1)
-        site.disk.calls.clear()
+        site.disk.calls_of_committer.clear()
         await commit(journal, number=2)
-        assert [each for each in site.disk.calls if each != "free_bytes"] == ["pwritev", "fdatasync"]
+        assert [each for each in site.disk.calls_of_committer if each != "free_bytes"] == ["pwritev", "fdatasync"]
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO], ids=errno.errorcode.get)
