@@ -35,7 +35,7 @@ from gateway.lifecycle.signals import Stop
 from gateway.lifecycle.supervisor_link import SupervisorLink
 from gateway.repair.pairing import check_before_spool
 from gateway.routing.table import RoutingTable
-from gateway.stores.opening import check_before_start
+from gateway.stores.opening import check_before_start, listen_for_due
 from gateway.web.server import WebServer
 
 log = structlog.get_logger()
@@ -154,12 +154,19 @@ class Gateway:
         stack.push_async_callback(parts.queries.close)
         await parts.delivery.start(parts.common.live.current)
         stack.push_async_callback(parts.delivery.drain, 0.0)
+        if settings.node:
+            stack.push_async_callback(asyncio.to_thread, self._listen_to_nodes())
         stack.push_async_callback(parts.server.drain, 0.0)
         await parts.listening.start(settings.listeners)
         if settings.http is not None and settings.worker:  # those who ask all workers are answered by one that serves
             shared = WebServer(self._surface, settings.http, self._metrics, is_shared=True)
             await stack.enter_async_context(shared)
         self._surface.count_start()
+
+    def _listen_to_nodes(self) -> Callable[[], None]:
+        """Deliveries that another node accepted are looked for at once. The answer ends it."""
+        look, call_soon = self.parts.delivery.look, asyncio.get_running_loop().call_soon_threadsafe
+        return listen_for_due(self.settings, lambda destinations: call_soon(look, destinations))
 
     async def _summarise_log(self) -> None:
         """Write, now and then, what the log counts and what it left out."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from random import Random
@@ -239,6 +239,12 @@ class DeliveryService:
             error = error.exceptions[0]
         log.error("courier_died", destination=courier.name, error=type(error).__name__)
         self._ended.set_exception(error)
+
+    def look(self, destinations: Collection[str] | None) -> None:
+        """Other nodes accepted deliveries for these destinations; None: for any."""
+        for name, courier in self._couriers.items():
+            if destinations is None or name in destinations:
+                courier.notify()
 
     def _notify(self, destination: str) -> None:
         courier = self._couriers.get(destination)

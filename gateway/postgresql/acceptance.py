@@ -7,9 +7,10 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import datetime
 
 from gateway.model.association import AssociationFacts
-from gateway.model.delivery import Dispatch
+from gateway.model.delivery import DeliveryState, Dispatch
 from gateway.model.instance import IndexEntry, Instance, PayloadRef
 from gateway.ports.delivery_queue import AcceptedInstance
+from gateway.postgresql.due_notices import Announce
 from gateway.postgresql.shared_index import SharedIndexTables
 from gateway.postgresql.transactions import PostgreSQLTransactions
 from gateway.relational import rows
@@ -63,10 +64,12 @@ def _same(instance: Instance) -> _Same:
 
 
 class PostgreSQLAcceptor:
-    """Accepts on one connection; beside other nodes when its index is a shared one."""
+    """Accepts on one connection; beside other nodes when its index is a shared one. `announce` gets the destinations
+    that deliveries are due for now."""
 
-    def __init__(self, transactions: PostgreSQLTransactions, index: IndexTables) -> None:
+    def __init__(self, transactions: PostgreSQLTransactions, index: IndexTables, announce: Announce) -> None:
         self._transactions = transactions
+        self._announce = announce
         self._index = index
         self._associations: dict[AssociationFacts, int] = {}
         self._newest_at: int | None = None
@@ -184,6 +187,8 @@ class PostgreSQLAcceptor:
             for dispatch in each.fresh.values()
         ]
         self._transactions.do("insert_deliveries", deliveries=batch(made))
+        dispatches = (dispatch for each in new for dispatch in each.fresh.values())
+        self._announce({each.destination for each in dispatches if each.state is DeliveryState.PENDING})
 
     def _association_id(self, facts: AssociationFacts) -> int:
         known = self._associations.get(facts)

@@ -2,12 +2,35 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from gateway.ports.delivery_administration import DeliveryFilter
+from gateway.postgresql.due_notices import Announce
 from gateway.relational.delivery_administration import RelationalDeliveryAdministration
+from gateway.relational.row_reader import RowReader
+from gateway.relational.statements import Dialect, Statements
 
 
 class PostgreSQLDeliveryAdministration(RelationalDeliveryAdministration):
-    """The `DeliveryAdministration` port on one connection."""
+    """The `DeliveryAdministration` port on one connection. `announce` is called when deliveries are due again, for any
+    destination."""
+
+    def __init__(self, statements: Statements, dialect: Dialect, reader: RowReader, announce: Announce) -> None:
+        super().__init__(statements, dialect, reader)
+        self._announce = announce
+
+    def retry(self, which: DeliveryFilter, now: datetime) -> int:
+        """Dead and pending ones that nobody works on are due now; nodes are told."""
+        return self._announced(super().retry(which, now))
+
+    def release(self, which: DeliveryFilter, now: datetime, destination: str | None = None) -> int:
+        """Held ones are due now; nodes are told."""
+        return self._announced(super().release(which, now, destination))
+
+    def _announced(self, number: int) -> int:
+        if number:
+            self._announce(None)
+        return number
 
     def _take(self, which: DeliveryFilter) -> str:
         """Lock them first, in one order; the verb then sees them as the one before left them."""

@@ -14,6 +14,7 @@ from gateway.postgresql.address import address
 from gateway.postgresql.connection import Connection
 from gateway.postgresql.delivery_administration import PostgreSQLDeliveryAdministration
 from gateway.postgresql.delivery_queue import PostgreSQLDeliveryQueue
+from gateway.postgresql.due_notices import Announcer, no_announcement
 from gateway.postgresql.gateway_lock import AT_START_S, OF_SCHEMA, GatewayLock
 from gateway.postgresql.hang_guard import HangGuard
 from gateway.postgresql.node_table import let_go_when_frozen
@@ -117,11 +118,12 @@ class PostgreSQLStore:
         reader = RowReader(self._transactions)
         tables = (SharedIndexTables if node else IndexTables)(self._transactions, dialect)
         self._transactions.on_roll_back.append(tables.clear)
-        acceptor = PostgreSQLAcceptor(self._transactions, tables)
+        announce = Announcer(self._transactions, node if is_committing else "") if node else no_announcement
+        acceptor = PostgreSQLAcceptor(self._transactions, tables, announce)
         self.deliveries = PostgreSQLDeliveryQueue(
             self._transactions, tables, reader, acceptor, tokens, is_node=bool(node)
         )
-        self.administration = PostgreSQLDeliveryAdministration(self._transactions, dialect, reader)
+        self.administration = PostgreSQLDeliveryAdministration(self._transactions, dialect, reader, announce)
         self.index = RelationalIndexStore(self._transactions, tables, reader)
         self.spool = PostgreSQLSpoolLedger(self._transactions, position)
 

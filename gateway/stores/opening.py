@@ -15,7 +15,7 @@ from gateway.ports.store import Store
 from gateway.ports.store_room import StoreRoom
 from gateway.stores.index_reader import IndexReader, recorded_already
 from gateway.stores.kind import StoreClaim, StoreKind, Tokens
-from gateway.stores.postgresql_kind import PostgreSQLKind, node_table
+from gateway.stores.postgresql_kind import PostgreSQLKind, due_listener, node_table
 from gateway.stores.sqlite_kind import SQLiteKind
 
 
@@ -65,6 +65,12 @@ def open_node_table(settings: Settings) -> NodeTable:
     Raises ConfigurationError.
     """
     return node_table(settings.postgresql)
+
+
+def listen_for_due(settings: Settings, on_due: Callable[[frozenset[str] | None], object]) -> Callable[[], None]:
+    """Call `on_due`, in a thread of its own, with the destinations that other nodes of the cluster made deliveries due
+    for; with None when they may be any. The answer ends it."""
+    return due_listener(settings.postgresql, settings.node, on_due)
 
 
 def open_index(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -124,6 +124,13 @@ def node_table(url: str) -> NodeTable:
     from gateway.postgresql.node_table import PostgreSQLNodeTable
 
     return PostgreSQLNodeTable(url)
+
+
+def due_listener(url: str, node: str, on_due: Callable[[frozenset[str] | None], object]) -> Callable[[], None]:
+    """Listen to the other nodes of the cluster; the answer ends it."""
+    from gateway.postgresql.due_notices import DueListener
+
+    return DueListener(url, node, on_due).close
 
 
 def _address(url: str) -> DatabaseAddress:

@@ -153,8 +153,9 @@ class MemoryJournal:
         actions_json: str = "",
         age_s: float = 0.0,
         implementation_version_name: str = "",
+        is_told: bool = True,
     ) -> int:
-        """One more delivery, due at once; its ID."""
+        """One more delivery, due at once; its ID. Nobody hears of it unless it `is_told`, as of another node's."""
         made_at = self.now() - timedelta(seconds=age_s)
         instance = Instance(
             sop_class_uid,
@@ -167,7 +168,7 @@ class MemoryJournal:
             made_at,
         )
         before = len(self.store.rows)
-        self._accept(instance, [Dispatch("rule", destination, actions_json)], made_at)
+        self._accept(instance, [Dispatch("rule", destination, actions_json)], made_at, is_told=is_told)
         assert len(self.store.rows) > before, "a duplicate of what is still owed"
         return next(reversed(self.store.rows))
 
@@ -316,11 +317,13 @@ class MemoryJournal:
         self.payloads[name] = data
         return PayloadRef(name, 0, len(data), digest_of([data]))
 
-    def _accept(self, instance: Instance, dispatches: Sequence[Dispatch], now: datetime) -> Instance:
+    def _accept(
+        self, instance: Instance, dispatches: Sequence[Dispatch], now: datetime, *, is_told: bool = True
+    ) -> Instance:
         (accepted,) = self.store.accept([(instance, dispatches)], now, lambda payload: payload.name in self.payloads)
         if accepted.payload is not None:
             del self.payloads[instance.payload.name]
-        due = {each.destination for each in dispatches if each.state is DeliveryState.PENDING}
+        due = {each.destination for each in dispatches if each.state is DeliveryState.PENDING and is_told}
         for destination in due if accepted.deliveries else ():
             for listener in self._listeners:
                 listener(destination)

@@ -54,6 +54,21 @@ async def test_what_another_node_works_on_is_left_to_it(bench: Bench, leases: Ha
     ]
 
 
+async def test_what_another_node_accepted_is_looked_for_when_it_is_told(bench: Bench, leases: HandedLeases) -> None:
+    leases.hand("pacs", "vna")
+    await bench.start(peer("pacs"), peer("vna"))
+    for destination in ("pacs", "vna"):
+        bench.journal.add(destination)
+    await bench.journal.until_all(DELIVERED)
+    for destination in ("pacs", "vna"):
+        bench.journal.add(destination, is_told=False)
+    bench.service.look({"vna", "elsewhere"})
+    await bench.journal.until_all(DELIVERED, "vna")
+    assert bench.journal.states("pacs") == [DELIVERED, PENDING]
+    bench.service.look(None)
+    await bench.journal.until_all(DELIVERED)
+
+
 async def test_a_destination_that_comes_is_worked_on(bench: Bench, leases: HandedLeases) -> None:
     bench.journal.add_many(3)
     await bench.start(peer())
