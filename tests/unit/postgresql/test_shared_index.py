@@ -11,7 +11,7 @@ import pytest
 from gateway.model.delivery import Delivery
 from gateway.model.instance import Instance
 from gateway.postgresql.store import PostgreSQLStore
-from tests.support.samples import TO_PACS, TO_VNA, Clock, settlement
+from tests.support.samples import FACTS, TO_PACS, TO_VNA, Clock, settlement
 from tests.support.store_rig import claim
 from tests.unit.postgresql.conftest import Beside, OpenStore
 from tests.unit.postgresql.test_acceptance import accept, indexed
@@ -66,8 +66,9 @@ def test_a_series_is_not_forgotten_while_an_instance_of_it_is_on_its_way(
 ) -> None:
     one, other = nodes
     accept_without_duties(one, clock, indexed(1))
+    over_another = dataclasses.replace(indexed(2), association=dataclasses.replace(FACTS, association_id="a2"))
     with one.transaction():
-        one.deliveries.accept([(indexed(2), [TO_PACS])], clock())
+        one.deliveries.accept([(over_another, [TO_PACS])], clock())
         assert forget(other, clock) == 0, "it waits for nobody"
     assert forget(other, clock) == 1
     assert look.execute("SELECT count(*) FROM series JOIN instance USING (series_key)").fetchone() == (1,)
