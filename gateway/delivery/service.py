@@ -102,7 +102,7 @@ class DeliveryService:
         self._couriers: dict[str, Courier] = {}
         self._running: dict[asyncio.Task[None], Courier] = {}  # couriers that are leaving included
         self._own: frozenset[str] = frozenset()
-        self._leaving: set[asyncio.Task[None]] = set()  # each sees to it that one courier ends in time
+        self._leaving: dict[asyncio.Task[None], Courier] = {}  # each sees to it that its courier ends in time
         self._strays: set[str] = set()  # names of destinations that are owed something and not configured
         self._ended: asyncio.Future[None] | None = None
 
@@ -162,15 +162,15 @@ class DeliveryService:
     def _end(self, courier: Courier) -> None:
         """Let the courier finish what is in flight, as long as its lease allows."""
         courier.stop()
-        [running] = [task for task, each in self._running.items() if each is courier]
-        leaving = asyncio.create_task(self._see_off(running, courier), name=f"end of courier {courier.name}")
-        self._leaving.add(leaving)
-        leaving.add_done_callback(self._leaving.discard)
+        leaving = asyncio.create_task(self._see_off(courier), name=f"end of courier {courier.name}")
+        self._leaving[leaving] = courier
+        leaving.add_done_callback(self._seen_off)
 
-    async def _see_off(self, running: asyncio.Task[None], courier: Courier) -> None:
-        while not running.done() and (left_s := self._leases.left_s(courier.name)) > 0:
+    async def _see_off(self, courier: Courier) -> None:
+        running = next((task for task, each in self._running.items() if each is courier), None)
+        while running is not None and not running.done() and (left_s := self._leases.left_s(courier.name)) > 0:
             await asyncio.wait({running}, timeout=None if left_s == math.inf else min(left_s, LOOK_S))
-        if not running.done():
+        if running is not None and not running.done():
             log.warning("courier_aborted", destination=courier.name, reason="its lease ends")
             running.cancel()
             await asyncio.wait({running}, timeout=2 * ABORT_S)
@@ -231,7 +231,13 @@ class DeliveryService:
         task.add_done_callback(self._courier_ended)
 
     def _courier_ended(self, task: asyncio.Task[None]) -> None:
-        courier = self._running.pop(task)
+        self._note_end(self._running.pop(task), task)
+
+    def _seen_off(self, task: asyncio.Task[None]) -> None:
+        self._note_end(self._leaving.pop(task), task)
+
+    def _note_end(self, courier: Courier, task: asyncio.Task[None]) -> None:
+        """An error that was not foreseen ends the service."""
         error = None if task.cancelled() else task.exception()
         if error is None or self._ended is None or self._ended.done():
             return

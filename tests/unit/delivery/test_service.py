@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 
 from gateway.model.delivery import Delivered, DeliveryState, Outcome
 from gateway.ports.destination import Outbound
-from gateway.ports.errors import ConfigurationError
+from gateway.ports.errors import ConfigurationError, QueueBroken
 from tests.support.fakes.delivery import ScriptedDestination, peer, reload, table
 from tests.support.fakes.handed_leases import HandedLeases
 from tests.support.fakes.memory_journal import MemoryJournal, real_clock
@@ -167,6 +167,29 @@ async def test_nothing_is_sent_over_an_association_that_was_opened_too_late(benc
     await until_ended(leases, "pacs")
     assert bench.to().sent == []
     assert bench.journal.states() == [PENDING]
+
+
+async def test_what_cannot_be_given_back_ends_the_service(
+    bench: Bench, leases: HandedLeases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def silent(outbound: Outbound) -> Outcome:
+        await asyncio.Event().wait()
+        return Delivered()
+
+    async def broken(settlements: object) -> list[bool]:
+        raise QueueBroken("damaged")
+
+    bench.to().behave = silent
+    bench.journal.add()
+    leases.hand("pacs")
+    await bench.start(peer())
+    await bench.journal.until(lambda: len(bench.to().sent) == 1)
+    monkeypatch.setattr(bench.journal, "settle", broken)
+    leases.seconds_left = 0.0
+    leases.hand()
+    with pytest.raises(QueueBroken):
+        await asyncio.wait_for(bench.service.run(), 60.0)
+    assert leases.have_ended == []
 
 
 async def test_rules_are_checked_for_all_destinations_whoever_works_on_them(bench: Bench) -> None:
