@@ -36,7 +36,7 @@ def configure(level: str = "info", form: Format = "text", stream: TextIO | None 
             _renderer(form, output),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.PrintLoggerFactory(output),
+        logger_factory=structlog.WriteLoggerFactory(output),  # a line at once: workers write to one file
         cache_logger_on_first_use=True,
     )
     logging.basicConfig(handlers=[_Forward(max(number, logging.WARNING))], level=logging.WARNING, force=True)

@@ -128,3 +128,30 @@ def test_the_lines_of_a_worker_have_its_number(form: logs.Format) -> None:
     lines = stream.getvalue().splitlines()
     assert len(lines) == 2
     assert all(('"worker": 3' if form == "json" else "worker=3") in line for line in lines)
+
+
+class Writes(io.StringIO):
+    """Notes each write."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.parts: list[str] = []
+
+    def write(self, text: str) -> int:
+        self.parts.append(text)
+        return super().write(text)
+
+
+def test_each_line_is_written_at_once_since_other_processes_write_to_the_same_file() -> None:
+    before, handlers = structlog.get_config(), logging.getLogger().handlers[:]
+    stream = Writes()
+    try:
+        logs.configure("info", "json", stream)
+        structlog.configure(cache_logger_on_first_use=False)
+        for number in range(3):
+            structlog.get_logger().info("object_stored", number=number)
+    finally:
+        structlog.configure(**before)
+        logging.getLogger().handlers[:] = handlers
+    assert len(stream.parts) == 3
+    assert all(part.endswith("}\n") for part in stream.parts)
