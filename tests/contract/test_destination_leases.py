@@ -237,7 +237,7 @@ STEP = st.one_of(
 
 
 @pytest.mark.postgresql
-@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
 @given(history=st.lists(STEP, min_size=4, max_size=25), seed=st.integers(0, 2**16))
 async def test_whatever_happens_one_node_works_on_a_destination_and_in_the_end_all_are_worked_on(
     history: list[tuple[str, int]], seed: int
