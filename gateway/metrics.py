@@ -178,6 +178,17 @@ METRICS = (
     ),
     Metric(
         Counter,
+        "gateway_payloads_fetched_total",
+        "Payloads that a node fetched, since it does not have them itself, by where they lay.",
+        ("source",),
+    ),
+    Metric(
+        Counter,
+        "gateway_sealed_bytes_total",
+        "Bytes of payloads that this node moved from the journal in the database into the object store.",
+    ),
+    Metric(
+        Counter,
         "gateway_instances_forgotten_early_total",
         "Delivered instances that went before their retention was over, for want of room; queries find them no more.",
     ),

@@ -21,6 +21,7 @@ from uuid import uuid4
 from gateway import __version__
 from gateway.app.limits import bound_inflation, fitting_limits
 from gateway.cluster.destination_leases import SharedDestinationLeases
+from gateway.cluster.journal import ClusterJournal
 from gateway.common.steady_clock import utc_now
 from gateway.conversion.pool import ConversionPool
 from gateway.dataset.identity import identify
@@ -41,7 +42,7 @@ from gateway.model.node import ClusterView, GatewayNode
 from gateway.model.settings import Settings
 from gateway.network import descriptors
 from gateway.object_log import ObjectLog, object_log
-from gateway.objects.opening import refuse_object_store
+from gateway.objects.opening import open_object_store
 from gateway.ports.gateway_clock import GatewayClock
 from gateway.ports.store_room import StoreRoom
 from gateway.retrieve.rendezvous_table import RendezvousTable
@@ -50,9 +51,18 @@ from gateway.routing.table import RoutingTable
 from gateway.sources.query_backends import QueryBackends
 from gateway.sources.sources import Sources
 from gateway.spool.journal import GroupCommitJournal
+from gateway.spool.store_journal import StoreJournal
 from gateway.stores.index_reader import IndexReader
 from gateway.stores.kind import StoreClaim
-from gateway.stores.opening import claim_of, clock_of, open_index, open_node_table, open_store, store_room
+from gateway.stores.opening import (
+    claim_of,
+    clock_of,
+    open_index,
+    open_node_table,
+    open_shared_store,
+    open_store,
+    store_room,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +83,7 @@ class StorageParts:
 
     claim: StoreClaim
     room: StoreRoom
-    journal: GroupCommitJournal
+    journal: StoreJournal
     index: IndexReader
     converter: ConversionPool
 
@@ -162,28 +172,48 @@ def build_leases(common: SharedParts) -> SharedDestinationLeases | None:
 
 def build_storage(common: SharedParts, leases: SharedDestinationLeases | None) -> StorageParts:
     """Journal, index and converter. Raises ConfigurationError."""
-    refuse_object_store(common.settings)
     settings, spool = common.settings, common.settings.spool
-    tokens = None if leases is None else leases.tokens
     claim, room = claim_of(settings), store_room(settings)
-    journal = GroupCommitJournal(
-        spool,
-        lambda: open_store(settings, clock=common.clock, is_committing=True, tokens=tokens),
-        open_reader=lambda: open_store(settings, clock=common.clock, must_exist=True),
-        limits=settings.limits,
-        now=common.clock,
-        meter=common.metrics,
-        keep_s=lambda: common.live.current.query_retrieve.keep_s,
-        identify=identify,
-        queue_lock_gone=claim.gone,
-        queue_room=room,
-    )
+    journal = build_journal(common, claim, room, leases)
     return StorageParts(
         claim=claim,
         room=room,
         journal=journal,
         index=open_index(settings, moved=journal.moved_queue, until_recorded=journal.until_recorded),
         converter=ConversionPool(settings.conversion, spool.path, common.metrics, min_free_bytes=spool.min_free_bytes),
+    )
+
+
+def build_journal(
+    common: SharedParts, claim: StoreClaim, room: StoreRoom, leases: SharedDestinationLeases | None
+) -> StoreJournal:
+    """That of a gateway that is alone, or of a node. Raises ConfigurationError."""
+    settings = common.settings
+
+    def keep_s() -> float:
+        return common.live.current.query_retrieve.keep_s
+
+    if settings.objects is not None and leases is not None:
+        return ClusterJournal(
+            settings.spool,
+            lambda purpose: open_shared_store(settings, purpose, common.clock, leases.tokens),
+            open_object_store(settings.objects),
+            limits=settings.limits,
+            now=common.clock,
+            meter=common.metrics,
+            keep_s=keep_s,
+        )
+    return GroupCommitJournal(
+        settings.spool,
+        lambda: open_store(settings, clock=common.clock, is_committing=True),
+        open_reader=lambda: open_store(settings, clock=common.clock, must_exist=True),
+        limits=settings.limits,
+        now=common.clock,
+        meter=common.metrics,
+        keep_s=keep_s,
+        identify=identify,
+        queue_lock_gone=claim.gone,
+        queue_room=room,
     )
 
 

@@ -26,6 +26,7 @@ from gateway.delivery.outcome_handler import OutcomeHandler
 from gateway.delivery.transform import StoredOutbound, outbound_for
 from gateway.delivery.worker import Worker
 from gateway.model.delivery import Deferred, Outcome, Refused
+from gateway.model.instance import PayloadRef
 from gateway.model.peer import Peer
 from gateway.ports.destination import Channel, Destination
 from gateway.ports.encoded_data_set import EncodedDataSet
@@ -221,6 +222,11 @@ class Courier:
             self._idle -= 1
         return True
 
+    async def _opened(self, payload: PayloadRef) -> EncodedDataSet:
+        """The stored bytes. Raises PayloadLost, Temporary."""
+        body = self._journal.open_now(payload)
+        return await self._journal.fetch(payload) if body is None else body
+
     async def _handle(self, worker: Worker, claim: ClaimedDelivery) -> None:
         """Send one object and settle the outcome, now or when it comes."""
         begun_s, delivery = loop_clock_s(), claim.delivery
@@ -229,7 +235,7 @@ class Courier:
             return
         body: EncodedDataSet | None = None
         try:
-            body = self._journal.open(delivery.instance.payload)
+            body = await self._opened(delivery.instance.payload)
             outbound = await outbound_for(delivery, body, self._resources(), self._converter)
             body = outbound.body
             outcome = await self._send_in_some_form(worker, claim, outbound, begun_s)

@@ -19,7 +19,7 @@ from gateway.model.node import ClusterView
 from gateway.model.settings import Settings
 from gateway.ports.delivery_queue import QueueDepth
 from gateway.ports.errors import GatewayError
-from gateway.spool.journal import GroupCommitJournal
+from gateway.spool.store_journal import StoreJournal
 
 log = structlog.get_logger()
 
@@ -34,7 +34,7 @@ class Health:
         self,
         *,
         settings: Settings,
-        journal: GroupCommitJournal,
+        journal: StoreJournal,
         server: Server,
         listening: Listening,
         reloader: Reloader,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.model.settings import ObjectStoreSettings, Settings
+from gateway.model.settings import ObjectStoreSettings
 from gateway.objects.folder import FolderObjectStore
 from gateway.ports.errors import ConfigurationError
 from gateway.ports.object_store import ObjectStore
@@ -22,11 +22,3 @@ def open_object_store(settings: ObjectStoreSettings) -> ObjectStore:
     except ImportError as error:
         raise ConfigurationError(f"{EXTRA_MISSING} ({error})") from error
     return S3ObjectStore(settings.s3)
-
-
-def refuse_object_store(settings: Settings) -> None:
-    """Raises ConfigurationError where there is one: no journal of several nodes is built yet."""
-    if settings.objects is not None:
-        raise ConfigurationError(
-            "gateway.store.objects: several nodes are not supported by this version yet; leave `objects` and `node` out"
-        )

@@ -24,7 +24,7 @@ from gateway.ports.delivery_queue import QueueDepth
 from gateway.ports.gateway_clock import GatewayClock
 from gateway.ports.meter import peer_label
 from gateway.ports.store_room import StoreRoom
-from gateway.spool.journal import GroupCommitJournal
+from gateway.spool.store_journal import StoreJournal
 from gateway.stores.opening import shown
 
 Json = dict[str, object]
@@ -45,7 +45,7 @@ class StatusSources:
     listening: Listening
     loops: LoopWatch
     delivery: DeliveryService
-    journal: GroupCommitJournal
+    journal: StoreJournal
     room: StoreRoom
     clock: GatewayClock
     nodes: Callable[[], ClusterView]

@@ -72,6 +72,14 @@ class Journal(Protocol):
         """The stored bytes. Raises PayloadLost, or Temporary when they cannot be read now."""
         ...
 
+    def open_now(self, payload: PayloadRef) -> EncodedDataSet | None:
+        """As `open`, without waiting for another machine; None for what has to be fetched (`fetch`)."""
+        ...
+
+    async def fetch(self, payload: PayloadRef) -> EncodedDataSet:
+        """As `open`, for the event loop: nothing else waits meanwhile."""
+        ...
+
     def subscribe(self, listener: Callable[[str], None]) -> None:
         """`listener(destination)` is called on the event loop when `destination` may have new due deliveries."""
         ...

@@ -14,5 +14,5 @@ SQL = MappingProxyType(
 )
 """Statement by name."""
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """The schema version that this code reads and writes; `schema_N.sql` leads from version N - 1 to N."""

@@ -21,6 +21,7 @@ from gateway.postgresql.node_table import let_go_when_frozen
 from gateway.postgresql.query_sql import PostgreSQLQueryBuilder
 from gateway.postgresql.server_clock import ServerClock, ServerQueueTime, forget_remembered_time
 from gateway.postgresql.shared_index import SharedIndexTables
+from gateway.postgresql.shared_payloads import PostgreSQLPayloadSealing, PostgreSQLSharedPayloads
 from gateway.postgresql.spool_ledger import PostgreSQLSpoolLedger, RecordedPosition
 from gateway.postgresql.transactions import PostgreSQLTransaction, PostgreSQLTransactions
 from gateway.relational.index_store import RelationalIndexStore
@@ -42,6 +43,9 @@ class PostgreSQLDialect:
     find_instances = staticmethod(PostgreSQLQueryBuilder.select_instances)
     deliveries = staticmethod(delivery_filters.select)
     paged = staticmethod(delivery_filters.paged)
+
+
+DIALECT = PostgreSQLDialect()
 
 
 def is_locked(statements: Statements) -> bool:
@@ -97,6 +101,7 @@ class PostgreSQLStore:
         wall: Callable[[], datetime] = utc_now,
         is_committing: bool = False,
         is_read_only: bool = False,
+        is_quiet: bool = False,
         lock_patience_s: float = AT_START_S,
         tokens: Callable[[], Mapping[str, int]] | None = None,
         node: str = "",
@@ -105,27 +110,27 @@ class PostgreSQLStore:
         lock, position = GatewayLock(place, lock_patience_s, node), RecordedPosition(place.shown)
         frozen = () if tokens is None else (let_go_when_frozen,)
         time, read_time = _time(node, now, clock, wall, is_committing=is_committing)
-        self._transactions = PostgreSQLTransactions(
+        self._transactions = transactions = PostgreSQLTransactions(
             place,
             time,
             must_exist=must_exist,
             is_read_only=is_read_only,
             is_committing=is_committing,
+            is_quiet=is_quiet,
             prepare=(*((lock.take, position.check) if is_committing else ()), *frozen, *read_time),
             guard=HangGuard(COMMITTING_LIMIT_S if is_committing else READING_LIMIT_S),
         )
-        dialect = PostgreSQLDialect()
-        reader = RowReader(self._transactions)
-        tables = (SharedIndexTables if node else IndexTables)(self._transactions, dialect)
-        self._transactions.on_roll_back.append(tables.clear)
-        announce = Announcer(self._transactions, node if is_committing else "") if node else no_announcement
-        acceptor = PostgreSQLAcceptor(self._transactions, tables, announce)
-        self.deliveries = PostgreSQLDeliveryQueue(
-            self._transactions, tables, reader, acceptor, tokens, is_node=bool(node)
-        )
-        self.administration = PostgreSQLDeliveryAdministration(self._transactions, dialect, reader, announce)
-        self.index = RelationalIndexStore(self._transactions, tables, reader)
-        self.spool = PostgreSQLSpoolLedger(self._transactions, position)
+        reader = RowReader(transactions)
+        tables = (SharedIndexTables if node else IndexTables)(transactions, DIALECT)
+        transactions.on_roll_back.append(tables.clear)
+        announce = Announcer(transactions, node if is_committing else "") if node else no_announcement
+        acceptor = PostgreSQLAcceptor(transactions, tables, announce)
+        self.deliveries = PostgreSQLDeliveryQueue(transactions, tables, reader, acceptor, tokens, is_node=bool(node))
+        self.administration = PostgreSQLDeliveryAdministration(transactions, DIALECT, reader, announce)
+        self.index = RelationalIndexStore(transactions, tables, reader)
+        self.payloads = PostgreSQLSharedPayloads(transactions)
+        self.sealing = PostgreSQLPayloadSealing(transactions)
+        self.spool = PostgreSQLSpoolLedger(transactions, position)
 
     def close(self) -> None:
         self._transactions.close()

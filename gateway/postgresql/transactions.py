@@ -30,8 +30,8 @@ class PostgreSQLTransactions:
 
     Every transaction is as durable as the server makes one (`synchronous_commit`): a server that crashes must lose
     nothing that this process knows of, for the process goes on. Each of `prepare` is called with each new connection,
-    which `guard` watches; `on_roll_back` right after a transaction was rolled back, or a connection was made anew;
-    `on_commit` after each commit.
+    which `guard` watches; others are told of each commit, unless it `is_quiet`. `on_roll_back` is called right after a
+    transaction was rolled back, or a connection was made anew; `on_commit` after each commit.
 
     Raises (opening): as `gateway.postgresql.connection.connect`.
     """
@@ -44,6 +44,7 @@ class PostgreSQLTransactions:
         must_exist: bool = False,
         is_read_only: bool = False,
         is_committing: bool = False,
+        is_quiet: bool = False,
         guard: HangGuard,
         prepare: Sequence[Callable[[Connection], None]] = (),
         monotonic: Callable[[], float] = time.monotonic,
@@ -52,6 +53,7 @@ class PostgreSQLTransactions:
         self._must_exist = must_exist
         self._is_read_only = is_read_only
         self._is_committing = is_committing
+        self._is_quiet = is_quiet or is_committing or is_read_only
         self._prepare = prepare
         self._guard = guard
         self.on_roll_back: list[Callable[[], None]] = []
@@ -158,7 +160,7 @@ class PostgreSQLTransactions:
         """Raises psycopg.Error; when the connection is lost meanwhile, nobody knows whether it was committed."""
         try:
             self.clock.keep()
-            if not self._is_committing and not self._is_read_only:
+            if not self._is_quiet:
                 self._execute(f"SELECT pg_notify('{CHANGED}', current_schema())")
             self._execute("COMMIT")
         except BaseException:
@@ -231,6 +233,10 @@ class PostgreSQLTransactions:
     def made_rows(self, statement: MadeStatement) -> Iterable[tuple[Any, ...]]:
         """The rows of such a statement."""
         return self._execute(*statement).fetchall()
+
+    def change(self, statement: MadeStatement) -> int:
+        """Run a statement that gives nothing; the number of rows it changed."""
+        return self._execute(*statement).rowcount
 
 
 def _alone(row: tuple[Any, ...] | None) -> Any:

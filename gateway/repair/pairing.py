@@ -19,8 +19,12 @@ from gateway.stores import opening
 def check_before_spool(settings: Settings) -> None:
     """Refuse a start on a spool and a database that do not belong together, before anything is made in either place.
 
+    Nodes of a cluster keep nothing in a spool: there is nothing to belong together.
+
     Raises ConfigurationError; QueueBroken when the database is damaged.
     """
+    if settings.objects is not None:
+        return
     root = Path(settings.spool.path)
     here = spool_id(root)
     there, has_rows = opening.pairing(settings)

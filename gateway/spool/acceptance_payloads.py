@@ -37,14 +37,7 @@ class AcceptancePayloads:
 
     def small(self, body: EncodedDataSet, edited: Sequence[Buffer] | None) -> tuple[Sequence[Buffer], int] | None:
         """Pieces for the segment and their length; None for what goes into a file of its own."""
-        if edited is None and isinstance(body, ReceivedFile):
-            return None
-        size_bytes = body.length_bytes if edited is None else sum(map(len, edited))
-        if size_bytes > self._large_object_bytes:
-            return None
-        if edited is None and isinstance(body, InMemoryDataSet):
-            return body.pieces, size_bytes
-        return list(body.chunks(COPY_BYTES)) if edited is None else edited, size_bytes
+        return small_pieces(body, edited, self._large_object_bytes)
 
     def of_small(
         self,
@@ -85,6 +78,20 @@ class AcceptancePayloads:
         pieces = flat(_pieces(body, edited), body)
         await _whole(self._loop.run_in_executor(self._threads.workers, file.write_from, pieces), file)
         return file
+
+
+def small_pieces(
+    body: EncodedDataSet, edited: Sequence[Buffer] | None, large_object_bytes: int
+) -> tuple[Sequence[Buffer], int] | None:
+    """Pieces of a payload of at most `large_object_bytes` and their length; None for a larger one."""
+    if edited is None and isinstance(body, ReceivedFile):
+        return None
+    size_bytes = body.length_bytes if edited is None else sum(map(len, edited))
+    if size_bytes > large_object_bytes:
+        return None
+    if edited is None and isinstance(body, InMemoryDataSet):
+        return body.pieces, size_bytes
+    return list(body.chunks(COPY_BYTES)) if edited is None else edited, size_bytes
 
 
 async def _whole(work: asyncio.Future[T], file: LargeFile) -> T:

@@ -235,6 +235,14 @@ class GroupCommitJournal(StoreJournal):
         recent = self._recent.take(payload)
         return self._payloads.open(payload) if recent is None else InMemoryDataSet(recent)
 
+    def open_now(self, payload: PayloadRef) -> EncodedDataSet:
+        """As `open`: everything lies on this machine."""
+        return self.open(payload)
+
+    async def fetch(self, payload: PayloadRef) -> EncodedDataSet:
+        """As `open`: nothing has to be fetched."""
+        return self.open(payload)
+
     def open_cached(self, payload: PayloadRef) -> EncodedDataSet | None:
         """As `open`, when nobody has to wait for the disk; else None. Raises PayloadLost."""
         return self._payloads.open_cached(payload)

@@ -15,13 +15,13 @@ from datetime import datetime
 
 import structlog
 
-from gateway.model.instance import PayloadRef
 from gateway.ports.errors import GatewayError, SpoolFull, Temporary
 from gateway.ports.retrying import retried
 from gateway.ports.store import Store
-from gateway.spool.commit_requests import Acceptance, Call, ClaimRequest, CommitRequest, Settling
+from gateway.spool.commit_requests import Acceptance, Call, CommitRequest
 from gateway.spool.replay import RECOVERED, held_for_recovery
 from gateway.spool.store import SpoolStore
+from gateway.spool.transaction_content import accept, carry_out
 from gateway.spool.writing import WrittenPlace
 
 log = structlog.get_logger()
@@ -133,19 +133,11 @@ class Recording:
         acceptances = [*waiting, *(each for each in others if isinstance(each, Acceptance))]
         with store.transaction(is_durable=is_durable):
             if acceptances:
-                _accept(acceptances, store, now, self._payloads.can_read)
+                accept(acceptances, store, now, self._payloads.can_read)
                 if not self._is_position_held:
                     store.spool.set_replayed_position(*self._payloads.segments.end)
-            if not others:
-                return
-            _settle([each for each in others if isinstance(each, Settling)], store)
-            for request in others:
-                if isinstance(request, ClaimRequest):
-                    request.answer = store.deliveries.claim(
-                        request.destination, request.limit, request.lease_s, now, request.apart
-                    )
-                elif isinstance(request, Call):
-                    request.answer = request.function(store)
+            if others:
+                carry_out(others, store, now)
 
     def _stopped(self, error: GatewayError, store: Store) -> None:
         """The store takes nothing now."""
@@ -266,26 +258,6 @@ def _report(acceptance: Acceptance, error: Exception, consequence: str) -> None:
         error=f"{type(error).__name__}: {error}",
         consequence=consequence,
     )
-
-
-def _accept(
-    acceptances: Sequence[Acceptance], store: Store, now: datetime, is_readable: Callable[[PayloadRef], bool]
-) -> None:
-    arrivals = [(each.placed or each.place(), each.dispatches) for each in acceptances]
-    answers = store.deliveries.accept(arrivals, now, is_readable)
-    for acceptance, accepted in zip(acceptances, answers, strict=True):
-        acceptance.accepted = accepted
-
-
-def _settle(settlings: Sequence[Settling], store: Store) -> None:
-    if not settlings:
-        return
-    held = store.deliveries.settle([settlement for each in settlings for settlement in each.settlements])
-    start = 0
-    for settling in settlings:
-        end = start + len(settling.settlements)
-        settling.answer = held[start:end]
-        start = end
 
 
 def _settle_doubt(store: Store, error: GatewayError) -> None:

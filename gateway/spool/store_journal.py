@@ -5,17 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
 from gateway.common.buffer import Buffer
 from gateway.common.completion import Completion
 from gateway.model.delivery import Delivery, Dispatch, Settlement
-from gateway.model.instance import Instance
+from gateway.model.instance import Instance, PayloadRef
 from gateway.model.likeness import ExcludedLikenesses
 from gateway.ports.delivery_queue import QueueDepth
-from gateway.ports.encoded_data_set import EncodedDataSet
+from gateway.ports.encoded_data_set import DataSetReceiver, EncodedDataSet
 from gateway.ports.errors import Temporary
 from gateway.ports.store import Store
 from gateway.spool.commit_requests import Acceptance, Call, ClaimRequest, Settling
@@ -64,6 +64,62 @@ class StoreJournal(ABC):
         self._state = JournalState(path)
         self._listeners: list[OnDestination] = []
         self._operator_listeners: list[OnDestination] = []
+
+    # --- its kind -----------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    async def start(self) -> None:
+        """Take what it is on, and begin to commit. Raises ConfigurationError, SpoolFull, Temporary."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Commit what waits, then give everything back. Later calls raise JournalClosed."""
+
+    @property
+    @abstractmethod
+    def spool_id(self) -> str:
+        """The identity of the place of payloads; empty before the start."""
+
+    @property
+    @abstractmethod
+    def forgotten_early(self) -> int:
+        """Instances that went before their retention was over, for want of room, since the start."""
+
+    @abstractmethod
+    def refusal(self) -> str:
+        """The reason why no objects are taken though the journal works; empty when they are."""
+
+    @abstractmethod
+    def shortages(self) -> Mapping[str, str]:
+        """Place → why there is no room for objects; empty when there is."""
+
+    @abstractmethod
+    def write_problems(self) -> Mapping[str, str]:
+        """Place → why writing to it failed last; empty while all goes well."""
+
+    @abstractmethod
+    def moved_queue(self) -> str:
+        """The reason why the store is not the one that was opened at the start; empty when it is. Any thread."""
+
+    @abstractmethod
+    def receiver(self) -> DataSetReceiver:
+        """A receiver for one incoming data set. Raises SpoolFull while nothing is taken."""
+
+    @abstractmethod
+    def open(self, payload: PayloadRef) -> EncodedDataSet:
+        """The stored bytes, in a thread that may wait for them. Raises PayloadLost, Temporary."""
+
+    @abstractmethod
+    def open_now(self, payload: PayloadRef) -> EncodedDataSet | None:
+        """The same without waiting for another machine; None for what has to be fetched (`fetch`)."""
+
+    @abstractmethod
+    async def fetch(self, payload: PayloadRef) -> EncodedDataSet:
+        """As `open`, for the event loop."""
+
+    @abstractmethod
+    def open_cached(self, payload: PayloadRef) -> EncodedDataSet | None:
+        """As `open`, when nobody has to wait for anything; else None. Raises PayloadLost."""
 
     def health(self) -> str:
         """Empty when commits go on; else what is wrong."""

@@ -50,7 +50,6 @@ class StoreKind(Protocol):
         must_exist: bool,
         is_committing: bool,
         is_read_only: bool,
-        tokens: Tokens | None = None,
     ) -> Store: ...
 
     def clock(self) -> GatewayClock: ...

@@ -11,6 +11,7 @@ from pathlib import Path
 from gateway.model.settings import Settings
 from gateway.ports.destination_leases import NodeTable
 from gateway.ports.gateway_clock import GatewayClock
+from gateway.ports.shared_payloads import SharedStore, StorePurpose
 from gateway.ports.store import Store
 from gateway.ports.store_room import StoreRoom
 from gateway.stores.index_reader import IndexReader, recorded_already
@@ -32,7 +33,6 @@ def open_store(
     must_exist: bool = False,
     is_committing: bool = False,
     is_read_only: bool = False,
-    tokens: Tokens | None = None,
 ) -> Store:
     """Made and brought up to date when needed, unless it `must_exist`.
 
@@ -42,7 +42,6 @@ def open_store(
         must_exist: never make one.
         is_committing: the one that a gateway commits to; what is long goes on beside its thread.
         is_read_only: nothing is made or changed, neither by opening nor by closing.
-        tokens: of the leases of a node, which claims and settles for the destinations that it has one for; None: alone.
 
     Raises:
         ConfigurationError: it cannot be opened, is something else, or belongs to a newer version.
@@ -55,7 +54,6 @@ def open_store(
         must_exist=must_exist,
         is_committing=is_committing,
         is_read_only=is_read_only,
-        tokens=tokens,
     )
 
 
@@ -71,6 +69,15 @@ def listen_for_due(settings: Settings, on_due: Callable[[frozenset[str] | None],
     """Call `on_due`, in a thread of its own, with the destinations that other nodes of the cluster made deliveries due
     for; with None when they may be any. The answer ends it."""
     return due_listener(settings.postgresql, settings.node, on_due)
+
+
+def open_shared_store(settings: Settings, purpose: StorePurpose, clock: GatewayClock, tokens: Tokens) -> SharedStore:
+    """The store of the cluster that the settings make this gateway a node of.
+
+    `tokens` of the leases of the node, which claims and settles for the destinations that it has one for. Raises as
+    `open_store`.
+    """
+    return PostgreSQLKind(settings).open_shared(purpose, clock, tokens)
 
 
 def open_index(

@@ -11,6 +11,7 @@ from gateway.model.settings import Settings
 from gateway.ports.destination_leases import NodeTable
 from gateway.ports.errors import ConfigurationError
 from gateway.ports.gateway_clock import GatewayClock
+from gateway.ports.shared_payloads import SharedStore, StorePurpose
 from gateway.ports.store import Store
 from gateway.ports.store_room import StoreRoom
 from gateway.spool.free_space import UnboundedFreeSpace
@@ -57,7 +58,6 @@ class PostgreSQLKind:
         must_exist: bool,
         is_committing: bool,
         is_read_only: bool,
-        tokens: Tokens | None = None,
     ) -> Store:
         from gateway.postgresql.store import PostgreSQLStore
 
@@ -67,7 +67,20 @@ class PostgreSQLKind:
             must_exist=must_exist,
             is_committing=is_committing,
             is_read_only=is_read_only,
-            tokens=tokens,
+            node=self._node,
+        )
+
+    def open_shared(self, purpose: StorePurpose, clock: GatewayClock, tokens: Tokens) -> SharedStore:
+        """The store of a cluster, as a node opens it. Raises as `gateway.stores.opening.open_store`."""
+        from gateway.postgresql.store import PostgreSQLStore
+
+        return PostgreSQLStore(
+            self._url,
+            clock=clock,
+            must_exist=purpose != "committing",
+            is_committing=purpose == "committing",
+            is_quiet=purpose == "keeping",
+            tokens=tokens if purpose == "committing" else None,
             node=self._node,
         )
 

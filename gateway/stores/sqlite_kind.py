@@ -14,7 +14,6 @@ from gateway.ports.store_room import StoreRoom
 from gateway.spool.lock import QueueLock, is_gateway_running
 from gateway.sqlite.database_room import DatabaseRoom
 from gateway.sqlite.write_ahead_log import log_of
-from gateway.stores.kind import Tokens
 
 
 class SQLiteClaim:
@@ -55,11 +54,9 @@ class SQLiteKind:
         must_exist: bool,
         is_committing: bool,
         is_read_only: bool,
-        tokens: Tokens | None = None,
     ) -> Store:
         from gateway.sqlite.store import SQLiteStore
 
-        assert tokens is None, "nodes share a database on a server"
         return SQLiteStore(
             self._path,
             clock=clock,

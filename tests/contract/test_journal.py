@@ -25,6 +25,7 @@ from gateway.postgresql.store import PostgreSQLStore
 from gateway.spool.digest import digest_of
 from gateway.spool.journal import GroupCommitJournal
 from gateway.sqlite.store import SQLiteStore
+from tests.support.cluster import Node
 from tests.support.fakes.memory_journal import MemoryJournal
 from tests.support.postgresql_server import shared_server
 from tests.support.samples import HELD, NOON, TO_PACS, TO_VNA, Clock, instance, settlement
@@ -137,14 +138,16 @@ class MemorySite:
 IMPLEMENTATIONS: dict[str, Callable[[Path, Clock], Site]] = {
     "group commit on SQLite": SpoolSite,
     "group commit on PostgreSQL": PostgreSQLSite,
+    "a node on PostgreSQL": lambda folder, clock: Node(
+        folder, clock, large_object_bytes=LARGE_BYTES, object_bytes=LIMIT_BYTES
+    ),
     "memory": MemorySite,
 }
 
 
 @pytest.fixture(
     params=[
-        pytest.param(name, marks=[pytest.mark.postgresql] if made is PostgreSQLSite else [])
-        for name, made in IMPLEMENTATIONS.items()
+        pytest.param(name, marks=[pytest.mark.postgresql] if "PostgreSQL" in name else []) for name in IMPLEMENTATIONS
     ]
 )
 async def site(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Site]:

@@ -14,9 +14,9 @@ LAYERS = [
     {"model"},
     {"ports"},
     {"leniency", "object_log", "forms"},
-    {"routing", "dataset", "spool", "cluster", "network", "identity", "certificates", "metric_series"},
+    {"routing", "dataset", "spool", "network", "identity", "certificates", "metric_series"},
     {"query", "sending"},  # above `dataset`, whose values it compares; below `queue`, which does the same in SQL
-    {"intake", "relational"},  # the one knows no protocol, the other no database
+    {"intake", "relational", "cluster"},  # the first knows no protocol, the others no database
     {
         "web",
         "dimse",

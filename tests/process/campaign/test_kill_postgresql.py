@@ -31,8 +31,11 @@ def server() -> Iterator[PostgreSQLServer]:
     made.stop()
 
 
+@pytest.mark.parametrize("is_node", [False, True], ids=["alone", "a node"])
 @pytest.mark.timeout(600 + 30 * KILLS)
-async def test_kills_of_both_lose_nothing_acknowledged(tmp_path: Path, server: PostgreSQLServer) -> None:
+async def test_kills_of_both_lose_nothing_acknowledged(
+    tmp_path: Path, server: PostgreSQLServer, *, is_node: bool
+) -> None:
     chance = random.Random(20261130)
 
     async def kill(gateway: GatewayProcess, number: int) -> None:
@@ -48,6 +51,10 @@ async def test_kills_of_both_lose_nothing_acknowledged(tmp_path: Path, server: P
             gateway.launch()
         await gateway.wait_ready()
 
-    settings = {"store": {"postgresql": server.new_database()}}
+    store: dict[str, object] = {"postgresql": server.new_database()}
+    if is_node:
+        (tmp_path / "objects").mkdir()
+        store |= {"objects": {"folder": str(tmp_path / "objects")}, "node": "north"}
+    settings = {"store": store}
     statuses = frozenset({SUCCESS, OUT_OF_RESOURCES})
     await check_that_kills_lose_nothing(tmp_path, KILLS, chance, kill, statuses=statuses, settings=settings)

@@ -113,6 +113,10 @@ class MemoryJournal:
         """Payload name → bytes."""
         self.lost: set[str] = set()
         """Names of payloads whose bytes are not what they were."""
+        self.elsewhere: set[str] = set()
+        """Names of payloads that have to be fetched."""
+        self.fetched: list[str] = []
+        """Names of payloads that were."""
         self.committed: list[tuple[Instance, bytes, tuple[Dispatch, ...]]] = []
         """Arguments of each commit, in order."""
         self.settlements: list[Settlement] = []
@@ -295,6 +299,14 @@ class MemoryJournal:
             raise PayloadMissing(f"{payload.name} is not there")
         self.opened.append(Body(self.payloads[payload.name]))
         return self.opened[-1]
+
+    def open_now(self, payload: PayloadRef) -> EncodedDataSet | None:
+        return None if payload.name in self.elsewhere else self.open(payload)
+
+    async def fetch(self, payload: PayloadRef) -> EncodedDataSet:
+        await asyncio.sleep(0)
+        self.fetched.append(payload.name)
+        return self.open(payload)
 
     def subscribe(self, listener: OnDestination) -> None:
         self._listeners.append(listener)

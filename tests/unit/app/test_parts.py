@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from gateway.dimse.acceptor.admission import Rejected
 from gateway.model.association import AssociationFacts
 from gateway.model.node import ClusterView, DestinationLease
 from gateway.model.peer import Peer
-from gateway.model.settings import Settings, Spool
+from gateway.model.settings import ObjectStoreSettings, Settings, Spool
 from gateway.ports.errors import ConfigurationError
 from gateway.routing.table import RoutingTable
 from gateway.stores.opening import claim_of
@@ -54,7 +55,11 @@ async def test_parts_share_what_is_one(tmp_path: Path) -> None:
 
 
 async def test_a_node_has_leases_and_a_gateway_that_is_alone_has_none(tmp_path: Path) -> None:
-    alone, node = build_parts(table(tmp_path)), build_parts(table(tmp_path, node="north"))
+    of_node = table(tmp_path)
+    settings = replace(
+        of_node.settings, node="north", postgresql="postgresql:///none", objects=ObjectStoreSettings(str(tmp_path))
+    )
+    alone, node = build_parts(table(tmp_path)), build_parts(replace(of_node, settings=settings))
     assert alone.leases is None
     assert node.leases is not None
     assert alone.nodes_seen() == node.nodes_seen() == ClusterView()

@@ -6,9 +6,9 @@ import sys
 
 import pytest
 
-from gateway.model.settings import ObjectStoreSettings, S3Settings, Settings, Spool
+from gateway.model.settings import ObjectStoreSettings, S3Settings
 from gateway.objects.folder import FolderObjectStore
-from gateway.objects.opening import open_object_store, refuse_object_store
+from gateway.objects.opening import open_object_store
 from gateway.objects.s3 import S3ObjectStore
 from gateway.ports.errors import ConfigurationError
 
@@ -29,10 +29,3 @@ def test_without_the_library_the_extra_is_named(monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(ConfigurationError, match=r"pip install 'dicom-gateway\[cluster\]'"):
         open_object_store(S3)
     open_object_store(ObjectStoreSettings("/mnt/shared")).close()
-
-
-def test_a_gateway_with_an_object_store_does_not_start_yet() -> None:
-    alone = Settings("GATEWAY", (), Spool("/spool"), "/queue.db")
-    refuse_object_store(alone)
-    with pytest.raises(ConfigurationError, match="several nodes are not supported by this version yet"):
-        refuse_object_store(Settings("GATEWAY", (), Spool("/spool"), "/queue.db", objects=S3))

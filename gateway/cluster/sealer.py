@@ -1,0 +1,195 @@
+"""Sealing: groups leave the journal for objects of the object store, and objects that nothing names are deleted.
+
+One node at a time does it, in a thread of its own with a connection of its own.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime, timedelta
+
+import structlog
+
+from gateway.cluster.node_committer import LARGE
+from gateway.ports.errors import GatewayError, Temporary
+from gateway.ports.meter import Meter
+from gateway.ports.object_store import ObjectStore
+from gateway.ports.retrying import retried
+from gateway.ports.shared_payloads import JournalGroup, SharedStore
+
+log = structlog.get_logger()
+
+SEGMENTS = "segments/"
+SEGMENT_BYTES = 64 * 1024**2
+"""The length of an object at which it gets no further group."""
+SEALED_AFTER_S = 5.0
+"""A group waits so long for others to lie in one object with it."""
+GROUPS_AT_ONCE = 1024
+OBJECTS_AT_ONCE = 256
+FORGET_AT_ONCE = 200
+"""Instances that are forgotten in one transaction: their rows are locked meanwhile."""
+ROUND_S = 1.0
+ORPHANS_S = 3600.0
+"""The interval between searches for objects that no database row leads to."""
+ORPHAN_AGE = timedelta(days=1)
+"""An object that nothing leads to is deleted after this time: its group may be about to be committed."""
+
+METRIC = "gateway_sealed_bytes_total"
+
+
+class Sealer(threading.Thread):
+    """Seals, forgets what retention lets go, and deletes; begun by `start`, ended by `end`.
+
+    `forget_before` gives the times before which instances must have settled to be forgotten: outside the index, and in
+    it.
+    """
+
+    def __init__(
+        self,
+        open_store: Callable[[], SharedStore],
+        objects: ObjectStore,
+        *,
+        now: Callable[[], datetime],
+        forget_before: Callable[[], tuple[datetime, datetime]],
+        monotonic: Callable[[], float] = time.monotonic,
+        meter: Meter,
+        round_s: float = ROUND_S,
+    ) -> None:
+        super().__init__(name="payload-sealer", daemon=True)
+        self._open_store = open_store
+        self._objects = objects
+        self._now = now
+        self._forget_before = forget_before
+        self._monotonic = monotonic
+        self._meter = meter
+        self._round_s = round_s
+        self._orphans_at_s = monotonic() + ORPHANS_S
+        self._is_ending = threading.Event()
+        self._problem = ""
+
+    def end(self) -> None:
+        """End after the step that is being done. Any thread."""
+        self._is_ending.set()
+
+    def run(self) -> None:
+        store: SharedStore | None = None
+        while not self._is_ending.wait(self._round_s):
+            try:
+                store = store or self._open_store()
+                self.do_round(store)
+                self._report("")
+            except (GatewayError, OSError) as error:
+                self._report(str(error))
+            except Exception as error:  # it is tried again, and the gateway goes on: nothing is lost meanwhile
+                log.exception("sealing_failed")
+                self._report(f"{type(error).__name__}: {error}")
+        if store is not None:
+            store.close()
+
+    def _report(self, problem: str) -> None:
+        if bool(problem) != bool(self._problem):
+            if problem:
+                log.warning("sealing_interrupted", reason=problem, consequence="the journal in the database grows")
+            else:
+                log.info("sealing_resumed")
+        self._problem = problem
+
+    def do_round(self, store: SharedStore) -> bool:
+        """All that is to be done now; False when another node does it. Raises GatewayError."""
+        if not store.sealing.take_turn():
+            return False
+        self._forget(store)
+        while not self._is_ending.is_set() and self._seal_one(store):
+            pass
+        store.sealing.drop_sealed()
+        self.delete_unnamed(store)
+        if self._monotonic() >= self._orphans_at_s:
+            self._orphans_at_s = self._monotonic() + ORPHANS_S
+            self.delete_orphans(store)
+        return True
+
+    # --- sealing ------------------------------------------------------------------------------------------------
+
+    def _seal_one(self, store: SharedStore) -> bool:
+        """Put one object into the object store, if it is time; True when more may wait."""
+        groups = store.sealing.unsealed(GROUPS_AT_ONCE)
+        chosen = _first_of(groups)
+        length_bytes = sum(group.length_bytes for group in chosen)
+        if not chosen:
+            return False
+        age_s = self._now().timestamp() - min(group.added_at for group in chosen) / 1_000_000
+        is_full = length_bytes >= SEGMENT_BYTES or len(chosen) == GROUPS_AT_ONCE
+        if not is_full and age_s < SEALED_AFTER_S:
+            return False
+        name = f"{SEGMENTS}{uuid.uuid4().hex}"
+        self._objects.put(name, _payloads(store, chosen), length_bytes)
+        with store.transaction():
+            store.sealing.seal(name, chosen)
+        self._meter.count(METRIC, length_bytes)
+        return len(chosen) < len(groups) or len(groups) == GROUPS_AT_ONCE
+
+    # --- deleting -----------------------------------------------------------------------------------------------
+
+    def _forget(self, store: SharedStore) -> None:
+        """Forget instances whose retention is over."""
+        before, indexed_before = self._forget_before()
+        while not self._is_ending.is_set():
+            if retried(lambda: _forgotten(store, before, indexed_before)) < FORGET_AT_ONCE:
+                return
+
+    def delete_unnamed(self, store: SharedStore) -> None:
+        """The rows go first: what leads to an object leads to one that is there."""
+        while not self._is_ending.is_set() and (names := store.sealing.unnamed_objects(OBJECTS_AT_ONCE)):
+            with store.transaction():
+                store.sealing.forget_objects(names)
+            self._objects.delete(names)
+
+    def delete_orphans(self, store: SharedStore) -> int:
+        """Delete old objects that the database does not know: of a put whose transaction failed, of a deletion that was
+        interrupted. How many. Raises Temporary."""
+        before = self._now() - ORPHAN_AGE
+        deleted, old = 0, []
+        for prefix in (SEGMENTS, LARGE):
+            for found in self._objects.list(prefix):
+                if found.modified_at < before:
+                    old.append(found.name)
+                if len(old) >= OBJECTS_AT_ONCE:
+                    deleted += self._delete_unknown(store, old)
+                    old = []
+        return deleted + self._delete_unknown(store, old)
+
+    def _delete_unknown(self, store: SharedStore, names: Sequence[str]) -> int:
+        known = store.sealing.known_objects(names) if names else set()
+        unknown = [name for name in names if name not in known]
+        if unknown:
+            log.info("orphaned_objects_deleted", objects=len(unknown))
+            self._objects.delete(unknown)
+        return len(unknown)
+
+
+def _forgotten(store: SharedStore, before: datetime, indexed_before: datetime) -> int:
+    """The number of instances that are forgotten in one transaction."""
+    with store.transaction():
+        return store.deliveries.forget(before, FORGET_AT_ONCE, indexed_before)
+
+
+def _first_of(groups: Sequence[JournalGroup]) -> list[JournalGroup]:
+    """The groups that fill one object."""
+    chosen, length_bytes = [], 0
+    for group in groups:
+        if length_bytes >= SEGMENT_BYTES:
+            break
+        chosen.append(group)
+        length_bytes += group.length_bytes
+    return chosen
+
+
+def _payloads(store: SharedStore, groups: Sequence[JournalGroup]) -> Iterator[bytes]:
+    for group in groups:
+        payloads = store.sealing.read_group(group.name)
+        if payloads is None:
+            raise Temporary(f"payload {group.name}: the group is not in the journal any more")
+        yield payloads

@@ -1,0 +1,102 @@
+"""Payloads in the database of a store that several nodes share: groups of small ones, and where they lie once sealed.
+
+A payload name says where to look, and never changes: ``journal/HOUR/GROUP`` for a group of small payloads,
+``large/NAME`` for an object of its own in the object store.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Literal, Protocol
+
+from gateway.common.buffer import Buffer
+from gateway.ports.store import Store
+
+StorePurpose = Literal["committing", "reading", "keeping"]
+"""A node commits to one store, reads from others, and forgets and seals with one, of whose changes nobody is told."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class JournalGroup:
+    """A group in the journal that is not sealed yet."""
+
+    name: str
+    length_bytes: int
+    added_at: int
+    """Microseconds since 1970, by the queue's clock."""
+
+
+class SharedPayloads(Protocol):
+    """Part of a `SharedStore`: writing calls happen inside its transactions."""
+
+    def prepare(self) -> None:
+        """Make the place for the groups of the present hour, where there is none yet. Outside a transaction."""
+        ...
+
+    def add_group(self, payloads: Sequence[Buffer]) -> str:
+        """Keep these payloads one behind the other; the name of the group. Raises TransactionConflict when the hour
+        that was prepared is over: `prepare` belongs to the transaction that is done again."""
+        ...
+
+    def add_objects(self, objects: Sequence[tuple[str, int]]) -> None:
+        """Name and length of objects in the object store that instances of this transaction name."""
+        ...
+
+    def read(self, name: str, offset_bytes: int, length_bytes: int) -> bytes | None:
+        """Bytes of a group; None when the journal has it no more, or less of it."""
+        ...
+
+    def has_group(self, name: str) -> bool:
+        """True while the journal has it. Inside a transaction too."""
+        ...
+
+    def place(self, name: str) -> tuple[str, int] | None:
+        """The object in the object store that a payload name leads to, and the offset in it; None without one."""
+        ...
+
+
+class PayloadSealing(Protocol):
+    """The way of groups out of the journal, and of objects out of the object store. One node at a time does it."""
+
+    def take_turn(self) -> bool:
+        """True when this connection is the one that does it, from now until it ends."""
+        ...
+
+    def unsealed(self, limit: int) -> Sequence[JournalGroup]:
+        """The oldest groups that an instance names and that lie in no object yet."""
+        ...
+
+    def read_group(self, name: str) -> bytes | None:
+        """All bytes of a group; None when it is gone."""
+        ...
+
+    def seal(self, object_name: str, groups: Sequence[JournalGroup]) -> None:
+        """These groups lie in this object, one behind the other. Inside a transaction."""
+        ...
+
+    def drop_sealed(self) -> int:
+        """Drop the tables of past hours in which nothing is left to be sealed; how many."""
+        ...
+
+    def unnamed_objects(self, limit: int) -> Sequence[str]:
+        """Objects of which no instance names anything any more."""
+        ...
+
+    def forget_objects(self, names: Sequence[str]) -> None:
+        """Delete all that leads to these objects. Inside a transaction."""
+        ...
+
+    def known_objects(self, names: Sequence[str]) -> set[str]:
+        """Those among these that the database knows."""
+        ...
+
+
+class SharedStore(Store, Protocol):
+    """A store that several nodes share."""
+
+    @property
+    def payloads(self) -> SharedPayloads: ...
+
+    @property
+    def sealing(self) -> PayloadSealing: ...

@@ -1,0 +1,182 @@
+"""Payloads in PostgreSQL: a group is one row in the table of its hour, and leaves with that table once it is sealed.
+
+Each hour has a table of its own. To drop one costs nothing and locks nobody who writes into another. A partition would
+lock its parent, which every acceptance writes to.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Sequence
+
+from psycopg import errors
+
+from gateway.common.buffer import Buffer
+from gateway.ports.errors import QueueBroken, Temporary, TransactionConflict
+from gateway.ports.shared_payloads import JournalGroup
+from gateway.postgresql.statements import SQL
+from gateway.postgresql.transactions import PostgreSQLTransaction, PostgreSQLTransactions
+from gateway.relational.rows import batch
+from gateway.relational.statements import MadeStatement
+
+HOUR_US = 3_600_000_000
+NAME = re.compile(r"journal/(\d{1,9})/(\d{1,18})")
+KEPT_HOURS = 1
+"""Tables of so many past hours stay, sealed or not: a reader that looked for a group just now finds it there."""
+
+
+class PostgreSQLSharedPayloads:
+    """The `SharedPayloads` port on one connection."""
+
+    def __init__(self, transactions: PostgreSQLTransactions) -> None:
+        self._transactions = transactions
+        self._prepared = -1
+        """The hour whose table is known to be there."""
+        transactions.on_roll_back.append(self._forget)
+
+    def _forget(self) -> None:
+        self._prepared = -1
+
+    def _hour(self) -> int:
+        return self._transactions.clock.now_us() // HOUR_US
+
+    def prepare(self) -> None:
+        """Make the table of the present hour, where there is none yet. Outside a transaction."""
+        hour = self._hour()
+        if hour == self._prepared:
+            return
+        with PostgreSQLTransaction(self._transactions):
+            self._transactions.do("take_migration_lock")
+            self._transactions.change(_of_hour("make_journal_of_hour", hour))
+        self._prepared = hour
+
+    def add_group(self, payloads: Sequence[Buffer]) -> str:
+        """Keep these payloads as one row. Raises TransactionConflict when the hour of its table is over."""
+        hour = self._prepared
+        if hour != self._hour():
+            raise TransactionConflict(f"database {self._transactions.place.shown}: the hour of journal_{hour} is over")
+        now = self._transactions.clock.now_us()
+        number = self._transactions.made(_of_hour("add_group", hour, now=now, payloads=b"".join(payloads)))
+        return f"journal/{hour}/{number}"
+
+    def add_objects(self, objects: Sequence[tuple[str, int]]) -> None:
+        """Each is a payload of its own."""
+        self._transactions.do("add_objects", objects=batch(objects), now=self._transactions.clock.now_us())
+
+    def read(self, name: str, offset_bytes: int, length_bytes: int) -> bytes | None:
+        """Bytes of a group; None when the journal has it no more."""
+        hour, group = _parsed(name)
+        if not self._has_hour(hour):
+            return None
+        part = _of_hour("read_part_of_group", hour, start=offset_bytes + 1, length=length_bytes, group=group)
+        try:
+            with self._transactions.errors():
+                data = self._transactions.made(part)
+        except QueueBroken as error:
+            if isinstance(error.__cause__, errors.UndefinedTable):  # dropped a moment ago
+                return None
+            raise
+        return None if data is None or len(data) != length_bytes else bytes(data)
+
+    def has_group(self, name: str) -> bool:
+        """True while the journal has it."""
+        hour, group = _parsed(name)
+        with self._transactions.errors():
+            return self._has_hour(hour) and bool(self._transactions.made(_of_hour("has_group", hour, group=group)))
+
+    def _has_hour(self, hour: int) -> bool:
+        with self._transactions.errors():
+            return bool(self._transactions.made(_of_hour("has_journal_of_hour", hour)))
+
+    def place(self, name: str) -> tuple[str, int] | None:
+        """Where a payload name leads in the object store."""
+        with self._transactions.errors():
+            found = self._transactions.single("place", payload=name)
+        return None if found is None else (found[0], found[1])
+
+
+class PostgreSQLPayloadSealing:
+    """The `PayloadSealing` port on one connection."""
+
+    def __init__(self, transactions: PostgreSQLTransactions) -> None:
+        self._transactions = transactions
+
+    def take_turn(self) -> bool:
+        """True when this session holds the lock of the one that seals."""
+        with self._transactions.errors():
+            return bool(self._transactions.single("take_sealing_turn"))
+
+    def _hours(self) -> list[int]:
+        with self._transactions.errors():
+            return [hour for (hour,) in self._transactions.rows("journal_hours")]
+
+    def unsealed(self, limit: int) -> Sequence[JournalGroup]:
+        """The oldest groups that an instance names and that lie in no object yet."""
+        found: list[JournalGroup] = []
+        for hour in self._hours():
+            with self._transactions.errors():
+                rows = self._transactions.made_rows(_of_hour("unsealed_groups", hour, limit=limit - len(found)))
+            found += [JournalGroup(f"journal/{hour}/{number}", length, at) for number, length, at in rows]
+            if len(found) == limit:
+                break
+        return found
+
+    def read_group(self, name: str) -> bytes | None:
+        """All bytes of a group."""
+        hour, group = _parsed(name)
+        with self._transactions.errors():
+            data = self._transactions.made(_of_hour("read_group", hour, group=group))
+        return None if data is None else bytes(data)
+
+    def seal(self, object_name: str, groups: Sequence[JournalGroup]) -> None:
+        """These groups lie in this object, one behind the other."""
+        places, offset_bytes = [], 0
+        for group in groups:
+            places.append((group.name, offset_bytes))
+            offset_bytes += group.length_bytes
+        now = self._transactions.clock.now_us()
+        self._transactions.do("seal", object=object_name, length=offset_bytes, now=now, groups=batch(places))
+
+    def drop_sealed(self) -> int:
+        """Drop the tables of past hours in which nothing is left to be sealed."""
+        last = self._transactions.clock.now_us() // HOUR_US - KEPT_HOURS
+        return sum(self._has_dropped(hour) for hour in self._hours() if hour < last)
+
+    def _has_dropped(self, hour: int) -> bool:
+        """Drop the table of an hour, if it can be: nobody writes into it once it is locked."""
+        with contextlib.suppress(Temporary), PostgreSQLTransaction(self._transactions):
+            self._transactions.do("wait_a_second_for_locks")
+            self._transactions.change(_of_hour("lock_journal_of_hour", hour))
+            if self._transactions.made(_of_hour("unsealed_groups", hour, limit=1)) is not None:
+                return False
+            self._transactions.change(_of_hour("drop_journal_of_hour", hour))
+            return True
+        return False
+
+    def unnamed_objects(self, limit: int) -> Sequence[str]:
+        """Objects of which no instance names anything any more."""
+        with self._transactions.errors():
+            return [name for (name,) in self._transactions.rows("unnamed_objects", limit=limit)]
+
+    def forget_objects(self, names: Sequence[str]) -> None:
+        """Delete all that leads to these objects."""
+        self._transactions.do("forget_objects", names=batch(names))
+
+    def known_objects(self, names: Sequence[str]) -> set[str]:
+        """Those among these that the database knows."""
+        with self._transactions.errors():
+            return {name for (name,) in self._transactions.rows("known_objects", names=batch(names))}
+
+
+def _parsed(name: str) -> tuple[int, int]:
+    """The hour and the number of a group."""
+    found = NAME.fullmatch(name)
+    if found is None:
+        raise ValueError(f"payload {name!r}: it is no group of the journal")
+    return int(found[1]), int(found[2])
+
+
+def _of_hour(name: str, hour: int, **values: object) -> MadeStatement:
+    """A named statement on the table of an hour."""
+    return SQL[name].replace("{hour}", str(int(hour))), values

@@ -1,0 +1,165 @@
+"""A node in trouble: what it refuses, how soon, and how it goes on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+
+from gateway.ports.errors import ConfigurationError, GatewayError, SpoolFull
+from gateway.spool.body import InMemoryDataSet
+from tests.support.cluster import Node, kept
+from tests.support.postgresql_server import PostgreSQLServer
+from tests.support.processes import GUARD_S
+from tests.support.samples import TO_PACS, Clock, instance
+
+pytestmark = pytest.mark.postgresql
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(GUARD_S):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+async def test_another_node_reads_what_one_acknowledged(tmp_path: Path, clock: Clock) -> None:
+    """They follow each other here: two at a time are one schema's matter."""
+    first = Node(tmp_path / "first", clock)
+    async with first as journal:
+        small, large = await kept(journal, b"small"), await kept(journal, b"x" * 300_000, 2)
+    second = first.beside("second")
+    async with second as journal:
+        for stored, data in ((small, b"small"), (large, b"x" * 300_000)):
+            assert journal.open_now(stored.payload) is None
+            body = await journal.fetch(stored.payload)
+            assert bytes(body.view()) == data
+            body.close()
+        assert len(await journal.claim("pacs", 10, 60.0)) == 2
+
+
+async def test_an_object_store_of_another_cluster_is_refused(tmp_path: Path, clock: Clock) -> None:
+    async with Node(tmp_path / "first", clock) as journal:
+        identity = journal.spool_id
+    first = Node(tmp_path / "first", clock)
+    async with first:
+        pass
+    stranger = Node(tmp_path / "second", clock, objects=first.objects)
+    with pytest.raises(ConfigurationError, match="belongs to another cluster"):
+        await stranger.start()
+    assert identity
+    async with first as journal:
+        await kept(journal, b"data")
+
+
+async def test_a_start_that_is_refused_leaves_nothing_behind(tmp_path: Path, clock: Clock) -> None:
+    node = Node(tmp_path, clock)
+    fails: list[GatewayError] = [SpoolFull("the object store is gone")]
+    check = node.objects.check
+
+    def failing(cluster_id: str, version: str) -> None:
+        if fails:
+            raise fails.pop()
+        check(cluster_id, version)
+
+    node.objects.check = failing  # type: ignore[method-assign]
+    with pytest.raises(SpoolFull, match="is gone"):
+        await node.start()
+    async with node as journal:
+        await kept(journal, b"data")
+
+
+@pytest.fixture
+def server() -> PostgreSQLServer:
+    """One that the test may end."""
+    return PostgreSQLServer()
+
+
+async def test_a_database_that_is_gone_refuses_and_comes_back(
+    tmp_path: Path, clock: Clock, server: PostgreSQLServer
+) -> None:
+    server.start()
+    node = Node(tmp_path, clock, url=server.new_schema())
+    try:
+        async with node as journal:
+            await kept(journal, b"before")
+            with capture_logs() as logs:
+                await asyncio.to_thread(server.kill)
+                await until(lambda: bool(journal.write_problems()))
+                for number in (2, 3):
+                    with pytest.raises(SpoolFull):
+                        await kept(journal, b"refused", number)
+                with pytest.raises(SpoolFull):
+                    journal.receiver()
+                await asyncio.to_thread(server.start)
+                await until(lambda: not journal.write_problems())
+            await kept(journal, b"after", 4)
+            claimed = await journal.claim("pacs", 10, 60.0)
+            assert [each.instance.sop_instance_uid for each in claimed] == ["1.2.3.4.5.1", "1.2.3.4.5.4"]
+        events = [each["event"] for each in logs]
+        assert "storage_writing_failed" in events
+        assert "storage_writing_recovered" in events
+    finally:
+        server.stop()
+
+
+async def test_a_database_that_is_frozen_is_noticed_without_an_answer(
+    tmp_path: Path, clock: Clock, server: PostgreSQLServer
+) -> None:
+    server.start()
+    node = Node(tmp_path, clock, url=server.new_schema())
+    try:
+        async with node as journal:
+            await kept(journal, b"before")
+            with server.frozen():
+                await until(lambda: "has not answered for 1.5 s" in journal.write_problems().get("database", ""))
+                with pytest.raises(SpoolFull, match="has not answered"):
+                    await kept(journal, b"refused", 2)
+            await until(lambda: not journal.write_problems())
+            await kept(journal, b"after", 3)
+    finally:
+        server.stop()
+
+
+async def test_what_waits_at_the_end_is_committed(tmp_path: Path, clock: Clock) -> None:
+    node = Node(tmp_path, clock)
+    await node.start()
+    committing = [
+        asyncio.create_task(node.journal.commit(instance(number), InMemoryDataSet([b"data"]), None, [TO_PACS]))
+        for number in range(1, 20)
+    ]
+    await asyncio.sleep(0)
+    await node.close()
+    done = await asyncio.gather(*committing, return_exceptions=True)
+    acknowledged = [each for each in done if not isinstance(each, BaseException)]
+    async with node as journal:
+        assert len(await journal.claim("pacs", 100, 60.0)) == len(acknowledged)
+
+
+async def test_nodes_take_and_claim_side_by_side(tmp_path: Path, clock: Clock) -> None:
+    """Each object is one delivery, whichever node took it, and each node reads what the other took."""
+    first = Node(tmp_path / "north", clock)
+    second = first.beside("south")
+    async with first as north, second as south:
+        await asyncio.gather(
+            *(kept(north, f"north {number}".encode(), 2 * number) for number in range(40)),
+            *(kept(south, f"south {number}".encode(), 2 * number + 1) for number in range(40)),
+            *(kept(north, b"x" * 150_000, 100 + number) for number in range(3)),
+            *(kept(south, b"y" * 150_000, 200 + number) for number in range(3)),
+        )
+        claims = await asyncio.gather(*(each.claim("pacs", 10, 60.0) for each in [north, south] * 6))
+        claimed = [delivery for claim in claims for delivery in claim]
+        assert len({each.delivery_id for each in claimed}) == len(claimed) == 86
+        for journal in (north, south):
+            for each in claimed:
+                body = await journal.fetch(each.instance.payload)
+                assert body.length_bytes == each.instance.payload.length_bytes
+                assert b"".join(body.chunks(100_000))
+                body.close()

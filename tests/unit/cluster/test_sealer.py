@@ -1,0 +1,222 @@
+"""Groups leave the journal for the object store, and what nothing names is deleted: nothing else is."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+
+from gateway.cluster import sealer
+from gateway.cluster.sealer import ORPHAN_AGE, SEALED_AFTER_S, Sealer
+from gateway.model.delivery import DeliveryState
+from gateway.ports.errors import SpoolFull
+from gateway.postgresql.shared_payloads import HOUR_US
+from gateway.postgresql.store import PostgreSQLStore
+from tests.support.cluster import Node, kept
+from tests.support.fakes.memory_object_store import MemoryObjectStore
+from tests.support.samples import NOON, Clock, settlement
+
+pytestmark = pytest.mark.postgresql
+
+
+@pytest.fixture
+def node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Node:
+    """Its own sealer does nothing."""
+    monkeypatch.setattr(sealer, "ROUND_S", 3600.0)
+    monkeypatch.setattr(Sealer, "start", lambda self: None)
+    monkeypatch.setattr(Sealer, "join", lambda self: None)
+    return Node(tmp_path, Clock())
+
+
+def objects(node: Node, prefix: str = "segments/") -> list[str]:
+    return [each.name for each in node.objects.list(prefix)]
+
+
+def hours(store: PostgreSQLStore) -> list[int]:
+    return store.sealing._hours()
+
+
+async def deliver_all(journal: object, node: Node) -> None:
+    store = node.open_store()
+    with store.transaction():
+        claimed = store.deliveries.claim("pacs", 100, 60.0, node.clock())
+        store.deliveries.settle([settlement(each) for each in claimed])
+    store.close()
+
+
+async def test_a_group_is_read_before_while_and_after_it_is_sealed(node: Node) -> None:
+    async with node as journal:
+        stored = [await kept(journal, f"data {number}".encode(), number) for number in range(1, 4)]
+        store = node.open_store("keeping")
+        seals = node.sealer(lambda: NOON - timedelta(days=1))
+        seals.do_round(store)
+        assert objects(node) == [], "it waits for others"
+        node.clock.advance(SEALED_AFTER_S)
+        seals.do_round(store)
+        (name,) = objects(node)
+        assert len({each.payload.name for each in stored}) == 3
+        for _ in range(2):
+            node.clock.advance(3 * 3600)
+            for number, each in enumerate(stored, start=1):
+                journal._folder.cache.drop(each.payload.name)
+                body = await journal.fetch(each.payload)
+                assert bytes(body.view()) == f"data {number}".encode()
+            seals.do_round(store)
+            assert objects(node) == [name], "nothing is sealed twice"
+        assert hours(store) == [], "the table of that hour is not needed any more"
+        store.close()
+
+
+async def test_a_table_goes_when_all_its_groups_are_sealed(node: Node) -> None:
+    async with node as journal:
+        stored = await kept(journal, b"data")
+        store = node.open_store("keeping")
+        node.clock.advance(3 * 3600)
+        assert store.sealing.drop_sealed() == 0, "its group lies nowhere else"
+        await kept(journal, b"other", 2)
+        assert len(hours(store)) == 2
+        node.sealer(lambda: NOON - timedelta(days=1)).do_round(store)
+        assert hours(store) == [node.clock().timestamp() * 1_000_000 // HOUR_US]
+        journal._folder.cache.drop(stored.payload.name)
+        assert bytes((await journal.fetch(stored.payload)).view()) == b"data"
+        store.close()
+
+
+async def test_objects_hold_so_many_bytes(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sealer, "SEGMENT_BYTES", 25)
+    async with node as journal:
+        for number in range(1, 8):
+            await kept(journal, b"x" * 10, number)
+        store = node.open_store("keeping")
+        node.sealer(lambda: NOON - timedelta(days=1)).do_round(store)
+        assert [each.length_bytes for each in node.objects.list("segments/")] == [30, 30], "full ones go at once"
+        node.clock.advance(SEALED_AFTER_S)
+        node.sealer(lambda: NOON - timedelta(days=1)).do_round(store)
+        assert [each.length_bytes for each in node.objects.list("segments/")] == [30, 30, 10]
+        store.close()
+
+
+async def test_what_nothing_names_any_more_is_deleted(node: Node) -> None:
+    async with node as journal:
+        await kept(journal, b"small")
+        await kept(journal, b"x" * 200_000, 2)
+        await kept(journal, b"y" * 200_000, 3, [])
+        node.clock.advance(SEALED_AFTER_S)
+        store = node.open_store("keeping")
+        node.sealer(lambda: NOON - timedelta(days=1)).do_round(store)
+        assert (len(objects(node)), len(objects(node, "large/"))) == (1, 2)
+        await deliver_all(journal, node)
+        node.sealer(lambda: NOON).do_round(store)
+        assert (len(objects(node)), len(objects(node, "large/"))) == (1, 2), "retention goes on"
+        node.clock.advance(1)
+        node.sealer().do_round(store)
+        assert (objects(node), objects(node, "large/")) == ([], [])
+        assert store.spool.payload_names() == {}
+        store.close()
+
+
+async def test_what_is_still_owed_is_never_deleted(node: Node) -> None:
+    async with node as journal:
+        stored = await kept(journal, b"small")
+        node.clock.advance(30 * 86400)
+        store = node.open_store("keeping")
+        for _ in range(3):
+            node.sealer().do_round(store)
+        assert len(objects(node)) == 1
+        journal._folder.cache.drop(stored.payload.name)
+        assert bytes((await journal.fetch(stored.payload)).view()) == b"small"
+        (claimed,) = await journal.claim("pacs", 10, 60.0)
+        assert claimed.state is DeliveryState.PENDING
+        store.close()
+
+
+async def test_old_objects_that_nothing_leads_to_are_deleted(node: Node) -> None:
+    async with node as journal:
+        node.objects.put("segments/old", [b"a"], 1)
+        node.objects.put("large/old", [b"b"], 1)
+        stored = await kept(journal, b"x" * 200_000, 1)
+        node.clock.advance(ORPHAN_AGE.total_seconds() + 1)
+        node.objects.put("segments/young", [b"c"], 1)
+        store = node.open_store("keeping")
+        assert node.sealer().delete_orphans(store) == 2
+        assert (objects(node), objects(node, "large/")) == (["segments/young"], [stored.payload.name])
+        assert node.sealer().delete_orphans(store) == 0
+        store.close()
+
+
+async def test_an_object_store_that_fails_changes_nothing(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuses(*_: object) -> None:
+        raise SpoolFull("the object store is gone")
+
+    async with node as journal:
+        stored = await kept(journal, b"data")
+        node.clock.advance(3 * 3600)
+        store = node.open_store("keeping")
+        with monkeypatch.context() as patched:
+            patched.setattr(MemoryObjectStore, "put", refuses)
+            with pytest.raises(SpoolFull):
+                node.sealer(lambda: NOON - timedelta(days=1)).do_round(store)
+        assert len(hours(store)) == 1
+        journal._folder.cache.drop(stored.payload.name)
+        assert bytes((await journal.fetch(stored.payload)).view()) == b"data"
+        node.sealer(lambda: NOON - timedelta(days=1)).do_round(store)
+        assert len(objects(node)) == 1
+        store.close()
+
+
+async def test_a_group_is_not_dropped_under_a_node_that_commits_late(node: Node) -> None:
+    """A node that froze within its transaction commits into an old hour."""
+    async with node as journal:
+        await kept(journal, b"first")
+        late, keeper = node.open_store(), node.open_store("keeping")
+        node.sealer().do_round(keeper)
+        late.payloads.prepare()
+        with late.transaction():
+            name = late.payloads.add_group([b"late"])
+            node.clock.advance(5 * 3600)
+            assert await asyncio.to_thread(keeper.sealing.drop_sealed) == 0, "somebody writes into it"
+        assert late.payloads.read(name, 0, 4) == b"late"
+        late.close()
+        keeper.close()
+
+
+async def test_one_does_it_at_a_time_and_the_next_one_follows(node: Node) -> None:
+    async with node:
+        first, second = node.open_store("keeping"), node.open_store("keeping")
+        assert node.sealer().do_round(first)
+        assert not node.sealer().do_round(second)
+        first.close()
+        async with asyncio.timeout(60):
+            while not node.sealer().do_round(second):
+                await asyncio.sleep(0.01)  # the server notices the end of the session
+        second.close()
+
+
+async def test_the_thread_goes_on_after_an_error(tmp_path: Path) -> None:
+    node = Node(tmp_path, Clock())
+    tries = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    number = 0
+
+    def opening() -> PostgreSQLStore:
+        nonlocal number
+        number += 1
+        if number < 3:
+            raise SpoolFull("the database is gone")
+        loop.call_soon_threadsafe(tries.set)
+        return node.open_store("keeping")
+
+    node.open_store().close()
+    thread = node.sealer()
+    thread._open_store, thread._round_s = opening, 0.01
+    with capture_logs() as logs:
+        thread.start()
+        async with asyncio.timeout(60):
+            await tries.wait()
+        thread.end()
+        await asyncio.to_thread(thread.join)
+    assert [each["event"] for each in logs][:1] == ["sealing_interrupted"]
+    assert [each["event"] for each in logs].count("sealing_interrupted") == 1
