@@ -168,6 +168,9 @@ class ClusterJournal(StoreJournal):
     def _bound(self, store: SharedStore) -> str:
         """The identity of the cluster, made by its first node. Raises ConfigurationError."""
         identity = store.spool.spool_id()
+        if not identity:  # several first nodes may start at once
+            store.payloads.exclude_other_starts()
+            identity = store.spool.spool_id()
         if not identity:
             identity = IDENTITY_PREFIX + self._new_id()
             store.spool.bind_spool(identity)

@@ -34,6 +34,10 @@ class SharedPayloads(Protocol):
         """Make the place for the groups of the present hour, where there is none yet. Outside a transaction."""
         ...
 
+    def exclude_other_starts(self) -> None:
+        """Wait until no other node makes anything at its start; none does until the transaction ends."""
+        ...
+
     def add_group(self, payloads: Sequence[Buffer]) -> str:
         """Keep these payloads one behind the other; the name of the group. Raises TransactionConflict when the hour
         that was prepared is over: `prepare` belongs to the transaction that is done again."""

@@ -51,6 +51,10 @@ class PostgreSQLSharedPayloads:
             self._transactions.change(_of_hour("make_journal_of_hour", hour))
         self._prepared = hour
 
+    def exclude_other_starts(self) -> None:
+        """Wait until no other node makes anything at its start; none does until the transaction ends."""
+        self._transactions.do("take_migration_lock")
+
     def add_group(self, payloads: Sequence[Buffer]) -> str:
         """Keep these payloads as one row. Raises TransactionConflict when the hour of its table is over."""
         hour = self._prepared

@@ -45,6 +45,18 @@ async def test_another_node_reads_what_one_acknowledged(tmp_path: Path, clock: C
         assert len(await journal.claim("pacs", 10, 60.0)) == 2
 
 
+async def test_first_nodes_that_start_at_once_are_one_cluster(tmp_path: Path, clock: Clock) -> None:
+    first = Node(tmp_path / "0", clock)
+    nodes = [first, *(first.beside(str(number)) for number in range(1, 4))]
+    await asyncio.gather(*(node.start() for node in nodes))
+    identities = {node.journal.spool_id for node in nodes}
+    for node in nodes:
+        await node.close()
+    assert len(identities) == 1
+    async with first as journal:
+        assert {journal.spool_id} == identities
+
+
 async def test_an_object_store_of_another_cluster_is_refused(tmp_path: Path, clock: Clock) -> None:
     async with Node(tmp_path / "first", clock) as journal:
         identity = journal.spool_id
