@@ -204,7 +204,7 @@ class SharedDestinationLeases:
             try:
                 await self._look_round()
             except GatewayError as error:
-                if not self._problem:
+                if not self._problem and not self._is_over:
                     log.warning("leases_not_renewed", reason=str(error))
                 self._problem = str(error)
             else:

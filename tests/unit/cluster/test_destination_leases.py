@@ -219,9 +219,11 @@ async def test_an_answer_after_the_end_is_for_nobody(bench: Bench, monkeypatch: 
         await bench.leases.round()
         bench.now_s += RENEWED_AFTER_S
     bench.leases.want(["pacs", "vna"])
-    async with stuck_in(bench, step):
-        await bench.leases.release_all()
+    with capture_logs() as logs:
+        async with stuck_in(bench, step):
+            await bench.leases.release_all()
     assert (bench.leases.own, bench.leases.tokens()) == (frozenset(), {})
+    assert "leases_not_renewed" not in [each["event"] for each in logs], "an end is no trouble"
 
 
 async def test_a_destination_is_released_when_its_courier_has_ended(bench: Bench) -> None:
