@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -46,6 +47,8 @@ IDENTITY_PREFIX = "cluster-"
 """The beginning of the identity of a cluster: no spool of a gateway that is alone has such a one."""
 POLL_S = 1.0
 """Interval between looks for other nodes' and processes' changes to the queue; with each the database is asked."""
+GROUPS_TO_CACHE = 16
+"""Groups that wait to be written into the cache at most; further ones are left out of it."""
 ANSWER_LIMIT_S = 1.5
 """A database that has not answered for so long takes nothing now."""
 
@@ -87,6 +90,7 @@ class ClusterJournal(StoreJournal):
         self._keep_s = keep_s
         self.writing = Writing(meter, monotonic)
         self._recent = RecentPayloads()
+        self._caching = threading.BoundedSemaphore(GROUPS_TO_CACHE)
         self._identity = ""
 
     # --- life ---------------------------------------------------------------------------------------------------
@@ -291,8 +295,13 @@ class ClusterJournal(StoreJournal):
 
     def _cached_soon(self, name: str, pieces: Sequence[Buffer], length_bytes: int) -> None:
         """Keep a group in the cache. In the committer's thread."""
-        with contextlib.suppress(RuntimeError):  # the threads are stopping
-            self._threads.workers.submit(self._folder.cache.put, name, pieces, length_bytes)
+        if not self._caching.acquire(blocking=False):  # the threads wait for something else, and memory stays flat
+            return
+        try:
+            putting = self._threads.workers.submit(self._folder.cache.put, name, pieces, length_bytes)
+        except RuntimeError:  # the threads are stopping
+            return
+        putting.add_done_callback(lambda _: self._caching.release())
 
     # --- housekeeping -------------------------------------------------------------------------------------------
 

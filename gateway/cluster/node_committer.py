@@ -27,11 +27,14 @@ log = structlog.get_logger()
 
 LARGE = "large/"
 """The beginning of the names of payloads that are an object of their own."""
+LOOK_LIMIT_S = 1.0
+"""The time that a transaction spends on asking whether earlier instances can be read."""
 
 
 class NodeCommitter(CommittingThread):
-    """`can_read` says whether the bytes of an earlier instance can be read. `kept` is called with name, pieces and
-    length of each group that was committed, `failed` with each error of the database."""
+    """`can_read` says whether the bytes of an earlier instance can be read; it waits for the given seconds at most.
+    `kept` is called with name, pieces and length of each group that was committed, `failed` with each error of the
+    database."""
 
     def __init__(
         self,
@@ -39,7 +42,7 @@ class NodeCommitter(CommittingThread):
         reports: CommitterReports,
         *,
         now: Callable[[], datetime],
-        can_read: Callable[[PayloadRef, SharedPayloads], bool],
+        can_read: Callable[[PayloadRef, SharedPayloads, float], bool],
         kept: Callable[[str, Sequence[Buffer], int], object],
         failed: Callable[[str], object],
     ) -> None:
@@ -138,9 +141,22 @@ class NodeCommitter(CommittingThread):
             if large:
                 store.payloads.add_objects([_object_of(each) for each in large])
             if acceptances:
-                accept(acceptances, store, now, lambda payload: self._can_read(payload, store.payloads))
+                accept(acceptances, store, now, self._is_readable(store.payloads))
             carry_out(others, store, now)
         return name, pieces
+
+    def _is_readable(self, payloads: SharedPayloads) -> Callable[[PayloadRef], bool]:
+        """`can_read` for one transaction, in which others wait."""
+        left_s = LOOK_LIMIT_S
+
+        def is_readable(payload: PayloadRef) -> bool:
+            nonlocal left_s
+            began_s = time.monotonic()
+            answer = self._can_read(payload, payloads, max(left_s, 0.0))
+            left_s -= time.monotonic() - began_s
+            return answer
+
+        return is_readable
 
 
 def is_large(acceptance: Acceptance) -> bool:

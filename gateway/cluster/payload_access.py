@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import structlog
 
@@ -23,6 +25,8 @@ log = structlog.get_logger()
 
 FETCHED = "gateway_payloads_fetched_total"
 CHUNK_BYTES = 1024**2
+PAUSE_S = 10.0
+"""The committer leaves an object store alone for so long that did not answer it in time."""
 
 
 class PayloadAccess:
@@ -47,12 +51,15 @@ class PayloadAccess:
         self._here = threading.local()
         self._lock = threading.Lock()
         self._opened: list[SharedStore] = []
+        self._probing = ThreadPoolExecutor(1, thread_name_prefix="payload-probe")
+        self._not_before_s = 0.0
 
     def close(self) -> None:
         """To be called when no thread reads any more."""
         for store in self._opened:
             store.close()
         self._opened.clear()
+        self._probing.shutdown(wait=False, cancel_futures=True)
 
     # --- without waiting ----------------------------------------------------------------------------------------
 
@@ -63,7 +70,9 @@ class PayloadAccess:
             return None
         descriptor, offset_bytes = found[0], found[1] + payload.offset_bytes
         if payload.length_bytes > self._large_object_bytes:
-            return FileDataSet(descriptor, offset_bytes, payload.length_bytes, payload.name, digest=payload.digest)
+            return _Copy(
+                descriptor, offset_bytes, payload.length_bytes, payload.name, None, payload.digest, self._drops(payload)
+            )
         try:
             data = os.pread(descriptor, payload.length_bytes, offset_bytes)
         except OSError:
@@ -115,17 +124,43 @@ class PayloadAccess:
         self._meter.count(FETCHED, source="object_store")
         chunks = self._objects.stream(object_name, offset_bytes, payload.length_bytes, CHUNK_BYTES)
         descriptor = self._cache.keep_open(payload.name, chunks, payload.length_bytes)
-        return FileDataSet(descriptor, 0, payload.length_bytes, payload.name, digest=payload.digest)
+        return FileDataSet(
+            descriptor, 0, payload.length_bytes, payload.name, None, payload.digest, self._drops(payload)
+        )
 
-    def can_read(self, payload: PayloadRef, payloads: SharedPayloads) -> bool:
-        """True when `open` would find the bytes; with the store of a transaction that is open."""
+    def _drops(self, payload: PayloadRef) -> Callable[[GatewayError], None]:
+        """For a reader of a file of the cache: one with which something is wrong is not read again."""
+        return lambda error: self._cache.drop(payload.name)
+
+    def can_read(self, payload: PayloadRef, payloads: SharedPayloads, limit_s: float) -> bool:
+        """True when `open` would find the bytes; with the store of a transaction that is open, in its thread.
+
+        False too when the object store does not say so within `limit_s`: the transaction of all who wait does not wait
+        for it, and an object that is taken once more is not lost.
+        """
+        if payload.name.startswith("journal/") and payloads.has_group(payload.name):
+            return True
         try:
-            if payload.name.startswith("journal/") and payloads.has_group(payload.name):
-                return True
             object_name, offset_bytes = placed(payload, payloads)
-            last_bytes = min(payload.length_bytes, 1)
-            self._objects.read(object_name, offset_bytes + payload.length_bytes - last_bytes, last_bytes)
-        except Temporary:
+        except PayloadMissing:
+            return False
+        if not limit_s or time.monotonic() < self._not_before_s:
+            return False
+        last_bytes = min(payload.length_bytes, 1)
+        last_at_bytes = offset_bytes + payload.length_bytes - last_bytes
+        reading = self._probing.submit(self._objects.read, object_name, last_at_bytes, last_bytes)
+        try:
+            reading.result(limit_s)
+        except PayloadMissing:
+            return False
+        except (Temporary, TimeoutError) as error:
+            reading.cancel()
+            self._not_before_s = time.monotonic() + PAUSE_S
+            log.warning(
+                "duplicates_taken_anew",
+                reason=str(error) or f"the object store has not answered for {limit_s:.1f} s",
+                consequence="what is sent again while it waits is delivered twice",
+            )
             return False
         return True
 
@@ -142,6 +177,15 @@ class PayloadAccess:
         kind = "damaged" if isinstance(error, PayloadLost) else "unreadable"
         self._meter.count(READ_FAILURES, kind="missing" if isinstance(error, PayloadMissing) else kind)
         log.error("payload_not_read", error=str(error))
+
+
+class _Copy(FileDataSet):
+    """A file of the cache. An error of it is none of the payload, which is fetched next time."""
+
+    __slots__ = ()
+
+    def _reported(self, error: GatewayError) -> GatewayError:
+        return PayloadUnreadable(f"{super()._reported(error)}; it is a copy in the cache, and was given up")
 
 
 def placed(payload: PayloadRef, payloads: SharedPayloads) -> tuple[str, int]:

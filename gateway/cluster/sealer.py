@@ -98,18 +98,34 @@ class Sealer(threading.Thread):
         self._problem = problem
 
     def do_round(self, store: SharedStore) -> bool:
-        """All that is to be done now; False when another node does it. Raises GatewayError."""
+        """All that is to be done now; False when another node does it.
+
+        A step that fails leaves out no other one: an object store that is full takes nothing, and gets room by what is
+        deleted. Raises the first error at the end.
+        """
         if not store.sealing.take_turn():
             return False
-        self._forget(store)
+        problems: list[Exception] = []
+        for step in (self._forget, self._seal, self._drop_sealed, self.delete_unnamed, self._look_for_orphans):
+            try:
+                step(store)
+            except Exception as error:
+                problems.append(error)
+        if problems:
+            raise problems[0]
+        return True
+
+    def _seal(self, store: SharedStore) -> None:
         while not self._is_ending.is_set() and self._seal_one(store):
             pass
+
+    def _drop_sealed(self, store: SharedStore) -> None:
         store.sealing.drop_sealed()
-        self.delete_unnamed(store)
-        if self._monotonic() >= self._orphans_at_s:
+
+    def _look_for_orphans(self, store: SharedStore) -> None:
+        if self._monotonic() >= self._orphans_at_s and not self._is_ending.is_set():
             self._orphans_at_s = self._monotonic() + ORPHANS_S
             self.delete_orphans(store)
-        return True
 
     # --- sealing ------------------------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 
 from psycopg import errors
 
@@ -61,7 +61,8 @@ class PostgreSQLSharedPayloads:
         if hour != self._hour():
             raise TransactionConflict(f"database {self._transactions.place.shown}: the hour of journal_{hour} is over")
         now = self._transactions.clock.now_us()
-        number = self._transactions.made(_of_hour("add_group", hour, now=now, payloads=b"".join(payloads)))
+        with self._dropped_meanwhile(hour):
+            number = self._transactions.made(_of_hour("add_group", hour, now=now, payloads=b"".join(payloads)))
         return f"journal/{hour}/{number}"
 
     def add_objects(self, objects: Sequence[tuple[str, int]]) -> None:
@@ -84,10 +85,19 @@ class PostgreSQLSharedPayloads:
         return None if data is None or len(data) != length_bytes else bytes(data)
 
     def has_group(self, name: str) -> bool:
-        """True while the journal has it."""
+        """True while the journal has it. Raises TransactionConflict when its table is dropped at this moment."""
         hour, group = _parsed(name)
-        with self._transactions.errors():
+        with self._transactions.errors(), self._dropped_meanwhile(hour):
             return self._has_hour(hour) and bool(self._transactions.made(_of_hour("has_group", hour, group=group)))
+
+    @contextlib.contextmanager
+    def _dropped_meanwhile(self, hour: int) -> Generator[None]:
+        """Another node drops tables by its own clock, which may be ahead: the transaction is done again without it."""
+        try:
+            yield
+        except errors.UndefinedTable as error:
+            shown = self._transactions.place.shown
+            raise TransactionConflict(f"database {shown}: journal_{hour} was dropped by another node") from error
 
     def _has_hour(self, hour: int) -> bool:
         with self._transactions.errors():

@@ -16,19 +16,19 @@ MOST_BYTES = 16 * 1024**2
 
 
 class RecentPayloads:
-    """Pieces of payloads by where they lie in the spool."""
+    """Pieces of payloads by where they lie. In a group of a node an empty one has the offset of the next."""
 
     def __init__(self, most_bytes: int = MOST_BYTES) -> None:
         self._most_bytes = most_bytes
         self._held_bytes = 0
-        self._kept: OrderedDict[tuple[str, int], tuple[Sequence[Buffer], int, int]] = OrderedDict()
-        """File and offset of a payload → its pieces, their length, and the number of deliveries that will want it."""
+        self._kept: OrderedDict[tuple[str, int, int], tuple[Sequence[Buffer], int, int]] = OrderedDict()
+        """File, offset and length → the pieces, their length, and the number of deliveries that will want them."""
 
     def keep(self, payload: PayloadRef, pieces: Sequence[Buffer], wanted: int) -> None:
         """Keep a payload that was written just now, for `wanted` deliveries."""
         if payload.length_bytes > self._most_bytes:
             return
-        self._kept[payload.name, payload.offset_bytes] = (pieces, payload.length_bytes, wanted)
+        self._kept[payload.name, payload.offset_bytes, payload.length_bytes] = (pieces, payload.length_bytes, wanted)
         self._held_bytes += payload.length_bytes
         while self._held_bytes > self._most_bytes:
             _, (_, length_bytes, _) = self._kept.popitem(last=False)
@@ -36,7 +36,7 @@ class RecentPayloads:
 
     def take(self, payload: PayloadRef) -> Sequence[Buffer] | None:
         """The pieces, for one delivery; None for a payload that is not kept."""
-        place = payload.name, payload.offset_bytes
+        place = payload.name, payload.offset_bytes, payload.length_bytes
         found = self._kept.get(place)
         if found is None:
             return None

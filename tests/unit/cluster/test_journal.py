@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
 
+from gateway.cluster.journal import GROUPS_TO_CACHE
 from gateway.ports.errors import ConfigurationError, GatewayError, SpoolFull
 from gateway.spool.body import InMemoryDataSet
+from gateway.spool.spool_threads import WORKERS
 from tests.support.cluster import Node, kept
 from tests.support.postgresql_server import PostgreSQLServer
 from tests.support.processes import GUARD_S
@@ -175,3 +178,21 @@ async def test_nodes_take_and_claim_side_by_side(tmp_path: Path, clock: Clock) -
                 assert body.length_bytes == each.instance.payload.length_bytes
                 assert b"".join(body.chunks(100_000))
                 body.close()
+
+
+async def test_groups_do_not_heap_up_before_a_cache_that_is_not_written(tmp_path: Path, clock: Clock) -> None:
+    """The threads that write it wait for an object store."""
+    node = Node(tmp_path, clock)
+    may_go_on = threading.Event()
+    async with node as journal:
+        waiting = [journal._threads.workers.submit(may_go_on.wait, GUARD_S) for _ in range(WORKERS)]
+        stored = [
+            await journal.commit(instance(number), InMemoryDataSet([b"data"]), None, [TO_PACS])
+            for number in range(GROUPS_TO_CACHE + 5)
+        ]
+        assert journal._threads.workers._work_queue.qsize() == GROUPS_TO_CACHE
+        may_go_on.set()
+        await asyncio.gather(*map(asyncio.wrap_future, waiting))
+        for each in stored:
+            assert bytes((await journal.fetch(each.payload)).view()) == b"data"
+        await kept(journal, b"other", GROUPS_TO_CACHE + 6)

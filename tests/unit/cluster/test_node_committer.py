@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -10,7 +11,7 @@ from unittest.mock import Mock
 import pytest
 from structlog.testing import capture_logs
 
-from gateway.cluster.node_committer import LARGE, NodeCommitter
+from gateway.cluster.node_committer import LARGE, LOOK_LIMIT_S, NodeCommitter
 from gateway.common.buffer import Buffer
 from gateway.common.completion import Completion
 from gateway.model.instance import PayloadRef
@@ -36,6 +37,7 @@ class Bench:
         self.recorded: list[CommitRequest] = []
         self.kept: list[tuple[str, bytes]] = []
         self.failures: list[str] = []
+        self.can_read: Callable[[float], bool] = lambda limit_s: True
         self.committer = NodeCommitter(
             lambda: self.store,
             CommitterReports(
@@ -45,7 +47,7 @@ class Bench:
                 ended=lambda: None,
             ),
             now=node.clock,
-            can_read=lambda payload, payloads: True,
+            can_read=lambda payload, payloads, limit_s: self.can_read(limit_s),
             kept=self._keep,
             failed=self.failures.append,
         )
@@ -203,3 +205,38 @@ def test_the_hour_goes_by_between_the_table_and_the_group(bench: Bench, monkeypa
     bench.commit(group)
     assert group.error is None
     assert bench.store.payloads.read(group.answer.payload.name, 0, 4) == b"data"
+
+
+def test_all_questions_about_duplicates_of_one_transaction_share_a_limit(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in (1, 2, 3):
+        bench.commit(acceptance(number, b"data"))
+    now_s = 0.0
+    limits: list[float] = []
+
+    def can_read(limit_s: float) -> bool:
+        nonlocal now_s
+        limits.append(limit_s)
+        now_s += 0.75
+        return bool(limit_s)
+
+    bench.can_read = can_read
+    monkeypatch.setattr("gateway.cluster.node_committer.time", Mock(wraps=time, monotonic=lambda: now_s))
+    again = [acceptance(number, b"data") for number in (1, 2, 3)]
+    bench.commit(*again)
+    assert limits == [LOOK_LIMIT_S, LOOK_LIMIT_S - 0.75, 0.0]
+    assert [each.accepted is not None and each.accepted.deliveries for each in again] == [0, 0, 1]
+    limits.clear()
+    bench.commit(acceptance(1, b"data"))
+    assert limits[0] == LOOK_LIMIT_S
+
+
+def test_a_group_whose_table_another_node_dropped_gets_a_new_one(bench: Bench) -> None:
+    """The clock of the other one is hours ahead."""
+    bench.commit(first := acceptance(1, b"one", b""))
+    hour = int(first.answer.payload.name.split("/")[1])
+    bench.store._transactions.change((f"DROP TABLE journal_{hour}", {}))
+    bench.commit(second := acceptance(2, b"two"))
+    assert second.error is None
+    assert bench.store.payloads.read(second.answer.payload.name, 0, 3) == b"two"

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from structlog.testing import capture_logs
 
-from gateway.cluster.payload_access import PayloadAccess
+from gateway.cluster.payload_access import PAUSE_S, PayloadAccess
 from gateway.cluster.sealer import SEALED_AFTER_S
 from gateway.model.instance import Instance, PayloadRef
 from gateway.ports.errors import PayloadLost, PayloadMissing, PayloadUnreadable, Temporary
 from tests.support.cluster import Node, kept
 from tests.support.fakes.meter import MemoryMeter
+from tests.support.processes import GUARD_S
 from tests.support.samples import Clock
 
 pytestmark = pytest.mark.postgresql
@@ -144,8 +148,59 @@ async def test_what_a_duplicate_can_rely_on(
     if is_lost:
         node.objects.delete([each.name for each in [*node.objects.list("segments/"), *node.objects.list("large/")]])
     with store.transaction():
-        assert access(node).can_read(stored.payload, store.payloads) is expected
+        assert access(node).can_read(stored.payload, store.payloads, GUARD_S) is expected
     store.close()
+
+
+@pytest.mark.parametrize("answer", ["none", "an error"])
+async def test_a_transaction_does_not_wait_for_an_object_store(
+    node: Node, monkeypatch: pytest.MonkeyPatch, answer: str
+) -> None:
+    stored = await kept(node.journal, LARGE)
+    store = node.open_store()
+    read, may_answer, asked = node.objects.read, threading.Event(), 0
+    now_s = 0.0
+
+    def reading(*arguments: Any) -> bytes:
+        nonlocal asked
+        asked += 1
+        if answer == "an error":
+            raise Temporary("the object store is gone")
+        may_answer.wait(GUARD_S)
+        return read(*arguments)
+
+    monkeypatch.setattr("gateway.cluster.payload_access.time", Mock(monotonic=lambda: now_s))
+    can_read = access(node).can_read
+    with monkeypatch.context() as patched, capture_logs() as logs, store.transaction():
+        patched.setattr(node.objects, "read", reading)
+        assert not can_read(stored.payload, store.payloads, 0.0 if answer == "none" else GUARD_S)
+        assert not can_read(stored.payload, store.payloads, 0.01 if answer == "none" else GUARD_S)
+        for _ in range(3):
+            assert not can_read(stored.payload, store.payloads, GUARD_S), "it is left alone for a while"
+        may_answer.set()
+    assert asked == 1
+    assert [each["event"] for each in logs] == ["duplicates_taken_anew"]
+    now_s += PAUSE_S
+    with store.transaction():
+        assert can_read(stored.payload, store.payloads, GUARD_S)
+    store.close()
+
+
+async def test_a_large_copy_that_is_not_what_it_was_is_fetched_again(node: Node, tmp_path: Path) -> None:
+    stored = await kept(node.journal, LARGE)
+    access(node).open(stored.payload).close()
+    for damage in (b"y" * (len(LARGE) + 100), b""):
+        (path,) = (tmp_path / "spool" / "cache").iterdir()
+        path.write_bytes(damage)
+        body = access(node).open(stored.payload)
+        with pytest.raises(PayloadUnreadable, match="a copy in the cache") as caught:
+            b"".join(body.chunks(100_000))
+        assert type(caught.value) is PayloadUnreadable
+        body.close()
+        assert access(node).open_now(stored.payload) is None
+        body = access(node).open(stored.payload)
+        assert b"".join(body.chunks(100_000)) == LARGE
+        body.close()
 
 
 async def test_fetches_are_counted_by_their_source(node: Node) -> None:

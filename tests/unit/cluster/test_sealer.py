@@ -220,3 +220,39 @@ async def test_the_thread_goes_on_after_an_error(tmp_path: Path) -> None:
         await asyncio.to_thread(thread.join)
     assert [each["event"] for each in logs][:1] == ["sealing_interrupted"]
     assert [each["event"] for each in logs].count("sealing_interrupted") == 1
+
+
+async def test_an_object_store_that_is_full_gets_room(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What waits to be sealed does not keep what is over from being deleted."""
+
+    def is_full(*_: object) -> None:
+        raise SpoolFull("the object store is full")
+
+    async with node as journal:
+        await kept(journal, b"x" * 200_000)
+        await deliver_all(journal, node)
+        await kept(journal, b"waits", 2)
+        node.clock.advance(SEALED_AFTER_S + 1)
+        store = node.open_store("keeping")
+        with monkeypatch.context() as patched:
+            patched.setattr(MemoryObjectStore, "put", is_full)
+            with pytest.raises(SpoolFull, match="is full"):
+                node.sealer().do_round(store)
+        assert objects(node, "large/") == []
+        node.sealer().do_round(store)
+        assert len(objects(node)) == 1
+        store.close()
+
+
+@pytest.mark.parametrize("failing", ["_forget", "delete_unnamed", "_drop_sealed", "_look_for_orphans"])
+async def test_whatever_fails_groups_are_sealed(node: Node, monkeypatch: pytest.MonkeyPatch, failing: str) -> None:
+    async with node as journal:
+        await kept(journal, b"data")
+        node.clock.advance(SEALED_AFTER_S)
+        store = node.open_store("keeping")
+        seals = node.sealer()
+        monkeypatch.setattr(seals, failing, lambda store: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            seals.do_round(store)
+        assert len(objects(node)) == 1
+        store.close()

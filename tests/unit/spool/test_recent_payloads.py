@@ -32,13 +32,21 @@ def test_a_payload_is_there_for_each_delivery_that_wants_it() -> None:
     ]
 
 
+def test_an_empty_one_is_not_the_one_behind_it() -> None:
+    recent = RecentPayloads(100)
+    recent.keep(place(1, 0), [b""], 1)
+    recent.keep(place(1, 3), [b"one"], 1)
+    assert recent.take(place(1, 0)) == [b""]
+    assert recent.take(place(1, 3)) == [b"one"]
+
+
 def test_older_ones_leave_for_newer_ones() -> None:
     recent = RecentPayloads(25)
     for number in (1, 2, 3):
         recent.keep(place(number), [b"%d" % number], 1)
     assert [recent.take(place(number)) for number in (1, 2, 3)] == [None, [b"2"], [b"3"]]
     recent.keep(place(4, 20), [b"4"], 1)
-    assert recent.take(place(4)) == [b"4"], "what was taken gave its room back"
+    assert recent.take(place(4, 20)) == [b"4"], "what was taken gave its room back"
 
 
 def test_one_that_is_larger_than_all_room_drives_nothing_out() -> None:
