@@ -43,8 +43,8 @@ def rules(*sinks: Sink) -> dict[str, object]:
 async def send_while_killing(
     ports: Sequence[int], kills: int, chance: Random, kill: Callable[[int], Awaitable[None]], *, associations: int = 4
 ) -> list[Load]:
-    """Small and large objects are sent to each of `ports` while `kill` is called `kills` times at random moments, and until
-    some of each were acknowledged after the last one. The loads, which have ended."""
+    """Small and large objects are sent to each of `ports` while `kill` is called `kills` times at random moments, and
+    until some of each were acknowledged after the last one. The loads, which have ended."""
     loads = [
         Load(Target(port, timeout_s=GUARD_S), what=what, associations=number, seconds=1e9, reconnect=True)
         for port in ports
