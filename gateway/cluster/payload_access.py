@@ -176,7 +176,10 @@ class PayloadAccess:
     def _report(self, error: GatewayError) -> None:
         kind = "damaged" if isinstance(error, PayloadLost) else "unreadable"
         self._meter.count(READ_FAILURES, kind="missing" if isinstance(error, PayloadMissing) else kind)
-        log.error("payload_not_read", error=str(error))
+        if isinstance(error, (PayloadLost, PayloadMissing)):
+            log.error("payload_not_read", error=str(error))
+        else:
+            log.warning("payload_not_fetched", error=str(error))
 
 
 class _Copy(FileDataSet):

@@ -86,6 +86,7 @@ SUMMARISED = frozenset(
         "instances_forgotten_early",
         "housekeeping_failed",
         "commit_failed",
+        "payload_not_fetched",
         "write_failed",
         # the process
         "config_problem_found",

@@ -15,6 +15,7 @@ from structlog.testing import capture_logs
 
 from gateway.cluster.payload_access import PAUSE_S, PayloadAccess
 from gateway.cluster.sealer import SEALED_AFTER_S
+from gateway.lifecycle.log_summary import SUMMARISED
 from gateway.model.instance import Instance, PayloadRef
 from gateway.ports.errors import PayloadLost, PayloadMissing, PayloadUnreadable, Temporary
 from tests.support.cluster import Node, kept
@@ -108,8 +109,10 @@ async def test_a_large_one_that_is_not_what_it_was_is_not_completed(node: Node) 
 
 async def test_what_is_nowhere_may_come_back(node: Node) -> None:
     for name in ("journal/1/2", "large/none", "segments/00000001.seg"):
-        with pytest.raises(PayloadMissing, match="neither the journal nor the object store has it"):
+        expected = pytest.raises(PayloadMissing, match="neither the journal nor the object store has it")
+        with capture_logs() as logs, expected:
             access(node).open(PayloadRef(name, 0, 4, bytes(32)))
+        assert [(each["event"], each["log_level"]) for each in logs] == [("payload_not_read", "error")]
 
 
 async def test_a_store_that_cannot_be_asked_is_no_loss(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,9 +122,11 @@ async def test_a_store_that_cannot_be_asked_is_no_loss(node: Node, monkeypatch: 
     stored = await kept(node.journal, LARGE)
     access(node)._cache.drop(stored.payload.name)
     monkeypatch.setattr(node.objects, "stream", refuses)
-    with pytest.raises(PayloadUnreadable, match="is gone") as caught:
+    with capture_logs() as logs, pytest.raises(PayloadUnreadable, match="is gone") as caught:
         access(node).open(stored.payload)
     assert not isinstance(caught.value, PayloadMissing)
+    assert [(each["event"], each["log_level"]) for each in logs] == [("payload_not_fetched", "warning")]
+    assert "payload_not_fetched" in SUMMARISED, "each delivery may try again and again"
 
 
 @pytest.mark.parametrize(
