@@ -69,6 +69,8 @@ class Sealer(threading.Thread):
         self._orphans_at_s = monotonic() + ORPHANS_S
         self._is_ending = threading.Event()
         self._problem = ""
+        self._looked_at = ""
+        """The name of the object that was looked at last; empty at the beginning, and after the last one."""
 
     def end(self) -> None:
         """End after the step that is being done. Any thread."""
@@ -157,11 +159,16 @@ class Sealer(threading.Thread):
                 return
 
     def delete_unnamed(self, store: SharedStore) -> None:
-        """The rows go first: what leads to an object leads to one that is there."""
-        while not self._is_ending.is_set() and (names := store.sealing.unnamed_objects(OBJECTS_AT_ONCE)):
-            with store.transaction():
-                store.sealing.forget_objects(names)
-            self._objects.delete(names)
+        """The rows go first: what leads to an object leads to one that is there. Each round looks at the next objects,
+        and at further ones while it finds some to delete."""
+        while not self._is_ending.is_set():
+            names, self._looked_at = store.sealing.unnamed_objects(self._looked_at, OBJECTS_AT_ONCE)
+            if names:
+                with store.transaction():
+                    store.sealing.forget_objects(names)
+                self._objects.delete(names)
+            if not names or not self._looked_at:
+                return
 
     def delete_orphans(self, store: SharedStore) -> int:
         """Delete old objects that the database does not know: of a put whose transaction failed, of a deletion that was

@@ -83,8 +83,9 @@ class PayloadSealing(Protocol):
         """Drop the tables of past hours in which nothing is left to be sealed; how many."""
         ...
 
-    def unnamed_objects(self, limit: int) -> Sequence[str]:
-        """Objects of which no instance names anything any more."""
+    def unnamed_objects(self, after: str, limit: int) -> tuple[Sequence[str], str]:
+        """Objects of which no instance names anything any more, among `limit` ones behind the name `after`; and the name
+        to go on behind, empty after the last object."""
         ...
 
     def forget_objects(self, names: Sequence[str]) -> None:

@@ -168,10 +168,11 @@ class PostgreSQLPayloadSealing:
             return True
         return False
 
-    def unnamed_objects(self, limit: int) -> Sequence[str]:
-        """Objects of which no instance names anything any more."""
+    def unnamed_objects(self, after: str, limit: int) -> tuple[Sequence[str], str]:
+        """Objects of which no instance names anything, among the next ones, and the name to go on behind."""
         with self._transactions.errors():
-            return [name for (name,) in self._transactions.rows("unnamed_objects", limit=limit)]
+            page = list(self._transactions.rows("unnamed_objects", after=after, limit=limit))
+        return [name for name, is_named in page if not is_named], page[-1][0] if len(page) == limit else ""
 
     def forget_objects(self, names: Sequence[str]) -> None:
         """Delete all that leads to these objects."""

@@ -1,7 +1,8 @@
--- Objects of which no instance names anything any more.
-SELECT object_name FROM segment_object
-WHERE NOT EXISTS (
+-- The objects behind this name, in order, and whether an instance names something of each: to look at all of them at once
+-- would take longer with each object there is.
+SELECT object_name, EXISTS (
     SELECT 1 FROM sealed_group JOIN instance ON instance.payload_name = sealed_group.payload_name
-    WHERE sealed_group.object_name = segment_object.object_name
+    WHERE sealed_group.object_name = page.object_name
 )
-ORDER BY object_name LIMIT %(limit)s;
+FROM (SELECT object_name FROM segment_object WHERE object_name > %(after)s ORDER BY object_name LIMIT %(limit)s) AS page
+ORDER BY object_name;

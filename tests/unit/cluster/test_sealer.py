@@ -256,3 +256,22 @@ async def test_whatever_fails_groups_are_sealed(node: Node, monkeypatch: pytest.
             seals.do_round(store)
         assert len(objects(node)) == 1
         store.close()
+
+
+async def test_rounds_look_at_all_objects_a_few_at_a_time(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sealer, "OBJECTS_AT_ONCE", 2)
+    async with node as journal:
+        for number in range(1, 8):
+            await kept(journal, b"x" * 200_000, number)
+        names = sorted(objects(node, "large/"))
+        store = node.open_store("keeping")
+        for name in (names[2], names[6]):
+            store._transactions.change(("DELETE FROM instance WHERE payload_name = %(name)s", {"name": name}))
+        seals = node.sealer(lambda: NOON - timedelta(days=1))
+        left = []
+        for _ in range(6):
+            seals.do_round(store)
+            left.append(len(objects(node, "large/")))
+        assert left == [7, 6, 5, 5, 5, 5], "one page each, and one more behind one with something to delete"
+        assert sorted(objects(node, "large/")) == [name for name in names if name not in (names[2], names[6])]
+        store.close()

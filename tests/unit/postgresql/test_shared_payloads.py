@@ -94,7 +94,9 @@ def test_only_what_an_instance_names_waits_to_be_sealed(store: PostgreSQLStore) 
     assert store.payloads.place(named) == ("segments/a", 7)
     assert store.sealing.unsealed(10) == []
     assert store.sealing.known_objects(["segments/a", "segments/b"]) == {"segments/a"}
-    assert store.sealing.unnamed_objects(10) == []
+    assert store.sealing.unnamed_objects("", 10) == ([], "")
+    assert store.sealing.unnamed_objects("", 1) == ([], "segments/a")
+    assert store.sealing.unnamed_objects("segments/a", 1) == ([], "")
     with store.transaction():
         store.sealing.forget_objects(["segments/a"])
     assert store.payloads.place(named) is None
