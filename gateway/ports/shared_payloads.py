@@ -84,8 +84,8 @@ class PayloadSealing(Protocol):
         ...
 
     def unnamed_objects(self, after: str, limit: int) -> tuple[Sequence[str], str]:
-        """Objects of which no instance names anything any more, among `limit` ones behind the name `after`; and the name
-        to go on behind, empty after the last object."""
+        """Objects of which no instance names anything any more, among `limit` ones behind the name `after`; and the
+        name to go on behind, empty after the last object."""
         ...
 
     def forget_objects(self, names: Sequence[str]) -> None:
