@@ -26,7 +26,7 @@ KILLS = int(os.environ.get("GATEWAY_KILLS", "6"))
 NODES = ("n1", "n2", "n3")
 KINDS = ("node", "server", "both")
 LONG_AWAY = 10
-"""Of so many kills, the last one keeps a node away until others have taken its destinations over."""
+"""Of so many kills, the last one keeps what was killed away for longer than leases last."""
 
 
 @pytest.fixture
