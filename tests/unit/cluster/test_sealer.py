@@ -12,12 +12,14 @@ from structlog.testing import capture_logs
 from gateway.cluster import sealer
 from gateway.cluster.sealer import ORPHAN_AGE, SEALED_AFTER_S, Sealer
 from gateway.model.delivery import DeliveryState
+from gateway.model.instance import PayloadRef
 from gateway.ports.errors import SpoolFull
 from gateway.postgresql.shared_payloads import HOUR_US
 from gateway.postgresql.store import PostgreSQLStore
+from gateway.spool.digest import digest_of
 from tests.support.cluster import Node, kept
 from tests.support.fakes.memory_object_store import MemoryObjectStore
-from tests.support.samples import NOON, Clock, settlement
+from tests.support.samples import NOON, TO_PACS, Clock, instance, settlement
 
 pytestmark = pytest.mark.postgresql
 
@@ -275,3 +277,27 @@ async def test_rounds_look_at_all_objects_a_few_at_a_time(node: Node, monkeypatc
         assert left == [7, 6, 5, 5, 5, 5], "one page each, and one more behind one with something to delete"
         assert sorted(objects(node, "large/")) == [name for name in names if name not in (names[2], names[6])]
         store.close()
+
+
+async def test_what_is_committed_while_a_table_is_about_to_go_stays(node: Node) -> None:
+    """The look for groups that wait comes after the lock."""
+    async with node as journal:
+        await kept(journal, b"first")
+        late, keeper, watch = node.open_store(), node.open_store("keeping"), node.open_store()
+        node.clock.advance(SEALED_AFTER_S)
+        node.sealer(lambda: NOON - timedelta(days=1)).do_round(keeper)
+        late.payloads.prepare()
+        with late.transaction():
+            name = late.payloads.add_group([b"late"])
+            arrived = instance(2).stored(PayloadRef(name, 0, 4, digest_of([b"late"])))
+            late.deliveries.accept([(arrived, [TO_PACS])], NOON, lambda payload: True)
+            node.clock.advance(5 * 3600)
+            dropping = asyncio.create_task(asyncio.to_thread(keeper.sealing.drop_sealed))
+            table = {"table": f"journal_{hours(watch)[0]}"}
+            waits = "SELECT 1 FROM pg_locks WHERE relation = %(table)s::regclass AND NOT granted"
+            while not dropping.done() and not watch._transactions.made((waits, table)):
+                await asyncio.sleep(0)
+        assert await dropping == 0
+        assert late.payloads.read(name, 0, 4) == b"late"
+        for store in (late, keeper, watch):
+            store.close()
