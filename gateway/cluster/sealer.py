@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from gateway.cluster.node_committer import LARGE
-from gateway.ports.errors import GatewayError, Temporary
+from gateway.ports.errors import GatewayError, QueueBroken, Temporary
 from gateway.ports.meter import Meter
 from gateway.ports.object_store import ObjectStore
 from gateway.ports.retrying import retried
@@ -36,6 +36,9 @@ ORPHANS_S = 3600.0
 """The interval between searches for objects that no database row leads to."""
 ORPHAN_AGE = timedelta(days=1)
 """An object that nothing leads to is deleted after this time: its group may be about to be committed."""
+
+MOST_SUSPECTS = 100_000
+"""Objects that are remembered from one search to the next; further ones wait for a later search."""
 
 METRIC = "gateway_sealed_bytes_total"
 
@@ -69,6 +72,10 @@ class Sealer(threading.Thread):
         self._orphans_at_s = monotonic() + ORPHANS_S
         self._is_ending = threading.Event()
         self._problem = ""
+        self._unreadable: set[str] = set()
+        """Names of groups that the database cannot read."""
+        self._suspects: frozenset[str] = frozenset()
+        """Objects that the last search found old and unknown."""
         self._looked_at = ""
         """The name of the object that was looked at last; empty at the beginning, and after the last one."""
 
@@ -133,7 +140,8 @@ class Sealer(threading.Thread):
 
     def _seal_one(self, store: SharedStore) -> bool:
         """Put one object into the object store, if it is time; True when more may wait."""
-        groups = store.sealing.unsealed(GROUPS_AT_ONCE)
+        found = store.sealing.unsealed(GROUPS_AT_ONCE + len(self._unreadable))
+        groups = [group for group in found if group.name not in self._unreadable]
         chosen = _first_of(groups)
         length_bytes = sum(group.length_bytes for group in chosen)
         if not chosen:
@@ -143,11 +151,29 @@ class Sealer(threading.Thread):
         if not is_full and age_s < SEALED_AFTER_S:
             return False
         name = f"{SEGMENTS}{uuid.uuid4().hex}"
-        self._objects.put(name, _payloads(store, chosen), length_bytes)
+        self._objects.put(name, self._payloads(store, chosen), length_bytes)
         with store.transaction():
             store.sealing.seal(name, chosen)
         self._meter.count(METRIC, length_bytes)
-        return len(chosen) < len(groups) or len(groups) == GROUPS_AT_ONCE
+        return len(chosen) < len(groups) or len(groups) >= GROUPS_AT_ONCE
+
+    def _payloads(self, store: SharedStore, groups: Sequence[JournalGroup]) -> Iterator[bytes]:
+        """Raises Temporary: a group that cannot be read is left out from then on, and the others are sealed."""
+        for group in groups:
+            try:
+                payloads = store.sealing.read_group(group.name)
+            except QueueBroken as error:
+                self._unreadable.add(group.name)
+                log.error(
+                    "journal_group_not_read",
+                    group=group.name,
+                    error=str(error),
+                    consequence="its objects are neither sealed nor sent; restore the database, or discard them",
+                )
+                raise Temporary(f"payload {group.name}: the database cannot read the group") from error
+            if payloads is None:
+                raise Temporary(f"payload {group.name}: the group is not in the journal any more")
+            yield payloads
 
     # --- deleting -----------------------------------------------------------------------------------------------
 
@@ -172,25 +198,39 @@ class Sealer(threading.Thread):
 
     def delete_orphans(self, store: SharedStore) -> int:
         """Delete old objects that the database does not know: of a put whose transaction failed, of a deletion that was
-        interrupted. How many. Raises Temporary."""
+        interrupted. How many. Raises Temporary.
+
+        The last search must have found them too: the clock of the object store may be days behind the database's, and a
+        new object may be about to be committed. By the next search it is known.
+        """
+        deleted = 0
+        suspects: set[str] = set()
+        for old in self._old_objects():
+            known = store.sealing.known_objects(old)
+            unknown = [name for name in old if name not in known]
+            gone = [name for name in unknown if name in self._suspects]
+            if len(suspects) < MOST_SUSPECTS:
+                suspects.update(unknown)
+            if gone:
+                log.info("orphaned_objects_deleted", objects=len(gone))
+                self._objects.delete(gone)
+                deleted += len(gone)
+        self._suspects = frozenset(suspects)
+        return deleted
+
+    def _old_objects(self) -> Iterator[list[str]]:
+        """Names, some at a time."""
         before = self._now() - ORPHAN_AGE
-        deleted, old = 0, []
+        old: list[str] = []
         for prefix in (SEGMENTS, LARGE):
             for found in self._objects.list(prefix):
                 if found.modified_at < before:
                     old.append(found.name)
                 if len(old) >= OBJECTS_AT_ONCE:
-                    deleted += self._delete_unknown(store, old)
+                    yield old
                     old = []
-        return deleted + self._delete_unknown(store, old)
-
-    def _delete_unknown(self, store: SharedStore, names: Sequence[str]) -> int:
-        known = store.sealing.known_objects(names) if names else set()
-        unknown = [name for name in names if name not in known]
-        if unknown:
-            log.info("orphaned_objects_deleted", objects=len(unknown))
-            self._objects.delete(unknown)
-        return len(unknown)
+        if old:
+            yield old
 
 
 def _forgotten(store: SharedStore, before: datetime, indexed_before: datetime) -> int:
@@ -208,11 +248,3 @@ def _first_of(groups: Sequence[JournalGroup]) -> list[JournalGroup]:
         chosen.append(group)
         length_bytes += group.length_bytes
     return chosen
-
-
-def _payloads(store: SharedStore, groups: Sequence[JournalGroup]) -> Iterator[bytes]:
-    for group in groups:
-        payloads = store.sealing.read_group(group.name)
-        if payloads is None:
-            raise Temporary(f"payload {group.name}: the group is not in the journal any more")
-        yield payloads
