@@ -104,7 +104,7 @@ class StoreJournal:
         arrivals = [(instance(number), [Dispatch("everything", destination)]) for number in numbers]
         await self._call(lambda: self._store.deliveries.accept(arrivals, self._clock.now()))
 
-    def open(self, payload: PayloadRef) -> EncodedDataSet:
+    def open_now(self, payload: PayloadRef) -> EncodedDataSet:
         return Body(b"data")
 
     def subscribe(self, listener: Callable[[str], None]) -> None:
