@@ -53,7 +53,8 @@ class HAProxy(Daemon):
         return [program("haproxy"), "-db", "-f", str(self._folder / "haproxy.cfg")]
 
     async def is_ready(self) -> bool:
-        return is_listening(self.port)
+        """Its own socket gets its name after the port is open."""
+        return is_listening(self.port) and (self._folder / "haproxy.sock").exists()
 
     async def server(self) -> dict[str, str]:
         """What it knows of the server: the row of ``show stat``."""
