@@ -245,10 +245,6 @@ class ClusterJournal(StoreJournal):
             return {"spool": str(error)}
         return {}
 
-    def write_problems(self) -> Mapping[str, str]:
-        """Place → why writing to it failed last; empty while all goes well."""
-        return {str(place): reason for place, reason in self.writing.problems.items()}
-
     @property
     def forgotten_early(self) -> int:
         """Always 0: the room of the database is its server's matter."""

@@ -8,18 +8,15 @@ import asyncio
 import concurrent.futures
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
 
 from gateway.cluster.node_committer import LARGE
 from gateway.cluster.node_folder import NodeFolder
 from gateway.common.buffer import Buffer
-from gateway.common.completion import Completion
 from gateway.model.delivery import Dispatch
 from gateway.model.instance import Instance, PayloadRef
 from gateway.ports.encoded_data_set import EncodedDataSet
 from gateway.ports.object_store import ObjectStore
-from gateway.spool.acceptance_payloads import COPY_BYTES, small_pieces
-from gateway.spool.body import slices
+from gateway.spool.acceptance_payloads import COPY_BYTES, chunks_of, small_pieces
 from gateway.spool.commit_requests import Acceptance
 from gateway.spool.digest import Digest
 from gateway.spool.large import ReceivedFile
@@ -47,17 +44,6 @@ class NodeAcceptances:
             return list(body.chunks(COPY_BYTES)), body.length_bytes  # memory was short while it arrived
         return small_pieces(body, edited, self._large_object_bytes)
 
-    def of_small(
-        self,
-        instance: Instance,
-        dispatches: Sequence[Dispatch],
-        done: asyncio.Future[Any] | Completion[Any],
-        pieces: Sequence[Buffer],
-        size_bytes: int,
-    ) -> Acceptance:
-        """The payload of a small object, from the result of `small`."""
-        return Acceptance(done, instance=instance, dispatches=dispatches, pieces=pieces, size_bytes=size_bytes)
-
     async def of_large(
         self, instance: Instance, dispatches: Sequence[Dispatch], body: EncodedDataSet, edited: Sequence[Buffer] | None
     ) -> Acceptance:
@@ -80,8 +66,7 @@ class NodeAcceptances:
         name = f"{LARGE}{uuid.uuid4().hex}"
         length_bytes = body.length_bytes if edited is None else sum(map(len, edited))
         digest = Digest()
-        chunks = body.chunks(COPY_BYTES) if edited is None else slices(edited, COPY_BYTES)
-        self._objects.put(name, _hashed(chunks, digest), length_bytes)
+        self._objects.put(name, _hashed(chunks_of(body, edited), digest), length_bytes)
         payload = PayloadRef(name, 0, length_bytes, digest.value())
         if edited is None and isinstance(body, ReceivedFile):
             self._folder.keep(payload, body.file)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from gateway.common.buffer import Buffer
-from gateway.common.completion import Completion
 from gateway.model.delivery import Dispatch
 from gateway.model.instance import Instance
 from gateway.ports.encoded_data_set import EncodedDataSet
@@ -39,17 +38,6 @@ class AcceptancePayloads:
         """Pieces for the segment and their length; None for what goes into a file of its own."""
         return small_pieces(body, edited, self._large_object_bytes)
 
-    def of_small(
-        self,
-        instance: Instance,
-        dispatches: Sequence[Dispatch],
-        done: asyncio.Future[Any] | Completion[Any],
-        pieces: Sequence[Buffer],
-        size_bytes: int,
-    ) -> Acceptance:
-        """The payload of a small object, from the result of `small`."""
-        return Acceptance(done, instance=instance, dispatches=dispatches, pieces=pieces, size_bytes=size_bytes)
-
     async def of_large(
         self, instance: Instance, dispatches: Sequence[Dispatch], body: EncodedDataSet, edited: Sequence[Buffer] | None
     ) -> Acceptance:
@@ -75,7 +63,7 @@ class AcceptancePayloads:
             body.file.retain()
             return body.file
         file = self._payloads.new_file()
-        pieces = flat(_pieces(body, edited), body)
+        pieces = flat(chunks_of(body, edited), body)
         await _whole(self._loop.run_in_executor(self._threads.workers, file.write_from, pieces), file)
         return file
 
@@ -109,5 +97,6 @@ def _drop(work: asyncio.Future[T], file: LargeFile) -> None:
     file.release()
 
 
-def _pieces(body: EncodedDataSet, edited: Sequence[Buffer] | None) -> Iterable[memoryview | bytes]:
+def chunks_of(body: EncodedDataSet, edited: Sequence[Buffer] | None) -> Iterable[memoryview | bytes]:
+    """The bytes of a payload: the edited ones when given, else those of the body."""
     return body.chunks(COPY_BYTES) if edited is None else slices(edited, COPY_BYTES)

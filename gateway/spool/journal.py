@@ -196,10 +196,6 @@ class GroupCommitJournal(StoreJournal):
             found["database"] = shortage
         return found
 
-    def write_problems(self) -> Mapping[str, str]:
-        """Place → why writing to it failed last; empty while all goes well."""
-        return {str(place): reason for place, reason in self.writing.problems.items()}
-
     @property
     def forgotten_early(self) -> int:
         """Instances that went before their retention was over, for want of room, since the start."""

@@ -22,6 +22,7 @@ from gateway.spool.commit_requests import Acceptance, Call, ClaimRequest, Settli
 from gateway.spool.commits import Commits
 from gateway.spool.journal_state import JournalState
 from gateway.spool.spool_threads import SpoolThreads
+from gateway.spool.writing import Writing
 
 T = TypeVar("T")
 
@@ -35,15 +36,6 @@ class Acceptances(Protocol):
     """Makes requests for the committer (`gateway.spool.acceptance_payloads`)."""
 
     def small(self, body: EncodedDataSet, edited: Sequence[Buffer] | None) -> tuple[Sequence[Buffer], int] | None: ...
-
-    def of_small(
-        self,
-        instance: Instance,
-        dispatches: Sequence[Dispatch],
-        done: asyncio.Future[Any] | Completion[Any],
-        pieces: Sequence[Buffer],
-        size_bytes: int,
-    ) -> Acceptance: ...
 
     async def of_large(
         self, instance: Instance, dispatches: Sequence[Dispatch], body: EncodedDataSet, edited: Sequence[Buffer] | None
@@ -59,6 +51,7 @@ class StoreJournal(ABC):
     _commits: Commits
     _acceptances: Acceptances
     _reader: Store
+    writing: Writing
 
     def __init__(self, path: str) -> None:
         self._state = JournalState(path)
@@ -94,10 +87,6 @@ class StoreJournal(ABC):
         """Place → why there is no room for objects; empty when there is."""
 
     @abstractmethod
-    def write_problems(self) -> Mapping[str, str]:
-        """Place → why writing to it failed last; empty while all goes well."""
-
-    @abstractmethod
     def moved_queue(self) -> str:
         """The reason why the store is not the one that was opened at the start; empty when it is. Any thread."""
 
@@ -120,6 +109,10 @@ class StoreJournal(ABC):
     @abstractmethod
     def open_cached(self, payload: PayloadRef) -> EncodedDataSet | None:
         """As `open`, when nobody has to wait for anything; else None. Raises PayloadLost."""
+
+    def write_problems(self) -> Mapping[str, str]:
+        """Place → why writing to it failed last; empty while all goes well."""
+        return {str(place): reason for place, reason in self.writing.problems.items()}
 
     def health(self) -> str:
         """Empty when commits go on; else what is wrong."""
@@ -149,7 +142,7 @@ class StoreJournal(ABC):
         self._check_room()
         small = self._acceptances.small(body, edited)
         if small is not None:
-            request = self._acceptances.of_small(instance, dispatches, self._loop.create_future(), *small)
+            request = _of_small(instance, dispatches, self._loop.create_future(), *small)
         else:
             request = await self._acceptances.of_large(instance, dispatches, body, edited)
         stored: Instance = await self._commits.submit(request)
@@ -168,7 +161,7 @@ class StoreJournal(ABC):
         if small is None:
             return None
         completion: Completion[Instance] = Completion()
-        self._commits.hand_in_soon(self._acceptances.of_small(instance, dispatches, completion, *small))
+        self._commits.hand_in_soon(_of_small(instance, dispatches, completion, *small))
         return completion
 
     # --- deliveries ---------------------------------------------------------------------------------------------
@@ -251,6 +244,17 @@ class StoreJournal(ABC):
             return
         error = keeper.exception()
         self._state.break_(error or RuntimeError("housekeeping ended"))
+
+
+def _of_small(
+    instance: Instance,
+    dispatches: Sequence[Dispatch],
+    done: asyncio.Future[Any] | Completion[Any],
+    pieces: Sequence[Buffer],
+    size_bytes: int,
+) -> Acceptance:
+    """The request for a small payload, from the result of `small`."""
+    return Acceptance(done, instance=instance, dispatches=dispatches, pieces=pieces, size_bytes=size_bytes)
 
 
 def _notify(listeners: Sequence[OnDestination], destinations: set[str]) -> None:
