@@ -21,7 +21,7 @@ from gateway.ports.store import Store
 from gateway.spool.commit_requests import Acceptance, CommitGroup, CommitRequest
 from gateway.spool.committing_thread import CommitterReports, CommittingThread
 from gateway.spool.digest import digest_of
-from gateway.spool.transaction_content import accept, carry_out
+from gateway.spool.transaction_content import DoubtfulClaims, accept, carry_out
 
 log = structlog.get_logger()
 
@@ -52,6 +52,7 @@ class NodeCommitter(CommittingThread):
         self._can_read = can_read
         self._kept = kept
         self._failed = failed
+        self._doubtful = DoubtfulClaims()
         self._shared: SharedStore
 
     def _opened(self) -> Store:
@@ -92,6 +93,7 @@ class NodeCommitter(CommittingThread):
     def _refuse(self, acceptances: Sequence[Acceptance], others: Sequence[CommitRequest], error: GatewayError) -> None:
         if isinstance(error, SpoolFull):
             self._failed(str(error))
+        self._doubtful.add(others)
         for request in (*acceptances, *others):
             request.answer, request.error = None, error
 
@@ -117,6 +119,7 @@ class NodeCommitter(CommittingThread):
     def _transact(self, acceptances: Sequence[Acceptance], others: Sequence[CommitRequest]) -> None:
         """One transaction; again where another node's was in the way, or the hour was over."""
         name, pieces = retried(lambda: self._transact_once(acceptances, others))
+        self._doubtful.forget()
         if pieces:
             self._kept(name, pieces, sum(map(len, pieces)))
         for acceptance in acceptances:
@@ -142,6 +145,7 @@ class NodeCommitter(CommittingThread):
                 store.payloads.add_objects([_object_of(each) for each in large])
             if acceptances:
                 accept(acceptances, store, now, self._is_readable(store.payloads))
+            self._doubtful.give_back(store)
             carry_out(others, store, now)
         return name, pieces
 

@@ -21,7 +21,7 @@ from gateway.ports.store import Store
 from gateway.spool.commit_requests import Acceptance, Call, CommitRequest
 from gateway.spool.replay import RECOVERED, held_for_recovery
 from gateway.spool.store import SpoolStore
-from gateway.spool.transaction_content import accept, carry_out
+from gateway.spool.transaction_content import DoubtfulClaims, accept, carry_out
 from gateway.spool.writing import WrittenPlace
 
 log = structlog.get_logger()
@@ -50,6 +50,7 @@ class Recording:
         self._payloads = payloads
         self._monotonic = monotonic
         self._failed = failed
+        self._doubtful = DoubtfulClaims()
         self._waiting: list[Acceptance] = []
         self._due_s = 0.0
         """The time at which those that wait are recorded; defined while there are some."""
@@ -87,6 +88,7 @@ class Recording:
             self._transaction(waiting, others, store, now, is_durable=is_durable)
         except GatewayError as error:  # no room, or the store is held by somebody else: true of each of them
             self._stopped(error, store)
+            self._doubtful.add(others)
             for request in others:
                 request.error = error
             return []
@@ -120,6 +122,8 @@ class Recording:
     ) -> None:
         """All of it again when the store met another process."""
         retried(lambda: self._transaction_once(waiting, others, store, now, is_durable=is_durable))
+        if others:
+            self._doubtful.forget()
 
     def _transaction_once(
         self,
@@ -137,6 +141,7 @@ class Recording:
                 if not self._is_position_held:
                     store.spool.set_replayed_position(*self._payloads.segments.end)
             if others:
+                self._doubtful.give_back(store)
                 carry_out(others, store, now)
 
     def _stopped(self, error: GatewayError, store: Store) -> None:
@@ -174,6 +179,7 @@ class Recording:
         try:
             self._transaction((), [request], store, now, is_durable=True)
         except GatewayError as error:
+            self._doubtful.add([request])
             request.error = error
             self._stopped(error, store)
         except Exception as error:

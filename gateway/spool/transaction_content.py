@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
+from gateway.model.delivery import Delivery, DeliveryState, Settlement
 from gateway.model.instance import PayloadRef
 from gateway.ports.store import Store
 from gateway.spool.commit_requests import Acceptance, Call, ClaimRequest, CommitRequest, Settling
@@ -28,6 +29,44 @@ def _settle(settlings: Sequence[Settling], store: Store) -> None:
         end = start + len(settling.settlements)
         settling.answer = held[start:end]
         start = end
+
+
+class DoubtfulClaims:
+    """Claims of transactions of which nobody knows whether they were committed: the next one gives back what they took.
+
+    Without that it would wait for the end of its leases. Its tokens fence it: a claim that was not committed, or was
+    made by somebody else since, stays as it is.
+    """
+
+    def __init__(self) -> None:
+        self._settlements: list[Settlement] = []
+
+    def add(self, requests: Sequence[CommitRequest]) -> None:
+        """The transaction of these requests failed: its claims are in doubt."""
+        for request in requests:
+            if isinstance(request, ClaimRequest) and request.answer:
+                self._settlements += map(_untouched, request.answer)
+                request.answer = None
+
+    def give_back(self, store: Store) -> None:
+        """Inside a transaction, before its own claims; `forget` once it is committed."""
+        if self._settlements:
+            store.deliveries.settle(self._settlements)
+
+    def forget(self) -> None:
+        """None is in doubt any more."""
+        self._settlements.clear()
+
+
+def _untouched(delivery: Delivery) -> Settlement:
+    return Settlement(
+        delivery.delivery_id,
+        delivery.lease,
+        DeliveryState.PENDING,
+        delivery.due_at,
+        delivery.reason,
+        is_attempt=False,
+    )
 
 
 def carry_out(requests: Sequence[CommitRequest], store: Store, now: datetime) -> None:

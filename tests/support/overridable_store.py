@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+from gateway.ports.errors import SpoolFull
+from gateway.ports.store import Store
 from gateway.sqlite.store import SQLiteStore
 
 
@@ -35,3 +40,16 @@ class OverridableStore(SQLiteStore):
 
 
 PARTS = {"deliveries": ("accept",), "spool": ("set_replayed_position", "replayed_position", "payload_names")}
+
+
+def without_answer(store: Store) -> Callable[..., AbstractContextManager[object]]:
+    """In place of its `transaction`: each is committed, and the answer is lost."""
+    transaction = store.transaction
+
+    @contextlib.contextmanager
+    def committed(**options: Any) -> Generator[None]:
+        with transaction(**options):
+            yield
+        raise SpoolFull("the connection was lost")
+
+    return committed

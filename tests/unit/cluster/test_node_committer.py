@@ -22,6 +22,7 @@ from gateway.spool.commit_requests import Acceptance, Call, ClaimRequest, Commit
 from gateway.spool.committing_thread import CommitterReports
 from gateway.spool.digest import digest_of
 from tests.support.cluster import Node
+from tests.support.overridable_store import without_answer
 from tests.support.samples import TO_PACS, Clock, instance, settlement
 
 pytestmark = pytest.mark.postgresql
@@ -166,6 +167,25 @@ def test_one_that_breaks_the_transaction_is_refused_alone(bench: Bench) -> None:
     assert group[1].answer is not None
     assert group[2].answer == 7
     assert {each["event"] for each in logs} == {"commit_failed"}
+
+
+def test_a_claim_whose_commit_had_no_answer_is_made_again_at_once(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.commit(acceptance(1, b"data"), acceptance(2, b"other"))
+    kept = ClaimRequest(Completion(), destination="pacs", limit=1, lease_s=900.0)
+    bench.commit(kept)
+    lost = ClaimRequest(Completion(), destination="pacs", limit=10, lease_s=900.0)
+    with monkeypatch.context() as patched:
+        patched.setattr(bench.store, "transaction", without_answer(bench.store))
+        bench.commit(lost)
+    assert (lost.answer, type(lost.error)) == (None, SpoolFull)
+    again = ClaimRequest(Completion(), destination="pacs", limit=10, lease_s=900.0)
+    bench.commit(again)
+    assert [each.instance.sop_instance_uid for each in again.answer] == ["1.2.3.4.5.2"], "not what is in hand"
+    settling = Settling(Completion(), settlements=[settlement(each) for each in (*kept.answer, *again.answer)])
+    bench.commit(settling)
+    assert settling.answer == [True, True]
 
 
 def test_what_was_cancelled_is_left_out(bench: Bench) -> None:

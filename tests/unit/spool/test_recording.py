@@ -20,7 +20,7 @@ from gateway.spool.recording import MOST_WAITING, RECORDED_AFTER_S, TRIED_AGAIN_
 from gateway.spool.redo import Position
 from gateway.spool.store import SpoolStore
 from gateway.spool.writing import WrittenPlace
-from tests.support.overridable_store import OverridableStore
+from tests.support.overridable_store import OverridableStore, without_answer
 from tests.support.samples import TO_PACS, Clock, instance, settlement
 
 
@@ -153,6 +153,20 @@ def test_a_store_that_takes_nothing_keeps_them_waiting_and_refuses_the_rest(benc
     bench.store.is_full = False
     assert len(bench.record()) == 2
     assert bench.recording.problem is None
+
+
+def test_a_claim_whose_commit_had_no_answer_is_made_again_at_once(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.recording.add(bench.acceptances(1, 2))
+    bench.record()
+    lost, again = claims(), claims()
+    with monkeypatch.context() as patched:
+        patched.setattr(bench.store, "transaction", without_answer(bench.store))
+        bench.record(lost)
+    assert (lost.answer, type(lost.error)) == (None, SpoolFull)
+    bench.record(again)
+    assert [each.instance.sop_instance_uid for each in again.answer] == ["1.2.3.4.5.1", "1.2.3.4.5.2"]
 
 
 def test_an_error_of_others_alone_is_no_problem_of_what_was_acknowledged(bench: Bench) -> None:
