@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import threading
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -31,16 +32,19 @@ LIVES, MOST_LIVES = 4, 40
 
 
 class FailingDisk(LoggedDisk):
-    """A sync fails now and then, never twice in a row: what it was to write may be on the disk, or not."""
+    """A sync fails now and then: what it was to write may be on the disk, or not. In no thread it fails twice in a
+    row, so that the committer can write down what it refuses; where it cannot, such an object may be owed.
+    """
 
     def __init__(self, power: Power, chance: Random) -> None:
         super().__init__(power)
         self._chance = chance
-        self._has_failed = False
+        self._in_thread = threading.local()
 
     def fdatasync(self, descriptor: int) -> None:
-        self._has_failed = not self._has_failed and self._chance.random() < 0.15
-        if self._has_failed:
+        has_failed = getattr(self._in_thread, "has_failed", False)
+        self._in_thread.has_failed = not has_failed and self._chance.random() < 0.15
+        if self._in_thread.has_failed:
             raise OSError(errno.EIO, os.strerror(errno.EIO))
         super().fdatasync(descriptor)
 
