@@ -6,6 +6,7 @@ import asyncio
 import dataclasses
 import hashlib
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractContextManager
 from datetime import timedelta
 from pathlib import Path
 from typing import Protocol
@@ -25,6 +26,7 @@ from gateway.postgresql.store import PostgreSQLStore
 from gateway.spool.digest import digest_of
 from gateway.spool.journal import GroupCommitJournal
 from gateway.sqlite.store import SQLiteStore
+from tests.support import object_stores
 from tests.support.cluster import Node
 from tests.support.fakes.memory_journal import MemoryJournal
 from tests.support.postgresql_server import shared_server
@@ -135,21 +137,26 @@ class MemorySite:
         return self.journal.operate(lambda store: store.retry(DeliveryFilter(destination=destination), self.clock()))
 
 
+def node(folder: Path, clock: Clock, place: Callable[[Path], AbstractContextManager[object_stores.Place]]) -> Node:
+    with place(folder) as open_place:
+        return Node(folder, clock, large_object_bytes=LARGE_BYTES, object_bytes=LIMIT_BYTES, objects=open_place())
+
+
+def marks(name: str) -> list[pytest.MarkDecorator]:
+    words = {"PostgreSQL": pytest.mark.postgresql, "S3": pytest.mark.s3}
+    return [mark for word, mark in words.items() if word in name]
+
+
 IMPLEMENTATIONS: dict[str, Callable[[Path, Clock], Site]] = {
     "group commit on SQLite": SpoolSite,
     "group commit on PostgreSQL": PostgreSQLSite,
-    "a node on PostgreSQL": lambda folder, clock: Node(
-        folder, clock, large_object_bytes=LARGE_BYTES, object_bytes=LIMIT_BYTES
-    ),
+    "a node on PostgreSQL and a folder": lambda folder, clock: node(folder, clock, object_stores.shared_folder),
+    "a node on PostgreSQL and S3": lambda folder, clock: node(folder, clock, object_stores.seaweedfs),
     "memory": MemorySite,
 }
 
 
-@pytest.fixture(
-    params=[
-        pytest.param(name, marks=[pytest.mark.postgresql] if "PostgreSQL" in name else []) for name in IMPLEMENTATIONS
-    ]
-)
+@pytest.fixture(params=[pytest.param(name, marks=marks(name)) for name in IMPLEMENTATIONS])
 async def site(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Site]:
     made = IMPLEMENTATIONS[request.param](tmp_path, Clock())
     await made.start()
