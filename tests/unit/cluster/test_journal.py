@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from gateway.cluster.journal import GROUPS_TO_CACHE
+from gateway.cluster.journal import ANSWER_LIMIT_S, GROUPS_TO_CACHE
 from gateway.ports.errors import ConfigurationError, GatewayError, SpoolFull
 from gateway.spool.body import InMemoryDataSet
 from gateway.spool.spool_threads import WORKERS
@@ -134,7 +134,9 @@ async def test_a_database_that_is_frozen_is_noticed_without_an_answer(
         async with node as journal:
             await kept(journal, b"before")
             with server.frozen():
-                await until(lambda: "has not answered for 1.5 s" in journal.write_problems().get("database", ""))
+                await until(
+                    lambda: f"has not answered for {ANSWER_LIMIT_S} s" in journal.write_problems().get("database", "")
+                )
                 with pytest.raises(SpoolFull, match="has not answered"):
                     await kept(journal, b"refused", 2)
             await until(lambda: not journal.write_problems())
