@@ -15,10 +15,10 @@ from psycopg import errors
 from gateway.common.buffer import Buffer
 from gateway.ports.errors import QueueBroken, Temporary, TransactionConflict
 from gateway.ports.shared_payloads import JournalGroup
-from gateway.postgresql.statements import SQL
+from gateway.postgresql.statements import of_hour
 from gateway.postgresql.transactions import PostgreSQLTransaction, PostgreSQLTransactions
+from gateway.postgresql.unsealed_groups import UnsealedGroups
 from gateway.relational.rows import batch
-from gateway.relational.statements import MadeStatement
 
 HOUR_US = 3_600_000_000
 NAME = re.compile(r"journal/(\d{1,9})/(\d{1,18})")
@@ -48,7 +48,7 @@ class PostgreSQLSharedPayloads:
             return
         with PostgreSQLTransaction(self._transactions):
             self._transactions.do("take_migration_lock")
-            self._transactions.change(_of_hour("make_journal_of_hour", hour))
+            self._transactions.change(of_hour("make_journal_of_hour", hour))
         self._prepared = hour
 
     def exclude_other_starts(self) -> None:
@@ -62,7 +62,7 @@ class PostgreSQLSharedPayloads:
             raise TransactionConflict(f"database {self._transactions.place.shown}: the hour of journal_{hour} is over")
         now = self._transactions.clock.now_us()
         with self._dropped_meanwhile(hour):
-            number = self._transactions.made(_of_hour("add_group", hour, now=now, payloads=b"".join(payloads)))
+            number = self._transactions.made(of_hour("add_group", hour, now=now, payloads=b"".join(payloads)))
         return f"journal/{hour}/{number}"
 
     def add_objects(self, objects: Sequence[tuple[str, int]]) -> None:
@@ -74,7 +74,7 @@ class PostgreSQLSharedPayloads:
         hour, group = _parsed(name)
         if not self._has_hour(hour):
             return None
-        part = _of_hour("read_part_of_group", hour, start=offset_bytes + 1, length=length_bytes, group=group)
+        part = of_hour("read_part_of_group", hour, start=offset_bytes + 1, length=length_bytes, group=group)
         try:
             with self._transactions.errors():
                 data = self._transactions.made(part)
@@ -88,7 +88,7 @@ class PostgreSQLSharedPayloads:
         """True while the journal has it. Raises TransactionConflict when its table is dropped at this moment."""
         hour, group = _parsed(name)
         with self._transactions.errors(), self._dropped_meanwhile(hour):
-            return self._has_hour(hour) and bool(self._transactions.made(_of_hour("has_group", hour, group=group)))
+            return self._has_hour(hour) and bool(self._transactions.made(of_hour("has_group", hour, group=group)))
 
     @contextlib.contextmanager
     def _dropped_meanwhile(self, hour: int) -> Generator[None]:
@@ -101,7 +101,7 @@ class PostgreSQLSharedPayloads:
 
     def _has_hour(self, hour: int) -> bool:
         with self._transactions.errors():
-            return bool(self._transactions.made(_of_hour("has_journal_of_hour", hour)))
+            return bool(self._transactions.made(of_hour("has_journal_of_hour", hour)))
 
     def place(self, name: str) -> tuple[str, int] | None:
         """Where a payload name leads in the object store."""
@@ -115,6 +115,7 @@ class PostgreSQLPayloadSealing:
 
     def __init__(self, transactions: PostgreSQLTransactions) -> None:
         self._transactions = transactions
+        self._unsealed = UnsealedGroups(transactions)
 
     def take_turn(self) -> bool:
         """True when this session holds the lock of the one that seals."""
@@ -127,20 +128,13 @@ class PostgreSQLPayloadSealing:
 
     def unsealed(self, limit: int) -> Sequence[JournalGroup]:
         """The oldest groups that an instance names and that lie in no object yet."""
-        found: list[JournalGroup] = []
-        for hour in self._hours():
-            with self._transactions.errors():
-                rows = self._transactions.made_rows(_of_hour("unsealed_groups", hour, limit=limit - len(found)))
-            found += [JournalGroup(f"journal/{hour}/{number}", length, at) for number, length, at in rows]
-            if len(found) == limit:
-                break
-        return found
+        return self._unsealed.first(limit)
 
     def read_group(self, name: str) -> bytes | None:
         """All bytes of a group."""
         hour, group = _parsed(name)
         with self._transactions.errors():
-            data = self._transactions.made(_of_hour("read_group", hour, group=group))
+            data = self._transactions.made(of_hour("read_group", hour, group=group))
         return None if data is None else bytes(data)
 
     def seal(self, object_name: str, groups: Sequence[JournalGroup]) -> None:
@@ -151,20 +145,22 @@ class PostgreSQLPayloadSealing:
             offset_bytes += group.length_bytes
         now = self._transactions.clock.now_us()
         self._transactions.do("seal", object=object_name, length=offset_bytes, now=now, groups=batch(places))
+        self._unsealed.sealed(groups)
 
     def drop_sealed(self) -> int:
         """Drop the tables of past hours in which nothing is left to be sealed."""
         last = self._transactions.clock.now_us() // HOUR_US - KEPT_HOURS
-        return sum(self._has_dropped(hour) for hour in self._hours() if hour < last)
+        past = [hour for hour in self._hours() if hour < last and self._unsealed.may_be_over(hour)]
+        return sum(self._has_dropped(hour) for hour in past)
 
     def _has_dropped(self, hour: int) -> bool:
         """Drop the table of an hour, if it can be: nobody writes into it once it is locked."""
         with contextlib.suppress(Temporary), PostgreSQLTransaction(self._transactions):
             self._transactions.do("wait_a_second_for_locks")
-            self._transactions.change(_of_hour("lock_journal_of_hour", hour))
-            if self._transactions.made(_of_hour("unsealed_groups", hour, limit=1)) is not None:
+            self._transactions.change(of_hour("lock_journal_of_hour", hour))
+            if self._transactions.made(of_hour("has_unsealed_groups", hour)):
                 return False
-            self._transactions.change(_of_hour("drop_journal_of_hour", hour))
+            self._transactions.change(of_hour("drop_journal_of_hour", hour))
             return True
         return False
 
@@ -190,8 +186,3 @@ def _parsed(name: str) -> tuple[int, int]:
     if found is None:
         raise ValueError(f"payload {name!r}: it is no group of the journal")
     return int(found[1]), int(found[2])
-
-
-def _of_hour(name: str, hour: int, **values: object) -> MadeStatement:
-    """A named statement on the table of an hour."""
-    return SQL[name].replace("{hour}", str(int(hour))), values

@@ -5,6 +5,8 @@ from __future__ import annotations
 from importlib import resources
 from types import MappingProxyType
 
+from gateway.relational.statements import MadeStatement
+
 SQL = MappingProxyType(
     {
         entry.name.removesuffix(".sql"): entry.read_text(encoding="utf-8").strip()
@@ -16,3 +18,8 @@ SQL = MappingProxyType(
 
 SCHEMA_VERSION = 3
 """The schema version that this code reads and writes; `schema_N.sql` leads from version N - 1 to N."""
+
+
+def of_hour(name: str, hour: int, **values: object) -> MadeStatement:
+    """A named statement on the table of an hour of the journal."""
+    return SQL[name].replace("{hour}", str(int(hour))), values

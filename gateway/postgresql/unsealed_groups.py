@@ -1,0 +1,107 @@
+"""The search for groups of the journal that are to be sealed: each look costs what came since the last one.
+
+Numbers of groups come from one sequence, and transactions are not over in their order: a group may appear behind one
+with a higher number. So the search goes on behind a number only when no transaction is left that could bring a lower
+one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from gateway.ports.shared_payloads import JournalGroup
+from gateway.postgresql.statements import of_hour
+from gateway.postgresql.transactions import PostgreSQLTransactions
+from gateway.relational.rows import batch
+
+GROUPS_READ = 1024
+"""Groups that one statement reads."""
+
+
+class UnsealedGroups:
+    """Follows the tables of all hours on one connection. A transaction that is rolled back begins the search anew, as
+    does a connection that is made anew."""
+
+    def __init__(self, transactions: PostgreSQLTransactions) -> None:
+        self._transactions = transactions
+        self._forget()
+        transactions.on_roll_back.append(self._forget)
+
+    def _forget(self) -> None:
+        self._passed: dict[int, int] = {}
+        """Hour → the number behind which it is read next."""
+        self._waiting: dict[tuple[int, int], JournalGroup] = {}
+        """Hour and number → a group that was read and is not sealed yet."""
+        self._unread: frozenset[int] = frozenset()
+        """Hours that the last look did not read to their end."""
+        self._complete = 0
+        """Each group up to this number can be seen, or never will be."""
+        self._next: tuple[int, frozenset[str]] | None = None
+        """The number that `_complete` is to become, and the transactions that have to end before."""
+
+    def first(self, limit: int) -> Sequence[JournalGroup]:
+        """The oldest groups that an instance names and that lie in no object yet."""
+        with self._transactions.errors():
+            self._look(limit)
+            while unnamed := self._unnamed(limit):
+                for key in unnamed:
+                    del self._waiting[key]
+                self._look(limit)
+            return [self._waiting[key] for key in sorted(self._waiting)[:limit]]
+
+    def sealed(self, groups: Sequence[JournalGroup]) -> None:
+        """These lie in an object now. Inside the transaction that says so."""
+        names = {group.name for group in groups}
+        self._waiting = {key: group for key, group in self._waiting.items() if group.name not in names}
+
+    def may_be_over(self, hour: int) -> bool:
+        """False when a group of this hour is known to wait, or the last look did not come so far."""
+        return hour not in self._unread and all(key[0] != hour for key in self._waiting)
+
+    # --- inside -------------------------------------------------------------------------------------------------
+
+    def _look(self, limit: int) -> None:
+        self._move_on()
+        hours = [hour for (hour,) in self._transactions.rows("journal_hours")]
+        self._passed = {hour: self._passed.get(hour, 0) for hour in hours}
+        self._waiting = {key: group for key, group in self._waiting.items() if key[0] in self._passed}
+        self._unread = frozenset(hour for hour in hours if not self._is_read(hour, limit))
+
+    def _move_on(self) -> None:
+        """Find out up to where the groups are complete. What is read afterwards holds all of them."""
+        if self._next is None:
+            begun = self._transactions.single("last_group")
+            self._next = begun, self._writers()
+        begun, writers = self._next
+        writers = writers and writers & self._writers()
+        self._next = (begun, writers) if writers else None
+        if not writers:
+            self._complete = begun
+
+    def _writers(self) -> frozenset[str]:
+        return frozenset(transaction for (transaction,) in self._transactions.rows("journal_writers"))
+
+    def _is_read(self, hour: int, limit: int) -> bool:
+        """Read on until so many groups wait; True when it came to the end of this hour."""
+        number = self._passed[hour]
+        while len(self._waiting) < limit:
+            rows = list(self._groups_after(hour, number))
+            for number, length_bytes, added_at, waits in rows:
+                if waits:
+                    self._waiting[hour, number] = JournalGroup(f"journal/{hour}/{number}", length_bytes, added_at)
+            if len(rows) < GROUPS_READ:
+                self._passed[hour] = self._complete
+                return True
+            self._passed[hour] = min(number, self._complete)
+        return False
+
+    def _groups_after(self, hour: int, number: int) -> Iterator[tuple[int, int, int, bool]]:
+        statement = of_hour("groups_after", hour, after=number, limit=GROUPS_READ)
+        yield from self._transactions.made_rows(statement)
+
+    def _unnamed(self, limit: int) -> list[tuple[int, int]]:
+        """Those that no instance names any more, among the oldest ones."""
+        oldest = sorted(self._waiting)[:limit]
+        names = [self._waiting[key].name for key in oldest]
+        named = {name for (name,) in self._transactions.rows("named_groups", names=batch(names))}
+        return [key for key in oldest if self._waiting[key].name not in named]
