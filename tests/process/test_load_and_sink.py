@@ -11,11 +11,13 @@ import pydicom
 import pytest
 from pydicom import dcmread
 
+from tests.support.links import Links, LinkState
 from tests.support.load.generator import AssociationFailed, Load, Target
 from tests.support.load.get import get_study
 from tests.support.load.objects import sample
 from tests.support.load.sink import Sink
 from tests.support.peers import GatewayProcess, StockSCP, StoreSCP, read_part10, storescu
+from tests.support.processes import until
 
 
 @pytest.mark.quick
@@ -110,3 +112,20 @@ def test_samples_have_as_many_elements_as_is_said(elements: int, found: int) -> 
     assert [element.tag for element in read] == sorted(element.tag for element in read)
     assert len(read) == found + 1, "Pixel Data beside them"
     assert one.data_set[one.uid_at :].startswith(read.SOPInstanceUID.encode())
+
+
+@pytest.mark.parametrize("states", [("frozen", "whole"), ("frozen", "reset"), ("refused", "whole"), ("reset",)])
+async def test_objects_are_sent_again_after_a_link_was_cut(tmp_path: Path, states: tuple[LinkState, ...]) -> None:
+    async with Sink(tmp_path / "sink.log") as sink, Links(tmp_path / "links.log", {"sink": sink.port}) as links:
+        load = Load(Target(links.ports["sink"]), seconds=1e9, reconnect=True, again=True)
+        sending = asyncio.create_task(asyncio.to_thread(load.run))
+        await until(lambda: len(load.report.acknowledged) > 5)
+        for state in states:
+            await links.change("sink", state)
+        after = len(load.report.acknowledged)
+        await until(lambda: len(load.report.acknowledged) > after + 5)
+        load.stop()
+        report = await sending
+        assert {*report.acknowledged} <= {*sink.ask("objects")["objects"]}
+        assert {*report.unanswered} <= {*report.acknowledged}
+        assert bool(report.unanswered) is (states != ("frozen", "whole"))

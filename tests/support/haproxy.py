@@ -1,9 +1,10 @@
-"""Debian's HAProxy before a gateway: TCP from callers, a header of the PROXY protocol to the gateway, health checks."""
+"""Debian's HAProxy before gateways: TCP from callers, a header of the PROXY protocol to a gateway, health checks."""
 
 from __future__ import annotations
 
 import asyncio
 import csv
+from collections.abc import Mapping
 from pathlib import Path
 from textwrap import dedent
 
@@ -14,18 +15,26 @@ SOURCE = "127.0.0.2"
 
 
 class HAProxy(Daemon):
-    """A balancer on 127.0.0.1:`port` for the server 127.0.0.1:`target`.
+    """A balancer on 127.0.0.1:`port` for the server 127.0.0.1:`target`, or for several.
 
     Args:
-        server: further words of the `server` line, as ``send-proxy check``.
+        target: a port, or a port of each server and the further words of its own.
+        server: further words of each `server` line, as ``send-proxy check``.
         bind: further words of the `bind` line.
         backend: further lines of the backend.
     """
 
     name = "HAProxy"
 
-    def __init__(self, folder: Path, target: int, server: str, *, bind: str = "", backend: str = "") -> None:
+    def __init__(
+        self, folder: Path, target: int | Mapping[int, str], server: str, *, bind: str = "", backend: str = ""
+    ) -> None:
         super().__init__(folder / "haproxy.log")
+        targets = {target: ""} if isinstance(target, int) else target
+        servers = "\n".join(
+            f"  server gw{number} 127.0.0.1:{port} source {SOURCE} {server} {words}"
+            for number, (port, words) in enumerate(targets.items(), 1)
+        )
         self.port = free_port()
         self._folder = folder
         self._settings = dedent(f"""\
@@ -41,8 +50,8 @@ class HAProxy(Daemon):
               default_backend gateways
             backend gateways
               {backend or "balance leastconn"}
-              server gw1 127.0.0.1:{target} source {SOURCE} {server}
             """)
+        self._settings += f"{servers}\n"
 
     def launch(self) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)

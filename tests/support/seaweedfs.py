@@ -125,12 +125,16 @@ class SeaweedFS:
         finally:
             self._process.send_signal(signal.SIGCONT)
 
-    def stop(self) -> None:
-        """End it, and remove all that it wrote."""
+    def kill(self) -> None:
+        """End it at once, as a crash does; `start` goes on with what it wrote."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
             self._process = None
+
+    def stop(self) -> None:
+        """End it, and remove all that it wrote."""
+        self.kill()
         shutil.rmtree(self._folder, ignore_errors=True)
 
 

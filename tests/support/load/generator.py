@@ -37,6 +37,8 @@ from tests.support.load.wire import (
 )
 
 RECEIVE_BYTES = 65536
+RETRY_S = 0.02
+"""The time between two tries of one association."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +145,7 @@ class Load:
     """Sends until `objects` are sent or `seconds` are over, whichever is given.
 
     With `reconnect` a lost association is opened again, and its object counts as unanswered; else it is an error.
+    With `again` an object that was refused or not answered is sent again, over another association, until it is stored.
     After `objects_per_association` an association is released and a new one opened.
     `stop()` from another thread ends it after the answers to what is under way.
     """
@@ -156,6 +159,7 @@ class Load:
         objects: int | None = None,
         seconds: float | None = None,
         reconnect: bool = False,
+        again: bool = False,
         objects_per_association: int = 1 << 62,
         run: int | None = None,
         what: Sample | None = None,
@@ -168,11 +172,14 @@ class Load:
         self.remaining = objects if objects is not None else 1 << 62
         self.seconds = seconds
         self.reconnect = reconnect
+        self.again = again
         self.objects_per_association = objects_per_association
         self.run_number = random.SystemRandom().randrange(10**12) if run is None else run
         self.report = Report()
         self.on_acknowledged = on_acknowledged
         self._number = 0
+        self._owed: list[bytes] = []
+        """SOP Instance UIDs of objects that are to be sent again."""
         self._selector = selectors.DefaultSelector()
         self._lines: set[_Line] = set()
         self._deadline = float("inf")
@@ -214,7 +221,7 @@ class Load:
                     raise
                 if self._is_over:
                     return None
-                time.sleep(0.02)
+                time.sleep(RETRY_S)
                 continue
             break
         result, _ = negotiated.results[1]
@@ -238,7 +245,8 @@ class Load:
 
     @property
     def _is_over(self) -> bool:
-        return self._is_stopped or self.remaining <= 0 or time.perf_counter() >= self._deadline
+        is_done = self.remaining <= 0 and not self._owed
+        return self._is_stopped or is_done or time.perf_counter() >= self._deadline
 
     def _release(self, line: _Line) -> None:
         line.connection.setblocking(True)
@@ -261,14 +269,19 @@ class Load:
             if fresh is None:
                 return
             line = fresh
-        self.remaining -= 1
-        self._number += 1
         line.objects += 1
         line.message_id = line.message_id % 0xFFFF + 1
-        line.uid = instance_uid(self.run_number, self._number)
+        line.uid = self._next_uid()
         line.pending = memoryview(line.request.patch(line.message_id, line.uid))
         line.sent_at = time.perf_counter()
         self._push(line)
+
+    def _next_uid(self) -> bytes:
+        if self._owed:
+            return self._owed.pop(0)
+        self.remaining -= 1
+        self._number += 1
+        return instance_uid(self.run_number, self._number)
 
     def _push(self, line: _Line) -> None:
         """Send as much as the socket takes."""
@@ -340,10 +353,16 @@ class Load:
             report.acknowledged.append(uid)
             if self.on_acknowledged is not None:
                 self.on_acknowledged(uid)
+        elif self.again:
+            self._owed.append(line.uid)
+            line.objects = self.objects_per_association
+            time.sleep(RETRY_S)
         self._next(line)
 
     def _lost(self, line: _Line) -> None:
         self.report.unanswered.append(line.uid.decode())
+        if self.again:
+            self._owed.append(line.uid)
         self._close(line)
         if not self.reconnect:
             raise AssociationFailed(f"an association was lost; {self.report.summary()}")
