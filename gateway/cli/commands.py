@@ -71,6 +71,7 @@ COMMANDS = {
         f"{HERE}repair:rebuild",
         "Make the database of RULES anew from the spool, and from what can still be read of the old database.",
     ),
+    "store": Lazy(f"{HERE}store:store", "Move everything that a stopped gateway holds into another store."),
     "demo": Lazy(f"{HERE}demonstrate:demo", "See the gateway at work."),
 }
 

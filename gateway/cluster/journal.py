@@ -37,6 +37,7 @@ from gateway.spool.receive import MEMORY_BYTES, MemoryBudget, Receiver, Receiver
 from gateway.spool.recent_payloads import RecentPayloads
 from gateway.spool.spool_threads import SpoolThreads
 from gateway.spool.store_journal import StoreJournal
+from gateway.spool.store_opening import refuse_migrated
 from gateway.spool.writing import Writing
 
 log = structlog.get_logger()
@@ -160,6 +161,7 @@ class ClusterJournal(StoreJournal):
         """The store to commit to, once the object store is known to be its own. Raises as `start`."""
         store = self._open_store("committing")
         try:
+            refuse_migrated(store, "the database of the cluster")
             with store.transaction():
                 self._identity = self._bound(store)
             self._objects.check(self._identity, __version__)

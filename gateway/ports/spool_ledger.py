@@ -6,6 +6,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from gateway.model.migration import MigrationMark
+
 
 class SpoolLedger(Protocol):
     """Part of a `Store`: writing calls happen inside its transactions."""
@@ -28,4 +30,12 @@ class SpoolLedger(Protocol):
 
     def set_replayed_position(self, name: str, end_bytes: int) -> None:
         """Say so, in the transaction that accepts what stands before."""
+        ...
+
+    def migration(self) -> MigrationMark | None:
+        """The mark of a migration from this store or to it; None without one."""
+        ...
+
+    def set_migration(self, mark: MigrationMark | None) -> None:
+        """Set the mark, or take it away."""
         ...

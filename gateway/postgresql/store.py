@@ -23,6 +23,7 @@ from gateway.postgresql.server_clock import ServerClock, ServerQueueTime, forget
 from gateway.postgresql.shared_index import SharedIndexTables
 from gateway.postgresql.shared_payloads import PostgreSQLPayloadSealing, PostgreSQLSharedPayloads
 from gateway.postgresql.spool_ledger import PostgreSQLSpoolLedger, RecordedPosition
+from gateway.postgresql.store_rows import PostgreSQLStoreRows
 from gateway.postgresql.transactions import PostgreSQLTransaction, PostgreSQLTransactions
 from gateway.relational.index_store import RelationalIndexStore
 from gateway.relational.index_tables import IndexTables
@@ -86,7 +87,7 @@ class PostgreSQLStore:
     `node`: the name of the node that it belongs to; empty for a gateway that is alone. The time of a node is the
     server's.
 
-    `tokens`: see `PostgreSQLDeliveryQueue`.
+    `tokens`: see `PostgreSQLDeliveryQueue`. `statement_limit_s`: the longest statement, where nobody waits.
 
     Raises (opening): ConfigurationError, SpoolFull.
     """
@@ -105,6 +106,7 @@ class PostgreSQLStore:
         lock_patience_s: float = AT_START_S,
         tokens: Callable[[], Mapping[str, int]] | None = None,
         node: str = "",
+        statement_limit_s: float | None = None,
     ) -> None:
         place = address(url)
         lock, position = GatewayLock(place, lock_patience_s, node), RecordedPosition(place.shown)
@@ -118,7 +120,7 @@ class PostgreSQLStore:
             is_committing=is_committing,
             is_quiet=is_quiet,
             prepare=(*((lock.take, position.check) if is_committing else ()), *frozen, *read_time),
-            guard=HangGuard(COMMITTING_LIMIT_S if is_committing else READING_LIMIT_S),
+            guard=HangGuard(statement_limit_s or (COMMITTING_LIMIT_S if is_committing else READING_LIMIT_S)),
         )
         reader = RowReader(transactions)
         tables = (SharedIndexTables if node else IndexTables)(transactions, DIALECT)
@@ -128,9 +130,8 @@ class PostgreSQLStore:
         self.deliveries = PostgreSQLDeliveryQueue(transactions, tables, reader, acceptor, tokens, is_node=bool(node))
         self.administration = PostgreSQLDeliveryAdministration(transactions, DIALECT, reader, announce)
         self.index = RelationalIndexStore(transactions, tables, reader)
-        self.payloads = PostgreSQLSharedPayloads(transactions)
-        self.sealing = PostgreSQLPayloadSealing(transactions)
-        self.spool = PostgreSQLSpoolLedger(transactions, position)
+        self.payloads, self.sealing = PostgreSQLSharedPayloads(transactions), PostgreSQLPayloadSealing(transactions)
+        self.spool, self.rows = PostgreSQLSpoolLedger(transactions, position), PostgreSQLStoreRows(transactions)
 
     def close(self) -> None:
         self._transactions.close()

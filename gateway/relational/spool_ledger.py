@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gateway.model.migration import MigrationMark
 from gateway.relational.statements import Statements
 
 
@@ -35,3 +36,24 @@ class RelationalSpoolLedger:
     def set_replayed_position(self, name: str, end_bytes: int) -> None:
         """Set the position in the transaction that accepts everything before it."""
         self._statements.do("update_known", segment=name, end_bytes=end_bytes)
+
+    def migration(self) -> MigrationMark | None:
+        """The mark of a migration from this store or to it."""
+        with self._statements.errors():
+            found = self._statements.single("read_migration")
+        if found is None:
+            return None
+        migration_id, role, place, is_complete = found
+        return MigrationMark(migration_id, role, place, bool(is_complete))
+
+    def set_migration(self, mark: MigrationMark | None) -> None:
+        """Set the mark, or take it away."""
+        self._statements.do("delete_migration")
+        if mark is not None:
+            self._statements.do(
+                "insert_migration",
+                migration_id=mark.migration_id,
+                role=mark.role,
+                place=mark.place,
+                is_complete=int(mark.is_complete),
+            )

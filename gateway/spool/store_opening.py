@@ -47,7 +47,8 @@ class StoreOpening:
         """
         store = self._open_store()
         try:
-            self._bring_together(store, payloads)
+            refuse_migrated(store, f"spool {payloads.root}")
+            self.bring_together(store, payloads)
         except OSError as error:
             store.close()
             raise SpoolFull(f"spool {payloads.root}: the disk failed at the start: {error}; look at it") from error
@@ -56,7 +57,8 @@ class StoreOpening:
             raise
         return store
 
-    def _bring_together(self, store: Store, payloads: SpoolStore) -> None:
+    def bring_together(self, store: Store, payloads: SpoolStore) -> None:
+        """Pair an opened store with its spool, and teach it what the segments hold. Raises as `open`, and OSError."""
         spool_id = payloads.pair(store.spool.spool_id(), store.spool.payload_names(), self._new_id())
         with store.transaction():
             store.spool.bind_spool(spool_id)
@@ -85,3 +87,10 @@ class StoreOpening:
         for name, number in results.items():
             if number:
                 self._meter.count(REPLAYED, number, result=name)
+
+
+def refuse_migrated(store: Store, place: str) -> None:
+    """Raises ConfigurationError when the store was migrated to another one, or is the beginning of a migration."""
+    mark = store.spool.migration()
+    if mark is not None and mark.refusal:
+        raise ConfigurationError(f"{place}: {mark.refusal}")

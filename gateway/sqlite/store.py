@@ -27,6 +27,7 @@ from gateway.sqlite.delivery_queue import SQLiteDeliveryQueue
 from gateway.sqlite.inspection import look_at
 from gateway.sqlite.log_checkpoints import LogCheckpoints, Reserve
 from gateway.sqlite.query_sql import SQLiteQueryBuilder
+from gateway.sqlite.store_rows import SQLiteStoreRows
 from gateway.sqlite.transactions import Transaction, Transactions
 
 FREE_PAGES_KEPT = 2048
@@ -89,6 +90,7 @@ class SQLiteStore:
         self.administration = RelationalDeliveryAdministration(self._transactions, SQLiteDialect(), reader)
         self.index = RelationalIndexStore(self._transactions, tables, reader)
         self.spool = RelationalSpoolLedger(self._transactions)
+        self.rows = SQLiteStoreRows(self._transactions)
 
     def _connect(self, busy_timeout_s: float, *, must_exist: bool) -> apsw.Connection:
         """The connection; on a full disk it is opened with the room of the reserve."""

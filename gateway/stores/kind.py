@@ -9,6 +9,7 @@ from typing import Protocol
 from gateway.ports.gateway_clock import GatewayClock
 from gateway.ports.store import Store
 from gateway.ports.store_room import StoreRoom
+from gateway.ports.store_rows import MigratableStore
 
 Tokens = Callable[[], Mapping[str, int]]
 """Destination → fencing token of the leases that this node holds."""
@@ -51,6 +52,8 @@ class StoreKind(Protocol):
         is_committing: bool,
         is_read_only: bool,
     ) -> Store: ...
+
+    def open_alone(self, *, is_read_only: bool) -> MigratableStore: ...
 
     def clock(self) -> GatewayClock: ...
 

@@ -14,6 +14,7 @@ from gateway.ports.gateway_clock import GatewayClock
 from gateway.ports.shared_payloads import SharedStore, StorePurpose
 from gateway.ports.store import Store
 from gateway.ports.store_room import StoreRoom
+from gateway.ports.store_rows import MigratableSharedStore, MigratableStore
 from gateway.stores.index_reader import IndexReader, recorded_already
 from gateway.stores.kind import StoreClaim, StoreKind, Tokens
 from gateway.stores.postgresql_kind import PostgreSQLKind, due_listener, node_table
@@ -78,6 +79,20 @@ def open_shared_store(settings: Settings, purpose: StorePurpose, clock: GatewayC
     `open_store`.
     """
     return PostgreSQLKind(settings).open_shared(purpose, clock, tokens)
+
+
+def open_alone(settings: Settings, *, is_read_only: bool = False) -> MigratableStore:
+    """The store for a migration, made when it is not there unless `is_read_only`.
+
+    In PostgreSQL it holds the lock of a gateway that is alone, so that neither a gateway nor a node uses it; a file is
+    locked by `claim_of`. Raises as `open_store`.
+    """
+    return kind_of(settings).open_alone(is_read_only=is_read_only)
+
+
+def open_shared_alone(settings: Settings) -> MigratableSharedStore:
+    """The same for the store of a cluster."""
+    return PostgreSQLKind(settings).open_alone(is_read_only=False)
 
 
 def open_index(

@@ -14,12 +14,15 @@ from gateway.ports.gateway_clock import GatewayClock
 from gateway.ports.shared_payloads import SharedStore, StorePurpose
 from gateway.ports.store import Store
 from gateway.ports.store_room import StoreRoom
+from gateway.ports.store_rows import MigratableSharedStore
 from gateway.spool.free_space import UnboundedFreeSpace
 from gateway.stores.kind import Tokens
 
 if TYPE_CHECKING:
     from gateway.postgresql.address import DatabaseAddress
 
+ALONE_LIMIT_S = 3600.0
+"""The longest statement of a migration: it counts all rows, and nobody waits for it."""
 EXTRA_MISSING = (
     "gateway.store.postgresql: the library for PostgreSQL is not installed; install the gateway with its extra: "
     "pip install 'dicom-gateway[cluster]'"
@@ -82,6 +85,14 @@ class PostgreSQLKind:
             is_quiet=purpose == "keeping",
             tokens=tokens if purpose == "committing" else None,
             node=self._node,
+        )
+
+    def open_alone(self, *, is_read_only: bool) -> MigratableSharedStore:
+        """The store for one process alone: no gateway and no node has it meanwhile."""
+        from gateway.postgresql.store import PostgreSQLStore
+
+        return PostgreSQLStore(
+            self._url, is_committing=not is_read_only, is_read_only=is_read_only, statement_limit_s=ALONE_LIMIT_S
         )
 
     def clock(self) -> GatewayClock:

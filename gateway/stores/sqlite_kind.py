@@ -11,6 +11,7 @@ from gateway.model.settings import Settings
 from gateway.ports.gateway_clock import GatewayClock
 from gateway.ports.store import Store
 from gateway.ports.store_room import StoreRoom
+from gateway.ports.store_rows import MigratableStore
 from gateway.spool.lock import QueueLock, is_gateway_running
 from gateway.sqlite.database_room import DatabaseRoom
 from gateway.sqlite.write_ahead_log import log_of
@@ -64,6 +65,11 @@ class SQLiteKind:
             checkpoints_aside=is_committing,
             is_read_only=is_read_only,
         )
+
+    def open_alone(self, *, is_read_only: bool) -> MigratableStore:
+        from gateway.sqlite.store import SQLiteStore
+
+        return SQLiteStore(self._path, is_read_only=is_read_only)
 
     def clock(self) -> SteadyClock:
         return SteadyClock(utc_now)

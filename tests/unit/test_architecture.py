@@ -34,7 +34,7 @@ LAYERS = [
     },
     {"stores"},
     {"lifecycle", "scu", "rehearsal", "repair", "operations"},
-    {"doctor"},
+    {"doctor", "migration"},
     {"app"},
     {"cli", "demo"},
     {"__main__"},

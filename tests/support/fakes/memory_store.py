@@ -16,6 +16,7 @@ from gateway.model.association import AssociationFacts
 from gateway.model.delivery import Attempt, Delivery, DeliveryState, Dispatch, Settlement
 from gateway.model.instance import Instance, PayloadRef
 from gateway.model.likeness import ExcludedLikenesses, likeness_of
+from gateway.model.migration import MigrationMark
 from gateway.model.query import Attributes, Query
 from gateway.ports.delivery_administration import DeliveryFilter
 from gateway.ports.delivery_queue import AcceptedInstance, QueueDepth
@@ -67,6 +68,7 @@ class MemoryStore:
         self._last_instance = 0
         self._last_delivery = 0
         self._spool_id = ""
+        self._mark: MigrationMark | None = None
         self._known = ("", 0)
         self._index = MemoryIndex()
 
@@ -398,6 +400,12 @@ class MemoryStore:
 
     def bind_spool(self, spool_id: str) -> None:
         self._spool_id = spool_id
+
+    def migration(self) -> MigrationMark | None:
+        return self._mark
+
+    def set_migration(self, mark: MigrationMark | None) -> None:
+        self._mark = mark
 
     def consolidate(self) -> None:
         pass

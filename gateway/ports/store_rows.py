@@ -1,0 +1,109 @@
+"""Everything in a store as rows, for a migration to another one. The rows of a table are the same for every store."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, Protocol
+
+from gateway.ports.shared_payloads import SharedStore
+from gateway.ports.store import Store
+
+StoredRow = tuple[Any, ...]
+RowKey = tuple[int, ...]
+
+TABLES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "association": ("association_id", "facts"),
+        "patient": ("patient_key", "attributes"),
+        "study": ("study_key", "patient_key", "attributes"),
+        "series": ("series_key", "study_key", "attributes"),
+        "instance": (
+            "instance_id",
+            "sop_class_uid",
+            "sop_instance_uid",
+            "transfer_syntax_uid",
+            "study_instance_uid",
+            "series_instance_uid",
+            "association_id",
+            "payload_name",
+            "payload_offset",
+            "payload_length",
+            "payload_digest",
+            "received_at",
+            "settled_at",
+            "series_key",
+            "attributes",
+            "is_current",
+            "kept_facts",
+        ),
+        "delivery": (
+            "delivery_id",
+            "instance_id",
+            "destination",
+            "rule",
+            "actions_json",
+            "state",
+            "likeness",
+            "attempts",
+            "created_at",
+            "renewed_at",
+            "due_at",
+            "lease",
+            "reason",
+        ),
+        "attempt": ("delivery_id", "number", "started_at", "duration_us", "state", "status", "reason"),
+    }
+)
+"""Table → columns, parents first. No delivery is under a lease."""
+KEY_COLUMNS = MappingProxyType({table: 2 if table == "attempt" else 1 for table in TABLES})
+"""Table → the number of its first columns that are its key, in whose order its rows are read."""
+IDENTIFIED = ("association", "patient", "study", "series", "instance", "delivery")
+"""Tables whose first column is an identifier that is never given twice."""
+
+
+class StoreRows(Protocol):
+    """Part of a `MigratableStore`: writing calls happen inside its transactions."""
+
+    def read(self, table: str, after: RowKey | None, limit: int) -> Sequence[StoredRow]:
+        """The next rows behind a key, or the first ones."""
+        ...
+
+    def last_key(self, table: str) -> RowKey | None:
+        """The key of the last row; None for an empty table."""
+        ...
+
+    def add(self, table: str, rows: Sequence[StoredRow]) -> None:
+        """Add rows with the identifiers that they have."""
+        ...
+
+    def tally(self) -> Mapping[str, int]:
+        """Table, or kind of row, → number; "bytes" of all payloads."""
+        ...
+
+    def identifiers_given(self) -> Mapping[str, int]:
+        """Table of `IDENTIFIED` → the last identifier that was given; 0 for none."""
+        ...
+
+    def give_identifiers_behind(self, last: Mapping[str, int]) -> None:
+        """No identifier up to these is given from now on."""
+        ...
+
+    def clock(self) -> tuple[int, int] | None:
+        """The queue's time as it was written last, and the wall clock's then."""
+        ...
+
+    def set_clock(self, queue_time: int, wall_time: int) -> None:
+        """Write them."""
+        ...
+
+
+class MigratableStore(Store, Protocol):
+    """A store that a migration reads, or fills. No gateway uses it meanwhile."""
+
+    @property
+    def rows(self) -> StoreRows: ...
+
+
+class MigratableSharedStore(SharedStore, MigratableStore, Protocol):
+    """The same of a store that several nodes share."""

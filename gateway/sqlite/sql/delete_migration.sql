@@ -1,0 +1,2 @@
+-- Take the mark of a migration away.
+DELETE FROM migration;

@@ -1,0 +1,9 @@
+-- How much there is of everything, to compare two stores: rows of (what, number).
+SELECT 'associations', count(*) FROM association
+UNION ALL SELECT 'patients', count(*) FROM patient
+UNION ALL SELECT 'studies', count(*) FROM study
+UNION ALL SELECT 'series', count(*) FROM series
+UNION ALL SELECT 'instances', count(*) FROM instance
+UNION ALL SELECT 'bytes', coalesce(sum(payload_length), 0) FROM instance
+UNION ALL SELECT 'attempts', count(*) FROM attempt
+UNION ALL SELECT 'deliveries ' || state, count(*) FROM delivery GROUP BY state;

@@ -1,0 +1,81 @@
+"""A cluster as one side of a migration."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+import pytest
+
+from gateway.migration.cluster_side import ClusterSide
+from gateway.migration.places import SmallPayload
+from gateway.ports.errors import ConfigurationError
+from gateway.stores.opening import is_gateway_running
+from tests.support.migrating import on_cluster, on_postgresql, opened_side
+from tests.support.postgresql_server import shared_server
+
+pytestmark = pytest.mark.postgresql
+
+SYNTAX = "1.2.840.10008.1.2.1"
+
+
+def test_what_was_put_and_not_recorded_is_taken_away_of_this_migration_alone(tmp_path: Path) -> None:
+    settings = on_cluster(tmp_path)
+    group = [SmallPayload(1, [b"x" * 100], SYNTAX)]
+    with opened_side(settings) as side:
+        side.begin("one")
+        side.put_group(group)
+        with side.store.transaction():
+            side.record()
+        side.put_group([SmallPayload(2, [b"y"], SYNTAX)])
+        side.put_large(9, iter([b"z" * 3000]), 3000, SYNTAX)
+    objects = tmp_path / "objects"
+    recorded_and_not = set(objects.glob("*/one-*"))
+    (objects / "segments" / "other").write_bytes(b"of a node")
+    with opened_side(settings) as side:
+        side.begin("one")
+    left = {path.name for path in objects.glob("*/*")}
+    assert len(recorded_and_not) == 3
+    assert len(left) == 2
+    assert "other" in left
+
+
+def test_a_source_whose_object_store_is_not_there_is_refused(tmp_path: Path) -> None:
+    settings = on_cluster(tmp_path / "one")
+    with opened_side(settings) as side, pytest.raises(ConfigurationError, match="no node ever used it"):
+        side.recover()
+    with opened_side(settings) as side:
+        side.begin("one")
+        side.recover()
+    with (
+        opened_side(on_cluster(tmp_path / "two", url=settings.postgresql)) as side,
+        pytest.raises(ConfigurationError, match=r"none of a cluster \(gateway.json is not there\)"),
+    ):
+        side.recover()
+
+
+def test_a_destination_that_belongs_to_something_else_is_refused(tmp_path: Path) -> None:
+    first = on_cluster(tmp_path / "one")
+    with opened_side(first) as side:
+        side.begin("one")
+    with (
+        opened_side(on_cluster(tmp_path / "one")) as side,
+        pytest.raises(ConfigurationError, match="the object store belongs to another cluster"),
+    ):
+        side.require_unused()
+    alone = on_postgresql(tmp_path / "alone")
+    with opened_side(alone) as side:
+        side.begin("one")
+    with (
+        opened_side(on_cluster(tmp_path / "two", url=alone.postgresql)) as side,
+        pytest.raises(ConfigurationError, match="belongs to a gateway without"),
+    ):
+        side.require_unused()
+
+
+def test_no_node_uses_the_database_meanwhile(tmp_path: Path) -> None:
+    settings = on_cluster(tmp_path, url=shared_server().new_schema())
+    with contextlib.closing(ClusterSide(settings)) as side:
+        assert "/objects" in side.shown
+        assert is_gateway_running(settings)
+    assert not is_gateway_running(settings)

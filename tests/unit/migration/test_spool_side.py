@@ -1,0 +1,73 @@
+"""A gateway that is alone as one side of a migration."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from gateway.migration.migrate import migrate
+from gateway.migration.places import SmallPayload
+from gateway.migration.spool_side import SpoolSide, in_use
+from gateway.model.instance import PayloadRef
+from gateway.ports.errors import ConfigurationError
+from gateway.spool.lock import InUse
+from gateway.spool.redo import encode
+from gateway.spool.replay import identify_nothing
+from tests.support.migrating import content, filled, on_cluster, on_sqlite, opened_side
+from tests.support.samples import NOON, TO_PACS, instance
+
+SYNTAX = "1.2.840.10008.1.2.1"
+
+
+def test_what_was_put_and_not_recorded_is_taken_away(tmp_path: Path) -> None:
+    settings = on_sqlite(tmp_path)
+    group = [SmallPayload(1, [b"x" * 100], SYNTAX)]
+    with opened_side(settings) as side:
+        side.begin("one")
+        side.put_group(group)
+        with side.store.transaction():
+            side.record()
+        recorded = side.store.spool.replayed_position()
+        side.put_group(group)
+        for number in range(2, 5):
+            side.put_group([SmallPayload(number, [b"y" * 4000], SYNTAX)])
+        side.put_large(9, iter([b"z" * 3000]), 3000, SYNTAX)
+    with opened_side(settings) as side:
+        side.begin("one")
+        files = {
+            path.name: path.stat().st_size
+            for path in (tmp_path / "spool").rglob("*.*")
+            if path.suffix in (".seg", ".obj")
+        }
+        assert files == {Path(recorded[0]).name: recorded[1]}
+
+
+def test_a_source_that_no_gateway_ever_used_is_refused(tmp_path: Path) -> None:
+    with opened_side(on_sqlite(tmp_path)) as side, pytest.raises(ConfigurationError, match="no gateway ever used it"):
+        side.recover()
+
+
+@pytest.mark.postgresql
+def test_what_a_killed_gateway_had_not_recorded_comes_along(tmp_path: Path) -> None:
+    first, second = filled(on_sqlite(tmp_path / "1"), steps=5), on_cluster(tmp_path / "2")
+    with opened_side(first) as side:
+        assert isinstance(side, SpoolSide)
+        side.recover()
+        arrived = instance(999, body=b"the last one")
+
+        def redo(refs: Sequence[PayloadRef]) -> bytes:
+            return encode(NOON, [(dataclasses.replace(arrived, payload=refs[0]), [TO_PACS])])
+
+        side._payloads.segments.append([SmallPayload(0, [b"the last one"], SYNTAX)], redo)
+    done = migrate(first, second, identify=identify_nothing)
+    assert done.before == done.after
+    found = [row for row in content(second)["instance"] if row["sop_instance_uid"] == arrived.sop_instance_uid]
+    assert [row["payload"] for row in found] == [b"the last one"]
+    assert any(each.instance.sop_instance_uid == arrived.sop_instance_uid for each in content(second)["listed"])
+
+
+def test_a_place_in_use_says_what_to_do() -> None:
+    assert str(in_use(InUse("spool x", "7"))).startswith("spool x: a gateway uses it (process 7); stop it, and run")
