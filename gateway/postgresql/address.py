@@ -42,8 +42,10 @@ def address(url: str) -> DatabaseAddress:
             "gateway.store.postgresql: this is no address of a database such as "
             "postgresql://gateway@db.example.org:5432/gateway (its text is not shown: it may hold a password)"
         ) from None
-    host = str(parts.get("host") or parts.get("hostaddr") or "localhost")
-    port = f":{parts['port']}" if parts.get("port") else ""
+    hosts = str(parts.get("host") or parts.get("hostaddr") or "localhost").split(",")
+    ports = str(parts.get("port") or "").split(",")
+    ports = ports * len(hosts) if len(ports) == 1 else ports
+    places = ",".join(f"{host}:{port}" if port else host for host, port in zip(hosts, ports, strict=False))
     database = parts.get("dbname") or parts.get("user") or ""
     given = {name: value for name, value in parts.items() if value is not None}
-    return DatabaseAddress(make_conninfo("", **{**DEFAULTS, **given}), f"postgresql {host}{port}/{database}")
+    return DatabaseAddress(make_conninfo("", **{**DEFAULTS, **given}), f"postgresql {places}/{database}")

@@ -14,6 +14,7 @@ import psycopg
 
 from gateway.ports.errors import GatewayError, SpoolFull
 from gateway.postgresql.address import DatabaseAddress
+from gateway.postgresql.commit_warnings import CommitWarnings
 from gateway.postgresql.connection import Connection, connect, database_errors
 from gateway.postgresql.hang_guard import HangGuard
 from gateway.postgresql.statements import SQL
@@ -56,6 +57,7 @@ class PostgreSQLTransactions:
         self._is_quiet = is_quiet or is_committing or is_read_only
         self._prepare = prepare
         self._guard = guard
+        self._warnings = CommitWarnings(place.shown)
         self.on_roll_back: list[Callable[[], None]] = []
         self.on_commit: list[Callable[[], None]] = []
         self._monotonic = monotonic
@@ -95,6 +97,7 @@ class PostgreSQLTransactions:
             self._guard.begin(connection.fileno())
 
     def _set_up(self, connection: Connection) -> None:
+        self._warnings.watch(connection)
         for prepare in self._prepare:
             prepare(connection)
         self._schema = connection.execute("SELECT current_schema()").fetchone()
@@ -150,6 +153,7 @@ class PostgreSQLTransactions:
         """Raises psycopg.Error, Temporary."""
         self._live()
         self._is_begun = True
+        self._warnings.forget()
         try:
             self._execute(how)
         except BaseException:
@@ -163,6 +167,7 @@ class PostgreSQLTransactions:
             if not self._is_quiet:
                 self._execute(f"SELECT pg_notify('{CHANGED}', current_schema())")
             self._execute("COMMIT")
+            self._warnings.check()
         except BaseException:
             self.roll_back()
             raise

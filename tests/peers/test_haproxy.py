@@ -151,8 +151,9 @@ async def test_health_checks_of_readyz(running: AsyncExitStack, tmp_path: Path) 
     await until(lambda: has_status("L7OK"))
 
 
-async def test_the_settings_in_the_page_are_right(tmp_path: Path) -> None:
-    page = (REPOSITORY / "docs" / "balancer.md").read_text()
+@pytest.mark.parametrize("page_name", ["balancer.md", "cluster.md"])
+async def test_the_settings_in_the_page_are_right(tmp_path: Path, page_name: str) -> None:
+    page = (REPOSITORY / "docs" / page_name).read_text()
     settings = tmp_path / "haproxy.cfg"
     settings.write_text(page.partition("```text\n")[2].partition("```")[0])
     assert "send-proxy-v2 check port 8080" in settings.read_text()

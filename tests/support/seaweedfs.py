@@ -36,9 +36,13 @@ def program() -> str:
 
 
 class SeaweedFS:
-    """A server that is this process's own: it ends with `stop`, and with this process however that ends."""
+    """A server that is this process's own: it ends with `stop`, and with this process however that ends.
 
-    def __init__(self) -> None:
+    It has room for `volumes` times 64 MiB.
+    """
+
+    def __init__(self, volumes: int = 20) -> None:
+        self._volumes = volumes
         self._folder = Path(tempfile.mkdtemp(prefix="gateway-seaweedfs-"))
         self._ports = [free_port() for _ in range(8)]
         self.endpoint = f"http://127.0.0.1:{self._ports[6]}"
@@ -92,7 +96,7 @@ class SeaweedFS:
             f"-filer.localSocket={self._folder / 'filer.sock'}",
             "-master.volumeSizeLimitMB=64",
             "-master.telemetry=false",
-            "-volume.max=20",
+            f"-volume.max={self._volumes}",
             "-volume.preStopSeconds=0",
         ]
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from random import Random
 from types import TracebackType
@@ -18,6 +19,7 @@ from typing import Any, Literal, Self
 
 import psycopg
 
+from gateway.lifecycle.exit_code import SOFTWARE
 from tests.support.campaigns.kills import LARGE, SMALL, rules
 from tests.support.haproxy import SOURCE, HAProxy
 from tests.support.links import Links, LinkState
@@ -32,6 +34,8 @@ from tests.support.seaweedfs import BUCKET, SeaweedFS
 NODES = ("n1", "n2", "n3", "n4")
 SINKS = ("PACS", "VNA")
 DATABASE = "gateway"
+RETENTION = "1 min"
+"""So that instances and objects go meanwhile as well."""
 
 FaultKind = Literal["node", "primary", "objects", "database link", "objects link", "destination link"]
 KINDS: tuple[FaultKind, ...] = (
@@ -65,7 +69,7 @@ class Senders:
         self.loads = [
             self._load(port, SMALL, 4, 50, lambda _: time.sleep(0.005)),
             self._load(port, SMALL, 4, 1 << 62, lambda _: time.sleep(0.005)),
-            self._load(port, LARGE, 1, 5, lambda _: time.sleep(0.25)),
+            self._load(port, LARGE, 1, 5, lambda _: time.sleep(0.7)),
             self._load(port, SMALL, 1, 1, self._stored),
         ]
         self._threads = ThreadPoolExecutor(len(self.loads))
@@ -147,10 +151,12 @@ class Cluster:
         self._chance = chance
         self._stack = AsyncExitStack()
         self.pair = PostgreSQLPair()
-        self.seaweedfs = SeaweedFS()
+        self.seaweedfs = SeaweedFS(volumes=200)
         self.sinks = [Sink(folder / f"{title}.log", digest=True, ae_title=title) for title in SINKS]
         self.times: dict[str, Times] = {kind: Times() for kind in KINDS}
         self.nodes: dict[str, GatewayProcess] = {}
+        self.starts_again = 0
+        """How often a service manager would have had to start a node once more."""
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
@@ -195,7 +201,9 @@ class Cluster:
         port = free_port()
         listener = {"port": port, "address": "127.0.0.1", "proxy_protocol": {"from": [SOURCE]}}
         store = {"postgresql": f"postgresql://postgres@{hosts}/{DATABASE}", "objects": {"s3": s3}, "node": name}
-        return GatewayProcess(self._folder / name, site, settings={"store": store, "listeners": [listener]}, port=port)
+        spool = {"path": str(self._folder / name / "spool"), "min_free": "64 MiB", "retention": RETENTION}
+        settings = {"store": store, "listeners": [listener], "spool": spool}
+        return GatewayProcess(self._folder / name, site, settings=settings, port=port)
 
     def _balancer(self) -> HAProxy:
         servers = {node.port: f"port {node.http_port}" for node in self.nodes.values()}
@@ -205,9 +213,16 @@ class Cluster:
         )
 
     async def ready(self) -> None:
-        """Returns when each node takes objects."""
-        for node in self.nodes.values():
-            await node.wait_ready()
+        """Returns when each node takes objects. One that found a server away when it started is started again."""
+        for name, node in self.nodes.items():
+            await until(partial(self._is_ready, node), 2 * GUARD_S, f"{name} is ready")
+
+    async def _is_ready(self, node: GatewayProcess) -> bool:
+        if not node.is_running:
+            assert node.returncode == SOFTWARE, node.log[-4000:]
+            self.starts_again += 1
+            node.launch()
+        return await node.is_ready()
 
     # --- leases -------------------------------------------------------------------------------------------------
 
@@ -332,7 +347,7 @@ class Cluster:
         for kind, times in self.times.items():
             measured = (times.new_association, times.taken_over, times.promoted, times.served)
             rows.append(f"| {kind} | {times.faults} | {' | '.join(map(_middle_and_most, measured))} |")
-        return "\n".join(rows)
+        return "\n".join([*rows, f"nodes that a service manager starts once more: {self.starts_again}"])
 
 
 def _middle_and_most(times: list[float]) -> str:

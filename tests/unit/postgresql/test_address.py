@@ -14,7 +14,9 @@ SHOWN = {
     "the role's database": ("postgresql://gw:secret@db.example.org", "postgresql db.example.org/gw"),
     "a socket": ("postgresql://gw@/pacs?host=/run/postgresql&password=secret", "postgresql /run/postgresql/pacs"),
     "this machine": ("postgresql:///pacs", "postgresql localhost/pacs"),
-    "several hosts": ("postgresql://gw:secret@a,b:5433/pacs", "postgresql a,b:,5433/pacs"),
+    "several hosts": ("postgresql://gw:secret@a,b:5433/pacs", "postgresql a,b:5433/pacs"),
+    "several ports": ("postgresql://gw:secret@a:5432,b:5433/pacs", "postgresql a:5432,b:5433/pacs"),
+    "one port of several hosts": ("postgresql:///pacs?host=a,b&port=5433", "postgresql a:5433,b:5433/pacs"),
 }
 
 

@@ -1,0 +1,55 @@
+"""A commit of which the server warns is none: its synchronous standby is away, and the commit is cancelled."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+
+import psycopg
+import pytest
+
+from gateway.ports.errors import SpoolFull
+from gateway.postgresql.store import PostgreSQLStore
+from tests.support.postgresql_server import PostgreSQLServer
+from tests.support.processes import GUARD_S, POLL_S
+from tests.support.samples import TO_PACS, Clock, instance
+
+pytestmark = pytest.mark.postgresql
+
+CANCEL = "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
+
+
+@pytest.fixture
+def server() -> Iterator[PostgreSQLServer]:
+    made = PostgreSQLServer()
+    made.start()
+    yield made
+    made.stop()
+
+
+def take(store: PostgreSQLStore, number: int, clock: Clock) -> None:
+    with store.transaction():
+        store.deliveries.accept([(instance(number), [TO_PACS])], clock())
+
+
+def test_a_commit_that_did_not_wait_for_the_standby_is_none(server: PostgreSQLServer) -> None:
+    clock = Clock()
+    url = server.new_database()
+    with closing(PostgreSQLStore(url, now=clock, is_committing=True)) as store, ThreadPoolExecutor(1) as thread:
+        take(store, 1, clock)
+        server.execute("ALTER SYSTEM SET synchronous_standby_names = 'standby'")
+        server.execute("SELECT pg_reload_conf()")
+        taking = thread.submit(take, store, 2, clock)
+        with psycopg.connect(url, autocommit=True) as operator:
+            deadline = time.monotonic() + GUARD_S
+            while not operator.execute(CANCEL.encode()).fetchall():
+                assert not taking.done(), taking
+                assert time.monotonic() < deadline
+                time.sleep(POLL_S)
+        with pytest.raises(SpoolFull, match=r"warns of a commit: .* might not have been replicated"):
+            taking.result(GUARD_S)
+        server.execute("ALTER SYSTEM RESET synchronous_standby_names")
+        server.execute("SELECT pg_reload_conf()")
+        take(store, 3, clock)
