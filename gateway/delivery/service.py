@@ -305,5 +305,5 @@ async def _give_back(courier: Courier) -> None:
             "deliveries_not_settled",
             destination=courier.name,
             reason="the database takes nothing",
-            consequence="after the next start they are sent again",
+            consequence="they are sent again, after the next start or by another node",
         )

@@ -138,13 +138,20 @@ class PostgreSQLPayloadSealing:
         return None if data is None else bytes(data)
 
     def seal(self, object_name: str, groups: Sequence[JournalGroup]) -> None:
-        """These groups lie in this object, one behind the other."""
+        """These groups lie in this object, one behind the other.
+
+        Raises Temporary: another node sealed one of them. The turn ends with the connection, which may be a new one.
+        """
         places, offset_bytes = [], 0
         for group in groups:
             places.append((group.name, offset_bytes))
             offset_bytes += group.length_bytes
         now = self._transactions.clock.now_us()
-        self._transactions.do("seal", object=object_name, length=offset_bytes, now=now, groups=batch(places))
+        try:
+            self._transactions.do("seal", object=object_name, length=offset_bytes, now=now, groups=batch(places))
+        except errors.UniqueViolation as error:
+            shown = self._transactions.place.shown
+            raise Temporary(f"database {shown}: another node sealed these groups meanwhile") from error
         self._unsealed.sealed(groups)
 
     def drop_sealed(self) -> int:

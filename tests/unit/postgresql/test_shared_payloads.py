@@ -6,9 +6,11 @@ import contextlib
 import os
 import random
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 
+from gateway.ports.errors import Temporary
 from gateway.ports.shared_payloads import JournalGroup
 from gateway.postgresql.store import PostgreSQLStore
 from tests.support.postgresql_server import shared_server
@@ -101,6 +103,21 @@ def test_only_what_an_instance_names_waits_to_be_sealed(store: PostgreSQLStore) 
         store.sealing.forget_objects(["segments/a"])
     assert store.payloads.place(named) is None
     assert store.sealing.known_objects(["segments/a"]) == set()
+
+
+def test_groups_that_another_node_sealed_are_not_sealed_again(store: PostgreSQLStore, url: str) -> None:
+    """A node whose connection was lost while it wrote the object has the turn no more, and does not know."""
+    name = added(store, b"payload")
+    with store.transaction():
+        store.deliveries.accept([(instance(1, payload_name=name), [])], NOON)
+    chosen = store.sealing.unsealed(10)
+    assert [group.name for group in chosen] == [name]
+    with closing(PostgreSQLStore(url, now=Clock())) as other, other.transaction():
+        other.sealing.seal("segments/a", other.sealing.unsealed(10))
+    with pytest.raises(Temporary, match="another node sealed these groups"), store.transaction():
+        store.sealing.seal("segments/b", chosen)
+    assert store.payloads.place(name) == ("segments/a", 0)
+    assert store.sealing.unsealed(10) == []
 
 
 def test_the_oldest_ones_are_sealed_first(store: PostgreSQLStore) -> None:
