@@ -35,7 +35,7 @@ from gateway.lifecycle.signals import Stop
 from gateway.lifecycle.supervisor_link import SupervisorLink
 from gateway.repair.pairing import check_before_spool
 from gateway.routing.table import RoutingTable
-from gateway.stores.opening import check_before_start, listen_for_due
+from gateway.stores.opening import check_before_start, listen_to_nodes
 from gateway.web.server import WebServer
 
 log = structlog.get_logger()
@@ -120,6 +120,7 @@ class Gateway:
                     tasks.create_task(parts.listening.keep_open()),
                     tasks.create_task(self._serve_supervisor()),
                     *([] if parts.leases is None else [tasks.create_task(parts.leases.run())]),
+                    *([] if parts.expected is None else [tasks.create_task(parts.expected.run())]),
                 ]
                 await stop.requested.wait()
                 has_ended_in_time = await self._drain(stop)
@@ -150,6 +151,9 @@ class Gateway:
         stack.push_async_callback(storage.index.close)
         stack.push_async_callback(storage.converter.close)
         stack.callback(parts.rendezvous.close)
+        if parts.expected is not None:
+            await parts.expected.start()
+            stack.push_async_callback(parts.expected.close)
         stack.push_async_callback(parts.associations.close)
         stack.push_async_callback(parts.queries.close)
         await parts.delivery.start(parts.common.live.current)
@@ -164,9 +168,14 @@ class Gateway:
         self._surface.count_start()
 
     def _listen_to_nodes(self) -> Callable[[], None]:
-        """Deliveries that another node accepted are looked for at once. The answer ends it."""
-        look, call_soon = self.parts.delivery.look, asyncio.get_running_loop().call_soon_threadsafe
-        return listen_for_due(self.settings, lambda destinations: call_soon(look, destinations))
+        """Look at once for what another node accepted, or has for a retrieve. The answer ends it."""
+        call_soon, expected = asyncio.get_running_loop().call_soon_threadsafe, self.parts.expected
+        look, noticed = self.parts.delivery.look, (lambda node: None) if expected is None else expected.noticed
+        return listen_to_nodes(
+            self.settings,
+            lambda destinations: call_soon(look, destinations),
+            lambda node: call_soon(noticed, node),
+        )
 
     async def _summarise_log(self) -> None:
         """Write, now and then, what the log counts and what it left out."""

@@ -44,9 +44,13 @@ from gateway.network import descriptors
 from gateway.object_log import ObjectLog, object_log
 from gateway.objects.opening import open_object_store
 from gateway.ports.gateway_clock import GatewayClock
+from gateway.ports.object_store import ObjectStore
 from gateway.ports.store_room import StoreRoom
+from gateway.retrieve.handed_bytes import HandedBytes
+from gateway.retrieve.move_rendezvous import MoveRendezvous
 from gateway.retrieve.rendezvous_table import RendezvousTable
 from gateway.retrieve.retrieve_backends import RetrieveBackends
+from gateway.retrieve.shared_rendezvous import SharedRendezvous
 from gateway.routing.table import RoutingTable
 from gateway.sources.query_backends import QueryBackends
 from gateway.sources.sources import Sources
@@ -57,6 +61,7 @@ from gateway.stores.kind import StoreClaim
 from gateway.stores.opening import (
     claim_of,
     clock_of,
+    open_expected_instances,
     open_index,
     open_node_table,
     open_shared_store,
@@ -86,6 +91,8 @@ class StorageParts:
     journal: StoreJournal
     index: IndexReader
     converter: ConversionPool
+    objects: ObjectStore | None
+    """That of a cluster; the journal closes it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +104,8 @@ class GatewayParts:
     associations: AssociationPool
     queries: QueryBackends
     rendezvous: RendezvousTable
+    expected: SharedRendezvous | None
+    """That of a node, on top of `rendezvous`; None for a gateway that is alone."""
     admission: AdmissionInForce
     server: Server
     listening: Listening
@@ -126,7 +135,8 @@ def build_parts(table: RoutingTable, handlers: Sequence[tuple[Any, ...]] = ()) -
     associations = AssociationPool(common.settings.ae_title, common.metrics)
     queries = QueryBackends(storage.index, Sources(associations), meter=common.metrics)
     rendezvous = RendezvousTable()
-    own = build_handlers(common, storage, queries, rendezvous)
+    expected = build_expected(common, storage, rendezvous, leases)
+    own = build_handlers(common, storage, queries, expected or rendezvous)
     admission = AdmissionInForce(common.live, common.metrics)
     server = build_server(common, storage, associations, admission, [*own, *handlers])
     return GatewayParts(
@@ -135,6 +145,7 @@ def build_parts(table: RoutingTable, handlers: Sequence[tuple[Any, ...]] = ()) -
         associations=associations,
         queries=queries,
         rendezvous=rendezvous,
+        expected=expected,
         admission=admission,
         server=server,
         listening=Listening(server),
@@ -174,18 +185,24 @@ def build_storage(common: SharedParts, leases: SharedDestinationLeases | None) -
     """Journal, index and converter. Raises ConfigurationError."""
     settings, spool = common.settings, common.settings.spool
     claim, room = claim_of(settings), store_room(settings)
-    journal = build_journal(common, claim, room, leases)
+    objects = None if settings.objects is None else open_object_store(settings.objects)
+    journal = build_journal(common, claim, room, leases, objects)
     return StorageParts(
         claim=claim,
         room=room,
         journal=journal,
         index=open_index(settings, moved=journal.moved_queue, until_recorded=journal.until_recorded),
         converter=ConversionPool(settings.conversion, spool.path, common.metrics, min_free_bytes=spool.min_free_bytes),
+        objects=objects,
     )
 
 
 def build_journal(
-    common: SharedParts, claim: StoreClaim, room: StoreRoom, leases: SharedDestinationLeases | None
+    common: SharedParts,
+    claim: StoreClaim,
+    room: StoreRoom,
+    leases: SharedDestinationLeases | None,
+    objects: ObjectStore | None,
 ) -> StoreJournal:
     """That of a gateway that is alone, or of a node. Raises ConfigurationError."""
     settings = common.settings
@@ -193,11 +210,11 @@ def build_journal(
     def keep_s() -> float:
         return common.live.current.query_retrieve.keep_s
 
-    if settings.objects is not None and leases is not None:
+    if objects is not None and leases is not None:
         return ClusterJournal(
             settings.spool,
             lambda purpose: open_shared_store(settings, purpose, common.clock, leases.tokens),
-            open_object_store(settings.objects),
+            objects,
             limits=settings.limits,
             now=common.clock,
             meter=common.metrics,
@@ -217,8 +234,23 @@ def build_journal(
     )
 
 
+def build_expected(
+    common: SharedParts, storage: StorageParts, rendezvous: RendezvousTable, leases: SharedDestinationLeases | None
+) -> SharedRendezvous | None:
+    """The rendezvous of a node; None for a gateway that is alone."""
+    settings = common.settings
+    if leases is None or storage.objects is None:
+        return None
+    return SharedRendezvous(
+        rendezvous,
+        lambda: open_expected_instances(settings),
+        leases.instance,
+        HandedBytes(storage.objects, storage.journal.receiver, settings.spool.large_object_bytes),
+    )
+
+
 def build_handlers(
-    common: SharedParts, storage: StorageParts, queries: QueryBackends, rendezvous: RendezvousTable
+    common: SharedParts, storage: StorageParts, queries: QueryBackends, rendezvous: MoveRendezvous
 ) -> list[tuple[Any, ...]]:
     """The gateway's own handlers: every received object goes through one intake."""
     journal = storage.journal

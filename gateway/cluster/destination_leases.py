@@ -110,6 +110,11 @@ class SharedDestinationLeases:
         self.view = ClusterView()
         """Nodes and leases as they were seen last."""
 
+    @property
+    def instance(self) -> str:
+        """This run of the node."""
+        return self._node.instance
+
     # --- for couriers -------------------------------------------------------------------------------------------
 
     def subscribe(self, on_change: Callable[[frozenset[str]], None]) -> None:

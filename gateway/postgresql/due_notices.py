@@ -1,4 +1,5 @@
-"""Notices of other nodes: an acceptance says for which destinations deliveries are due now (LISTEN, NOTIFY)."""
+"""Notices of other nodes (LISTEN, NOTIFY): an acceptance says for which destinations deliveries are due now; a C-MOVE
+to the gateway, and what it brings, concern nodes."""
 
 from __future__ import annotations
 
@@ -23,6 +24,8 @@ log = structlog.get_logger()
 
 CHANNEL = "gateway_due"
 """The channel of `announce`: its payload is [schema, node, destinations], without those when they are too many."""
+EXPECTED = "gateway_expected"
+"""The channel of `expect`, `hand_over` and what follows: the payload is [schema, run of a node], empty for all."""
 AGAIN_S = 1.0
 """The time between two tries to connect."""
 CLOSED_WITHIN_S = 5.0
@@ -55,12 +58,20 @@ def no_announcement(destinations: Collection[str] | None) -> None:
 class DueListener:
     """Calls `on_due` in a thread of its own with the destinations that another node, or a command, made deliveries due
     for; with None when they may be any: too many were named, or the connection was made anew and nobody knows what was
-    said meanwhile. It is a help: what is told to nobody is found by looking."""
+    said meanwhile. Calls `on_expected` with the run of the node that has instances to take or answers to read, empty
+    for all. It is a help: what is told to nobody is found by looking."""
 
-    def __init__(self, url: str, node: str, on_due: Callable[[frozenset[str] | None], object]) -> None:
+    def __init__(
+        self,
+        url: str,
+        node: str,
+        on_due: Callable[[frozenset[str] | None], object],
+        on_expected: Callable[[str], object],
+    ) -> None:
         self._place = address(url)
         self._node = node
         self._on_due = on_due
+        self._on_expected = on_expected
         self._is_closed = threading.Event()
         self._woken, self._waker = socket.socketpair()
         self._thread = threading.Thread(target=self._run, name="postgresql-listener", daemon=True)
@@ -84,15 +95,19 @@ class DueListener:
 
     def _listen(self, connection: Connection) -> None:
         """Returns when this is closed. Raises psycopg.Error when the connection is lost."""
-        connection.execute(f"LISTEN {CHANNEL}".encode())
+        for channel in (CHANNEL, EXPECTED):
+            connection.execute(f"LISTEN {channel}".encode())
         schema = connection.execute("SELECT current_schema()").fetchone()
         self._on_due(None)
+        self._on_expected("")
         poll = select.poll()
         poll.register(connection.fileno(), select.POLLIN)
         poll.register(self._woken, select.POLLIN)
         while not self._is_closed.is_set():
-            notices = [each.payload for each in connection.notifies(timeout=0)]
-            self._report([json.loads(each) for each in notices], schema)
+            notices = [(each.channel, json.loads(each.payload)) for each in connection.notifies(timeout=0)]
+            self._report([payload for channel, payload in notices if channel == CHANNEL], schema)
+            for node in {payload[1] for channel, payload in notices if channel == EXPECTED and (payload[0],) == schema}:
+                self._on_expected(node)
             poll.poll()
 
     def _report(self, notices: list[list[Any]], schema: tuple[object, ...] | None) -> None:

@@ -17,12 +17,12 @@ from gateway.postgresql.delivery_queue import PostgreSQLDeliveryQueue
 from gateway.postgresql.due_notices import Announcer, no_announcement
 from gateway.postgresql.gateway_lock import AT_START_S, OF_SCHEMA, GatewayLock
 from gateway.postgresql.hang_guard import HangGuard
-from gateway.postgresql.node_table import let_go_when_frozen
 from gateway.postgresql.query_sql import PostgreSQLQueryBuilder
 from gateway.postgresql.server_clock import ServerClock, ServerQueueTime, forget_remembered_time
 from gateway.postgresql.shared_index import SharedIndexTables
 from gateway.postgresql.shared_payloads import PostgreSQLPayloadSealing, PostgreSQLSharedPayloads
 from gateway.postgresql.spool_ledger import PostgreSQLSpoolLedger, RecordedPosition
+from gateway.postgresql.step_connection import let_go_when_frozen
 from gateway.postgresql.store_rows import PostgreSQLStoreRows
 from gateway.postgresql.transactions import PostgreSQLTransaction, PostgreSQLTransactions
 from gateway.relational.index_store import RelationalIndexStore

@@ -122,13 +122,10 @@ class GetFetcher:
                 return await final_of(responses, patience)
 
 
-async def final_of(
-    responses: Responses, patience: InactivityTimer, sent_as: Callable[[int], None] = lambda message_id: None
-) -> Response:
-    """The final response; `sent_as` is told the message ID of the request. Raises DestinationDown."""
+async def final_of(responses: Responses, patience: InactivityTimer) -> Response:
+    """The final response. Raises DestinationDown."""
     seen: tuple[object, ...] = ()
     async with responses:
-        sent_as(responses.message_id)
         async for response in responses:
             counters = tuple(response.command.get(keyword) for keyword in COUNTERS)
             (patience.touch if counters == seen else patience.progressed)()

@@ -15,6 +15,7 @@ from gateway.leniency import tolerated
 from gateway.model.dimse_status import SUCCESS
 from gateway.model.peer import Peer
 from gateway.model.query import QueryRoot
+from gateway.ports.errors import GatewayError
 from gateway.ports.meter import Meter
 from gateway.query.identifier import IdentifierEncoder
 from gateway.query.sop_classes import MOVE_OF_ROOT
@@ -25,7 +26,7 @@ from gateway.retrieve.get_proposals import move_contexts
 from gateway.retrieve.inactivity import FetchLimits, InactivityTimer
 from gateway.retrieve.move_rendezvous import ExpectedMove, MoveRendezvous
 from gateway.sources.source_clock import A_DAY_S, SourceClock
-from gateway.sources.source_query import source_association
+from gateway.sources.source_query import SourceFailed, source_association
 from gateway.sources.sources import Sources
 
 log = structlog.get_logger()
@@ -78,7 +79,8 @@ class MoveFetcher:
         contexts = move_contexts(peer, tuple(self._models.values()))
         with ExitStack() as expecting:
             async with source_association(self._sources, peer, contexts, clock) as association:
-                responses = self._c_move(association, request)
+                message_id = self._rendezvous.next_message_id()
+                responses = self._c_move(association, request, message_id)
 
                 def late(why: str) -> None:
                     if missing.is_all_there_is:
@@ -93,19 +95,28 @@ class MoveFetcher:
                     sop_instance_uids=frozenset(missing.uids),
                     take=missing.taking(take, timer),
                     touch=timer.progressed,
+                    message_id=message_id,
                 )
                 expecting.enter_context(self._rendezvous.expecting(expected))
+                await self._announce(expected)
                 with timer:
-                    response = await final_of(responses, timer, expected.sent_as)
+                    response = await final_of(responses, timer)
             if missing.may_come(response) and not peer.is_strict:
                 await self._wait(missing, timer)
         return response
 
-    def _c_move(self, association: RequestorAssociation, request: FetchRequest) -> Responses:
+    async def _announce(self, expected: ExpectedMove) -> None:
+        """Raises SourceFailed: other nodes would take the instances for objects that the source sends on its own."""
+        try:
+            await self._rendezvous.announce(expected)
+        except GatewayError as error:
+            raise SourceFailed(self._peer.name, f"not asked by C-MOVE: {error}") from error
+
+    def _c_move(self, association: RequestorAssociation, request: FetchRequest, message_id: int) -> Responses:
         """Sent when the first response is awaited. Raises NotOffered."""
         sop_class_uid, has_patient_level = model_of(association, self._peer, request, self._models)
         encode = IdentifierEncoder(association.identifier_syntax(sop_class_uid))
-        association.number_from(self._rendezvous.next_message_id())
+        association.number_from(message_id)
         return association.c_move(
             encode(request.identifier(has_patient_level=has_patient_level)),
             sop_class_uid=sop_class_uid,

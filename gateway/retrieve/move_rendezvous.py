@@ -59,14 +59,10 @@ class ExpectedMove:
     take: Take
     touch: Callable[[], None]
     """Called at every sign of life."""
-    message_id: int | None = None
-    """The Message ID of the C-MOVE, once it is sent."""
+    message_id: int
+    """The Message ID of the C-MOVE."""
     is_over: bool = False
     """The retrieve has ended; an instance of it that still comes is refused: the gateway does not want it either."""
-
-    def sent_as(self, message_id: int) -> None:
-        """The C-MOVE is on its way."""
-        self.message_id = message_id
 
     def is_meant(self, incoming: IncomingInstance) -> bool:
         """True for an instance of the peer that was asked. Sources that leave the originator out are common; after the
@@ -87,7 +83,7 @@ class ExpectedMove:
 
     def is_of_this(self, incoming: IncomingInstance) -> bool:
         """True when it has the message ID of this C-MOVE, whatever title the source gives as the originator's."""
-        return not self.is_over and self.message_id is not None and self.message_id == incoming.originator_message_id
+        return not self.is_over and self.message_id == incoming.originator_message_id
 
     def _is_named(self, incoming: IncomingInstance) -> bool:
         return incoming.originator_ae_title == self.our_ae_title and incoming.originator_message_id == self.message_id
@@ -106,8 +102,15 @@ class MoveRendezvous(Protocol):
         """A context in which the instances that `expected` means go to its `take`."""
         ...
 
+    async def announce(self, expected: ExpectedMove) -> None:
+        """Return when the instances are taken for what they are wherever they may arrive: then the C-MOVE may be sent.
+        Inside `expecting`. Raises GatewayError.
+        """
+        ...
+
     def is_expected(self, sop_instance_uid: str) -> bool:
-        """True when a retrieve waits for this instance, or did so until just now. Asked for each C-STORE."""
+        """True when a retrieve waits for this instance, or did so until just now, or may do so. Asked for each
+        C-STORE."""
         ...
 
     async def deliver(self, incoming: IncomingInstance, take_body: Callable[[], EncodedDataSet]) -> int | None:

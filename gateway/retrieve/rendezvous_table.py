@@ -24,6 +24,9 @@ LATE_S = 60.0
 MOST_LATE = 100_000
 """Instances of C-MOVEs that have ended; above it those of the oldest are forgotten, whatever their time."""
 
+ENDED = (Temporary.dimse_status, "the retrieve that asked for this has ended")
+"""Status and Error Comment of an instance that comes too late."""
+
 
 class RendezvousTable:
     """`MoveRendezvous` in memory. On the event loop alone."""
@@ -74,6 +77,9 @@ class RendezvousTable:
             else:
                 self._expected.pop(uid, None)
 
+    async def announce(self, expected: ExpectedMove) -> None:
+        """There is nothing to be done: they arrive here."""
+
     # --- who receives ------------------------------------------------------------------------------------------------
 
     def is_expected(self, sop_instance_uid: str) -> bool:
@@ -90,9 +96,9 @@ class RendezvousTable:
         body = SharedDataSet(take_body())
         try:
             if len(meant) == 1:
-                answers = [await _taken_by(meant[0], incoming, body)]
+                answers = [await taken_by(meant[0], arrived_with(incoming, body))]
             else:
-                answers = await asyncio.gather(*(_taken_by(expected, incoming, body) for expected in meant))
+                answers = await asyncio.gather(*(taken_by(each, arrived_with(incoming, body)) for each in meant))
         finally:
             body.close()
         status, text = min(answers, key=lambda answer: bool(answer[0]))
@@ -111,13 +117,18 @@ class RendezvousTable:
         return named or [expected for expected in meant if not expected.is_over] or meant[:1]
 
 
-async def _taken_by(expected: ExpectedMove, incoming: IncomingInstance, body: SharedDataSet) -> tuple[int, str]:
-    """The status of the C-STORE response, and its Error Comment."""
-    if expected.is_over:
-        return Temporary.dimse_status, "the retrieve that asked for this has ended"
-    share = body.share()
-    arrived = FetchedInstance(incoming.sop_class_uid, incoming.sop_instance_uid, incoming.transfer_syntax_uid, share)
+def arrived_with(incoming: IncomingInstance, body: SharedDataSet) -> FetchedInstance:
+    """The instance with a share of its bytes."""
+    return FetchedInstance(
+        incoming.sop_class_uid, incoming.sop_instance_uid, incoming.transfer_syntax_uid, body.share()
+    )
+
+
+async def taken_by(expected: ExpectedMove, arrived: FetchedInstance) -> tuple[int, str]:
+    """The status of the C-STORE response, and its Error Comment. The body is closed."""
     try:
+        if expected.is_over:
+            return ENDED
         return await expected.take(arrived), ""
     except GatewayError as error:
         return error.dimse_status, str(error)
@@ -125,4 +136,4 @@ async def _taken_by(expected: ExpectedMove, incoming: IncomingInstance, body: Sh
         log.error("hand_over_failed", error=type(error).__name__, where=stack_lines(error))
         return RefusedByRetrieve.dimse_status, ""
     finally:
-        share.close()
+        arrived.body.close()

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from gateway.model.settings import Settings
 from gateway.ports.destination_leases import NodeTable
+from gateway.ports.expected_instances import ExpectedInstances
 from gateway.ports.gateway_clock import GatewayClock
 from gateway.ports.shared_payloads import SharedStore, StorePurpose
 from gateway.ports.store import Store
@@ -17,7 +18,7 @@ from gateway.ports.store_room import StoreRoom
 from gateway.ports.store_rows import MigratableSharedStore, MigratableStore
 from gateway.stores.index_reader import IndexReader, recorded_already
 from gateway.stores.kind import StoreClaim, StoreKind, Tokens
-from gateway.stores.postgresql_kind import PostgreSQLKind, due_listener, node_table
+from gateway.stores.postgresql_kind import PostgreSQLKind, due_listener, expected_instances, node_table
 from gateway.stores.sqlite_kind import SQLiteKind
 
 
@@ -66,10 +67,19 @@ def open_node_table(settings: Settings) -> NodeTable:
     return node_table(settings.postgresql)
 
 
-def listen_for_due(settings: Settings, on_due: Callable[[frozenset[str] | None], object]) -> Callable[[], None]:
+def open_expected_instances(settings: Settings) -> ExpectedInstances:
+    """Instances that C-MOVEs of nodes are to bring, in the database that the settings of a node name; as
+    `open_node_table`."""
+    return expected_instances(settings.postgresql)
+
+
+def listen_to_nodes(
+    settings: Settings, on_due: Callable[[frozenset[str] | None], object], on_expected: Callable[[str], object]
+) -> Callable[[], None]:
     """Call `on_due`, in a thread of its own, with the destinations that other nodes of the cluster made deliveries due
-    for; with None when they may be any. The answer ends it."""
-    return due_listener(settings.postgresql, settings.node, on_due)
+    for; with None when they may be any. Call `on_expected` there with the run of the node that instances of a C-MOVE
+    concern; empty: all. The answer ends it."""
+    return due_listener(settings.postgresql, settings.node, on_due, on_expected)
 
 
 def open_shared_store(settings: Settings, purpose: StorePurpose, clock: GatewayClock, tokens: Tokens) -> SharedStore:

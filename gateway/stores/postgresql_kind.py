@@ -10,6 +10,7 @@ from gateway.common.steady_clock import SteadyClock, utc_now
 from gateway.model.settings import Settings
 from gateway.ports.destination_leases import NodeTable
 from gateway.ports.errors import ConfigurationError
+from gateway.ports.expected_instances import ExpectedInstances
 from gateway.ports.gateway_clock import GatewayClock
 from gateway.ports.shared_payloads import SharedStore, StorePurpose
 from gateway.ports.store import Store
@@ -150,11 +151,20 @@ def node_table(url: str) -> NodeTable:
     return PostgreSQLNodeTable(url)
 
 
-def due_listener(url: str, node: str, on_due: Callable[[frozenset[str] | None], object]) -> Callable[[], None]:
+def expected_instances(url: str) -> ExpectedInstances:
+    """The tables of expected instances in the database at this address."""
+    from gateway.postgresql.expected_instances import PostgreSQLExpectedInstances
+
+    return PostgreSQLExpectedInstances(url)
+
+
+def due_listener(
+    url: str, node: str, on_due: Callable[[frozenset[str] | None], object], on_expected: Callable[[str], object]
+) -> Callable[[], None]:
     """Listen to the other nodes of the cluster; the answer ends it."""
     from gateway.postgresql.due_notices import DueListener
 
-    return DueListener(url, node, on_due).close
+    return DueListener(url, node, on_due, on_expected).close
 
 
 def _address(url: str) -> DatabaseAddress:

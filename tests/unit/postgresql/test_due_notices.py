@@ -30,7 +30,7 @@ def listen(url: str) -> Iterator[Callable[[str], Told]]:
 
         def listening(node: str) -> Told:
             told: queue.Queue[frozenset[str] | None] = queue.Queue()
-            stack.enter_context(closing(DueListener(url, node, told.put)))
+            stack.enter_context(closing(DueListener(url, node, told.put, lambda node: None)))
             assert told.get(timeout=GUARD_S) is None, "it looks at everything first"
             return lambda: told.get(timeout=GUARD_S)
 
@@ -134,6 +134,6 @@ def test_everything_is_looked_at_once_the_connection_is_back(
 
 def test_it_ends_while_it_waits_and_while_there_is_no_server() -> None:
     for url in (shared_server().new_schema(), "postgresql:///x?host=/nonexistent"):
-        listener = DueListener(url, "one", lambda destinations: None)
+        listener = DueListener(url, "one", lambda destinations: None, lambda node: None)
         listener.close()
         assert not any(thread.name == "postgresql-listener" for thread in threading.enumerate())
