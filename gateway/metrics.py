@@ -155,6 +155,9 @@ METRICS = (
     # --- durability
     Metric(Histogram, "gateway_commit_seconds", "One group commit: payloads and redo record, written and synced."),
     Metric(Histogram, "gateway_commit_instances", "Instances in one group commit.", (), GROUP_SIZES),
+    Metric(Gauge, "gateway_unsealed_bytes", "Bytes in the cluster's database that its object store does not have yet."),
+    Metric(Gauge, "gateway_unsealed_groups", "The groups of payloads that they are."),
+    Metric(Gauge, "gateway_unsealed_limit_bytes", "At so many of them C-STORE is answered 0xA700."),
     Metric(Gauge, "gateway_spool_free_bytes", "Free bytes of the spool's file system."),
     Metric(Gauge, "gateway_spool_min_free_bytes", "Below this many free bytes C-STORE is answered 0xA700."),
     Metric(

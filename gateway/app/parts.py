@@ -219,6 +219,7 @@ def build_journal(
             now=common.clock,
             meter=common.metrics,
             keep_s=keep_s,
+            unsealed_limit_bytes=settings.unsealed_limit_bytes,
         )
     return GroupCommitJournal(
         settings.spool,

@@ -57,6 +57,13 @@ def _places(found: dict[str, Any]) -> Iterator[str]:
         if "free_bytes" in database  # else a server has it
         else ""
     )
+    if unsealed := found.get("unsealed"):
+        since = f", the oldest since {local_time(unsealed['oldest_at'])}" if unsealed["oldest_at"] else ""
+        why = f"; {unsealed['problem']}" if unsealed["problem"] else ""
+        yield (
+            f"not in the object store yet: {size(unsealed['size_bytes'])} in {unsealed['groups']} groups, at most "
+            f"{size(unsealed['limit_bytes'])}{since}{why}"
+        )
     listeners = ", ".join(f"{row['name']} ({row['address']}:{row['port']})" for row in found["listeners"])
     yield f"listeners: {listeners or 'none'}"
     yield "associations: " + (", ".join(f"{peer} {n}" for peer, n in found["associations"].items()) or "none")

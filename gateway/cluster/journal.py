@@ -9,7 +9,7 @@ import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import structlog
 
@@ -19,15 +19,16 @@ from gateway.cluster.node_committer import NodeCommitter
 from gateway.cluster.node_folder import NodeFolder
 from gateway.cluster.payload_access import PayloadAccess
 from gateway.cluster.sealer import Sealer
+from gateway.cluster.unsealed_limit import UnsealedLimit
 from gateway.common.buffer import Buffer
 from gateway.model.instance import PayloadRef
 from gateway.model.listener import Limits
-from gateway.model.settings import Spool
+from gateway.model.settings import UNSEALED_LIMIT_BYTES, Spool
 from gateway.ports.encoded_data_set import DataSetReceiver, EncodedDataSet
 from gateway.ports.errors import ConfigurationError, SpoolFull, Temporary
 from gateway.ports.meter import Meter, NoMeter
 from gateway.ports.object_store import ObjectStore
-from gateway.ports.shared_payloads import SharedStore, StorePurpose
+from gateway.ports.shared_payloads import SharedStore, StorePurpose, UnsealedPayloads
 from gateway.ports.store import Store
 from gateway.spool.body import InMemoryDataSet
 from gateway.spool.commits import Commits
@@ -78,6 +79,7 @@ class ClusterJournal(StoreJournal):
         memory_bytes: int = MEMORY_BYTES,
         poll_s: float = POLL_S,
         keep_s: Callable[[], float] = lambda: 0.0,
+        unsealed_limit_bytes: int = UNSEALED_LIMIT_BYTES,
     ) -> None:
         super().__init__(spool.path)
         self._spool = spool
@@ -93,6 +95,7 @@ class ClusterJournal(StoreJournal):
         self.writing = Writing(meter, monotonic)
         self._recent = RecentPayloads()
         self._caching = threading.BoundedSemaphore(GROUPS_TO_CACHE)
+        self._unsealed = UnsealedLimit(unsealed_limit_bytes)
         self._identity = ""
 
     # --- life ---------------------------------------------------------------------------------------------------
@@ -133,6 +136,7 @@ class ClusterJournal(StoreJournal):
         self._sealer.start()
         self._state.started()
         self._meter.set("gateway_spool_min_free_bytes", self._spool.min_free_bytes)
+        self._meter.set("gateway_unsealed_limit_bytes", self._unsealed.limit_bytes)
         self._keeper = self._loop.create_task(self._keep(), name="node-keeper")
         self._keeper.add_done_callback(self._keeper_ended)
 
@@ -242,11 +246,22 @@ class ClusterJournal(StoreJournal):
 
     def shortages(self) -> Mapping[str, str]:
         """Place → why there is no room for objects; empty when there is."""
+        found: dict[str, str] = {}
         try:
             self._folder.room.check()
         except SpoolFull as error:
-            return {"spool": str(error)}
-        return {}
+            found["spool"] = str(error)
+        if self._unsealed.shortage:
+            found["journal"] = self._unsealed.shortage
+        return found
+
+    def unsealed(self) -> tuple[UnsealedPayloads, int]:
+        """The part of the journal that the object store does not have yet, and the bytes at which nothing is taken."""
+        return self._unsealed.unsealed, self._unsealed.limit_bytes
+
+    def backlog(self) -> str:
+        """The reason why much of it waits for the object store; empty when all goes well."""
+        return self._unsealed.warning
 
     @property
     def forgotten_early(self) -> int:
@@ -269,9 +284,11 @@ class ClusterJournal(StoreJournal):
         return Receiver(self._reception)
 
     def _check_room(self) -> None:
-        """Raises SpoolFull while the database takes nothing, and when the folder for arriving objects has no room."""
+        """Raises SpoolFull while the database takes nothing, when the journal in it holds too much, and when the folder
+        for arriving objects has no room."""
         self._state.check()
         self._folder.room.check()
+        self._unsealed.check()
         if reason := self.writing.problems.get("database"):
             raise SpoolFull(reason)
 
@@ -333,8 +350,19 @@ class ClusterJournal(StoreJournal):
     async def _look(self) -> bool:
         """True when another process changed the queue. Raises Temporary when the database takes nothing."""
 
-        def look(store: Store) -> bool:
+        def look(store: Store) -> tuple[bool, UnsealedPayloads]:
             store.sync()
-            return store.changed_elsewhere()
+            return store.changed_elsewhere(), cast(SharedStore, store).payloads.unsealed()
 
-        return await self._call(look)
+        is_changed, unsealed = await self._call(look)
+        self._counted(unsealed)
+        return is_changed
+
+    def _counted(self, unsealed: UnsealedPayloads) -> None:
+        was_full = bool(self._unsealed.shortage)
+        self._unsealed.counted(unsealed, self._now())
+        if bool(self._unsealed.shortage) != was_full:
+            event = "journal_taken_again" if was_full else "journal_full"
+            log.warning(event, reason=self._unsealed.shortage, unsealed_bytes=unsealed.length_bytes)
+        self._meter.set("gateway_unsealed_bytes", unsealed.length_bytes)
+        self._meter.set("gateway_unsealed_groups", unsealed.groups)

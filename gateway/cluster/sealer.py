@@ -1,22 +1,29 @@
 """Sealing: groups leave the journal for objects of the object store, and objects that nothing names are deleted.
 
-One node at a time does it, in a thread of its own with a connection of its own.
+One node at a time does it, in a thread of its own with a connection of its own. Another thread waits for the object
+store meanwhile: all nodes know each second what is not sealed, and the gateway ends while the object store hangs.
 """
 
 from __future__ import annotations
 
+import concurrent.futures
+import contextlib
+import queue
 import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
+from itertools import chain, islice
+from typing import TypeVar
 
 import structlog
 
 from gateway.cluster.node_committer import LARGE
+from gateway.cluster.object_threads import ObjectThreads
 from gateway.ports.errors import GatewayError, QueueBroken, Temporary
 from gateway.ports.meter import Meter
-from gateway.ports.object_store import ObjectStore
+from gateway.ports.object_store import ObjectStore, StoredObject
 from gateway.ports.retrying import retried
 from gateway.ports.shared_payloads import JournalGroup, SharedStore
 
@@ -40,7 +47,16 @@ ORPHAN_AGE = timedelta(days=1)
 MOST_SUSPECTS = 100_000
 """Objects that are remembered from one search to the next; further ones wait for a later search."""
 
+SEALING_S = 10.0
+"""A round seals for so long; the rest of it has its turn then, also while much waits."""
+SLOW_S = 5.0
+"""An object store that has not answered for so long is why nothing is sealed."""
+LOOK_S = 0.05
+"""The interval between looks whether the object store has answered."""
+
 METRIC = "gateway_sealed_bytes_total"
+
+T = TypeVar("T")
 
 
 class Sealer(threading.Thread):
@@ -71,6 +87,8 @@ class Sealer(threading.Thread):
         self._round_s = round_s
         self._orphans_at_s = monotonic() + ORPHANS_S
         self._is_ending = threading.Event()
+        self._object_thread = ObjectThreads(1, "sealer-objects")
+        self._counted_at_s = float("-inf")
         self._problem = ""
         self._unreadable: set[str] = set()
         """Names of groups that the database cannot read."""
@@ -97,6 +115,7 @@ class Sealer(threading.Thread):
                 self._report(f"{type(error).__name__}: {error}")
         if store is not None:
             store.close()
+        self._object_thread.stop(0.0)
 
     def _report(self, problem: str) -> None:
         if bool(problem) != bool(self._problem):
@@ -115,7 +134,8 @@ class Sealer(threading.Thread):
         if not store.sealing.take_turn():
             return False
         problems: list[Exception] = []
-        for step in (self._forget, self._seal, self._drop_sealed, self.delete_unnamed, self._look_for_orphans):
+        steps = (self._count, self._forget, self._seal, self._drop_sealed, self.delete_unnamed, self._look_for_orphans)
+        for step in steps:
             try:
                 step(store)
             except Exception as error:
@@ -125,8 +145,10 @@ class Sealer(threading.Thread):
         return True
 
     def _seal(self, store: SharedStore) -> None:
-        while not self._is_ending.is_set() and self._seal_one(store):
-            pass
+        """One object after the other: an object store that is back has no more to do than before."""
+        until_s = self._monotonic() + SEALING_S
+        while not self._is_ending.is_set() and self._seal_one(store) and self._monotonic() < until_s:
+            self._count_in_time(store, self._problem)
 
     def _drop_sealed(self, store: SharedStore) -> None:
         store.sealing.drop_sealed()
@@ -135,6 +157,32 @@ class Sealer(threading.Thread):
         if self._monotonic() >= self._orphans_at_s and not self._is_ending.is_set():
             self._orphans_at_s = self._monotonic() + ORPHANS_S
             self.delete_orphans(store)
+
+    # --- what waits ---------------------------------------------------------------------------------------------
+
+    def _count(self, store: SharedStore) -> None:
+        store.sealing.unsealed(GROUPS_AT_ONCE + len(self._unreadable))
+        self._count_in_time(store, self._problem)
+
+    def _count_in_time(self, store: SharedStore, problem: str) -> None:
+        """Tell all nodes what is not sealed, at most once a round."""
+        if self._monotonic() - self._counted_at_s >= self._round_s:
+            self._counted_at_s = self._monotonic()
+            store.sealing.note_unsealed(problem)
+
+    def _answer(self, store: SharedStore, future: concurrent.futures.Future[T]) -> T:
+        """The answer of the object store; groups that wait are counted meanwhile. Raises Temporary at the end."""
+        began_s = self._monotonic()
+        while not concurrent.futures.wait([future], LOOK_S).done:
+            self._while_waiting(store, began_s)
+        return future.result()
+
+    def _while_waiting(self, store: SharedStore, began_s: float) -> None:
+        if self._is_ending.is_set():
+            raise Temporary("the gateway ends while the object store has not answered")
+        waited_s = self._monotonic() - began_s
+        late = f"the object store has not answered for {waited_s:.0f} s" if waited_s >= SLOW_S else ""
+        self._count_in_time(store, late or self._problem)
 
     # --- sealing ------------------------------------------------------------------------------------------------
 
@@ -151,11 +199,25 @@ class Sealer(threading.Thread):
         if not is_full and age_s < SEALED_AFTER_S:
             return False
         name = f"{SEGMENTS}{uuid.uuid4().hex}"
-        self._objects.put(name, self._payloads(store, chosen), length_bytes)
+        self._put(store, name, chosen, length_bytes)
         with store.transaction():
             store.sealing.seal(name, chosen)
         self._meter.count(METRIC, length_bytes)
         return len(chosen) < len(groups) or len(groups) >= GROUPS_AT_ONCE
+
+    def _put(self, store: SharedStore, name: str, chosen: Sequence[JournalGroup], length_bytes: int) -> None:
+        """This thread reads the database, the other one writes to the object store."""
+        handover = _Handover()
+        writing = self._object_thread.submit(self._objects.put, name, handover, length_bytes)
+        try:
+            for piece in chain(self._payloads(store, chosen), [None]):
+                began_s = self._monotonic()
+                while not handover.is_taken(piece) and not writing.done():
+                    self._while_waiting(store, began_s)
+        except BaseException:
+            handover.break_off()
+            raise
+        self._answer(store, writing)
 
     def _payloads(self, store: SharedStore, groups: Sequence[JournalGroup]) -> Iterator[bytes]:
         """Raises Temporary: a group that cannot be read is left out from then on, and the others are sealed."""
@@ -192,7 +254,7 @@ class Sealer(threading.Thread):
             if names:
                 with store.transaction():
                     store.sealing.forget_objects(names)
-                self._objects.delete(names)
+                self._answer(store, self._object_thread.submit(self._objects.delete, names))
             if not names or not self._looked_at:
                 return
 
@@ -205,7 +267,7 @@ class Sealer(threading.Thread):
         """
         deleted = 0
         suspects: set[str] = set()
-        for old in self._old_objects():
+        for old in self._old_objects(store):
             known = store.sealing.known_objects(old)
             unknown = [name for name in old if name not in known]
             gone = [name for name in unknown if name in self._suspects]
@@ -213,24 +275,51 @@ class Sealer(threading.Thread):
                 suspects.update(unknown)
             if gone:
                 log.info("orphaned_objects_deleted", objects=len(gone))
-                self._objects.delete(gone)
+                self._answer(store, self._object_thread.submit(self._objects.delete, gone))
                 deleted += len(gone)
         self._suspects = frozenset(suspects)
         return deleted
 
-    def _old_objects(self) -> Iterator[list[str]]:
+    def _old_objects(self, store: SharedStore) -> Iterator[list[str]]:
         """Names, some at a time."""
         before = self._now() - ORPHAN_AGE
-        old: list[str] = []
         for prefix in (SEGMENTS, LARGE):
-            for found in self._objects.list(prefix):
-                if found.modified_at < before:
-                    old.append(found.name)
-                if len(old) >= OBJECTS_AT_ONCE:
-                    yield old
-                    old = []
-        if old:
-            yield old
+            objects = iter(self._objects.list(prefix))
+            while page := self._answer(store, self._object_thread.submit(_some, objects)):
+                yield [found.name for found in page if found.modified_at < before]
+
+
+class _Handover(Iterator[bytes]):
+    """Pieces that one thread gives and another one takes: one of them waits between."""
+
+    def __init__(self) -> None:
+        self._pieces: queue.Queue[bytes | None] = queue.Queue(1)
+        self._is_broken_off = threading.Event()
+
+    def is_taken(self, piece: bytes | None) -> bool:
+        """Give it, None behind the last one; False when there is no place for it yet."""
+        with contextlib.suppress(queue.Full):
+            self._pieces.put(piece, timeout=LOOK_S)
+            return True
+        return False
+
+    def break_off(self) -> None:
+        """The one that takes them gets an error in place of further ones."""
+        self._is_broken_off.set()
+
+    def __next__(self) -> bytes:
+        while True:
+            if self._is_broken_off.is_set():
+                raise Temporary("the pieces of the object were broken off")
+            with contextlib.suppress(queue.Empty):
+                piece = self._pieces.get(timeout=LOOK_S)
+                if piece is None:
+                    raise StopIteration
+                return piece
+
+
+def _some(objects: Iterator[StoredObject]) -> list[StoredObject]:
+    return list(islice(objects, OBJECTS_AT_ONCE))
 
 
 def _forgotten(store: SharedStore, before: datetime, indexed_before: datetime) -> int:

@@ -24,7 +24,7 @@ from gateway.config.spec.process import (
     SpoolSpec,
 )
 from gateway.config.spec.timers import TimersSpec
-from gateway.config.store import compile_node, compile_objects, compile_postgresql
+from gateway.config.store import compile_node, compile_objects, compile_postgresql, compile_unsealed_limit
 from gateway.config.tls import compile_listener_tls
 from gateway.config.tree import Place, ScalarNode
 from gateway.forms.groups import settings
@@ -47,6 +47,7 @@ def compile_settings(spec: GatewaySpec, place: Place, context: Context) -> Setti
         queue_path=context.at_work(spec.queue.sqlite),
         postgresql=compile_postgresql(spec, place, context),
         objects=compile_objects(spec.store, place.at("store"), context),
+        unsealed_limit_bytes=compile_unsealed_limit(spec.store, place.at("store"), context),
         node=compile_node(spec.store, place.at("store"), context),
         queue_min_free_bytes=size_bytes(spec.queue.min_free),
         queue_reserve_bytes=size_bytes(spec.queue.reserve),

@@ -8,13 +8,16 @@ import re
 import socket
 
 from gateway.common import setting_faults as faults
+from gateway.common.quantity import size_bytes
 from gateway.config.compile_context import Context
 from gateway.config.spec.process import GatewaySpec
 from gateway.config.spec.store import S3Spec, StoreSpec
 from gateway.config.tree import Place
-from gateway.model.settings import ObjectStoreSettings, S3Settings
+from gateway.model.settings import UNSEALED_LIMIT_BYTES, ObjectStoreSettings, S3Settings
 
 POSTGRESQL_URL = re.compile(r"postgres(ql)?://.")
+LEAST_UNSEALED_LIMIT_BYTES = 256 * 1024**2
+"""A few objects of the object store: while it works, some seconds of what arrives lie unsealed."""
 NO_NAME = re.compile(r"[^A-Za-z0-9_.-]+|^[.-]+")
 
 
@@ -76,6 +79,17 @@ def _s3(spec: S3Spec, place: Place, context: Context) -> S3Settings:
         access_key_id=spec.access_key_id or "",
         secret_access_key=spec.secret_access_key or "",
     )
+
+
+def compile_unsealed_limit(spec: StoreSpec | None, place: Place, context: Context) -> int:
+    """The most bytes that wait for the object store."""
+    if spec is None:
+        return UNSEALED_LIMIT_BYTES
+    limit_bytes = size_bytes(spec.unsealed_limit)
+    if limit_bytes < LEAST_UNSEALED_LIMIT_BYTES:
+        at = place.at("unsealed_limit")
+        context.fault(at, faults.out_of_range("at least 256 MiB", at.shown))
+    return limit_bytes
 
 
 def compile_node(spec: StoreSpec | None, place: Place, context: Context) -> str:

@@ -18,10 +18,10 @@ from gateway.ports.delivery_queue import QueueDepth
 
 CODES = (
     *("starting", "recovering", "draining"),
-    *("spool_full", "database_full", "spool_not_writable", "database_not_writable"),
+    *("spool_full", "database_full", "journal_full", "spool_not_writable", "database_not_writable"),
     *("not_in_place", "journal_broken", "listener_down"),
     *("reload_refused", "certificate_expired", "handler_failing", "destination_down", "destination_not_configured"),
-    *("deliveries_held", "dead_letters", "nodes_differ"),
+    *("deliveries_held", "dead_letters", "nodes_differ", "payloads_not_sealed"),
 )
 """The codes of all conditions: the rows of `docs/states.md`."""
 
@@ -51,6 +51,7 @@ class Storage(Protocol):
     def refusal(self) -> str: ...
     def shortages(self) -> Mapping[str, str]: ...
     def write_problems(self) -> Mapping[str, str]: ...
+    def backlog(self) -> str: ...
 
 
 class CourierView(Protocol):
@@ -128,6 +129,12 @@ def of_storage(journal: Storage) -> Iterator[OperatingCondition]:
         yield OperatingCondition(f"{place}_full", problem, is_blocking=True)
     for place, problem in journal.write_problems().items():
         yield OperatingCondition(f"{place}_not_writable", problem, is_blocking=True)
+
+
+def of_backlog(journal: Storage) -> Iterator[OperatingCondition]:
+    """Payloads that wait in the database for the object store."""
+    if problem := journal.backlog():
+        yield OperatingCondition("payloads_not_sealed", problem)
 
 
 def of_listeners(down: Mapping[str, str]) -> Iterator[OperatingCondition]:

@@ -68,6 +68,7 @@ class Health:
             *conditions.of_destinations(self._delivery.status(), depths),
             *conditions.of_queue(depths),
             *conditions.of_nodes(self._nodes()),
+            *conditions.of_backlog(self._journal),
         ]
 
     async def depths(self) -> list[QueueDepth]:

@@ -32,6 +32,7 @@ WRITTEN_AS = {
     "objects.folder": "store.objects.folder",
     "objects.s3": "store.objects.s3",
     **{f"objects.s3.{field.name}": f"store.objects.s3.{field.name}" for field in dataclasses.fields(S3Settings)},
+    "unsealed_limit_bytes": "store.unsealed_limit",
     "node": "store.node",
     "queue_min_free_bytes": "queue.min_free",
     "queue_reserve_bytes": "queue.reserve",

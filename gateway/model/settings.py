@@ -143,6 +143,10 @@ class ObjectStoreSettings:
     s3: S3Settings | None = None
 
 
+UNSEALED_LIMIT_BYTES = 20 * 1024**3
+"""Some three minutes of 100 MB/s."""
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """Process settings, the `gateway:` section. A change needs a restart, except of `listeners`."""
@@ -157,6 +161,8 @@ class Settings:
     them."""
     objects: ObjectStoreSettings | None = None
     """The object store of the cluster that this gateway is a node of; None: it is alone."""
+    unsealed_limit_bytes: int = UNSEALED_LIMIT_BYTES
+    """The most bytes that wait in the database of a cluster for its object store."""
     node: str = ""
     """The name of this node; empty for a gateway that is alone."""
     queue_min_free_bytes: int = 256 * 1024**2

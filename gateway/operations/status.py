@@ -23,6 +23,7 @@ from gateway.model.settings import Settings
 from gateway.ports.delivery_queue import QueueDepth
 from gateway.ports.gateway_clock import GatewayClock
 from gateway.ports.meter import peer_label
+from gateway.ports.shared_payloads import UnsealedPayloads
 from gateway.ports.store_room import StoreRoom
 from gateway.spool.store_journal import StoreJournal
 from gateway.stores.opening import shown
@@ -87,6 +88,7 @@ async def status(sources: StatusSources) -> Json:
             min_free_bytes=sources.settings.queue_min_free_bytes,
             reserved_bytes=sources.room.reserved_bytes,
         ),
+        "unsealed": unsealed_json(sources.journal.unsealed()),
     }
 
 
@@ -162,6 +164,21 @@ def database_json(settings: Settings, **figures: object) -> Json:
     if settings.postgresql:
         return {"path": shown(settings)}
     return place_json(settings.queue_path, **figures)
+
+
+def unsealed_json(found: tuple[UnsealedPayloads, int] | None) -> Json | None:
+    """The part of a cluster's journal that its object store does not have yet; None for a gateway that is alone."""
+    if found is None:
+        return None
+    unsealed, limit_bytes = found
+    return {
+        "groups": unsealed.groups,
+        "size_bytes": unsealed.length_bytes,
+        "limit_bytes": limit_bytes,
+        "oldest_at": unsealed.oldest_at.isoformat() if unsealed.oldest_at else None,
+        "counted_at": unsealed.counted_at.isoformat() if unsealed.counted_at else None,
+        "problem": unsealed.problem,
+    }
 
 
 def place_json(path: str, **figures: object) -> Json:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Literal, Protocol
 
 from gateway.common.buffer import Buffer
@@ -25,6 +26,23 @@ class JournalGroup:
     length_bytes: int
     added_at: int
     """Microseconds since 1970, by the queue's clock."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class UnsealedPayloads:
+    """The part of the journal that the object store does not have yet, as the node that seals counted it last.
+
+    Groups that nothing names any more may be among them until they are looked at.
+    """
+
+    groups: int = 0
+    length_bytes: int = 0
+    oldest_at: datetime | None = None
+    """When the oldest group was added."""
+    problem: str = ""
+    """Why they are not sealed; empty while all goes well."""
+    counted_at: datetime | None = None
+    """None: no node has counted yet."""
 
 
 class SharedPayloads(Protocol):
@@ -59,6 +77,10 @@ class SharedPayloads(Protocol):
         """The object in the object store that a payload name leads to, and the offset in it; None without one."""
         ...
 
+    def unsealed(self) -> UnsealedPayloads:
+        """The groups that are not sealed yet, as they were noted last. Inside a transaction too."""
+        ...
+
 
 class PayloadSealing(Protocol):
     """The way of groups out of the journal, and of objects out of the object store. One node at a time does it."""
@@ -77,6 +99,11 @@ class PayloadSealing(Protocol):
 
     def seal(self, object_name: str, groups: Sequence[JournalGroup]) -> None:
         """These groups lie in this object, one behind the other. Inside a transaction."""
+        ...
+
+    def note_unsealed(self, problem: str) -> None:
+        """Count what is not sealed yet, and write it down for all nodes. Behind a call of `unsealed`; not in a
+        transaction."""
         ...
 
     def drop_sealed(self) -> int:

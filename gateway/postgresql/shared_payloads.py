@@ -14,11 +14,11 @@ from psycopg import errors
 
 from gateway.common.buffer import Buffer
 from gateway.ports.errors import QueueBroken, Temporary, TransactionConflict
-from gateway.ports.shared_payloads import JournalGroup
+from gateway.ports.shared_payloads import JournalGroup, UnsealedPayloads
 from gateway.postgresql.statements import of_hour
 from gateway.postgresql.transactions import PostgreSQLTransaction, PostgreSQLTransactions
 from gateway.postgresql.unsealed_groups import UnsealedGroups
-from gateway.relational.rows import batch
+from gateway.relational.rows import batch, cleaned, moment
 
 HOUR_US = 3_600_000_000
 NAME = re.compile(r"journal/(\d{1,9})/(\d{1,18})")
@@ -109,6 +109,16 @@ class PostgreSQLSharedPayloads:
             found = self._transactions.single("place", payload=name)
         return None if found is None else (found[0], found[1])
 
+    def unsealed(self) -> UnsealedPayloads:
+        """The groups that are not sealed yet, as the node that seals noted them last."""
+        with self._transactions.errors():
+            found = self._transactions.single("read_unsealed")
+        if found is None:
+            return UnsealedPayloads()
+        groups, length_bytes, oldest_at, problem, counted_at = found
+        oldest = None if oldest_at is None else moment(oldest_at)
+        return UnsealedPayloads(groups, length_bytes, oldest, problem, moment(counted_at))
+
 
 class PostgreSQLPayloadSealing:
     """The `PayloadSealing` port on one connection."""
@@ -153,6 +163,19 @@ class PostgreSQLPayloadSealing:
             shown = self._transactions.place.shown
             raise Temporary(f"database {shown}: another node sealed these groups meanwhile") from error
         self._unsealed.sealed(groups)
+
+    def note_unsealed(self, problem: str) -> None:
+        """Count what is not sealed yet, and write it down for all nodes."""
+        groups, length_bytes, oldest_at = self._unsealed.count()
+        with self._transactions.errors():
+            self._transactions.do(
+                "note_unsealed",
+                groups=groups,
+                length=length_bytes,
+                oldest=oldest_at,
+                problem=cleaned([problem])[0],
+                now=self._transactions.clock.now_us(),
+            )
 
     def drop_sealed(self) -> int:
         """Drop the tables of past hours in which nothing is left to be sealed."""

@@ -7,6 +7,7 @@ one.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 
 from gateway.ports.shared_payloads import JournalGroup
@@ -16,6 +17,16 @@ from gateway.relational.rows import batch
 
 GROUPS_READ = 1024
 """Groups that one statement reads."""
+
+
+@dataclasses.dataclass(slots=True)
+class _Counted:
+    """Groups of an hour that are not read yet."""
+
+    until: int = 0
+    """The number of the last one that is counted."""
+    groups: int = 0
+    length_bytes: int = 0
 
 
 class UnsealedGroups:
@@ -34,6 +45,10 @@ class UnsealedGroups:
         """Hour and number → a group that was read and is not sealed yet."""
         self._unread: frozenset[int] = frozenset()
         """Hours that the last look did not read to their end."""
+        self._read_to: dict[int, int] = {}
+        """Hour → the number of the last group that was read."""
+        self._counted: dict[int, _Counted] = {}
+        """Hour → the groups behind that one that were counted."""
         self._complete = 0
         """Each group up to this number can be seen, or never will be."""
         self._next: tuple[int, frozenset[str]] | None = None
@@ -58,12 +73,38 @@ class UnsealedGroups:
         """False when a group of this hour is known to wait, or the last look did not come so far."""
         return hour not in self._unread and all(key[0] != hour for key in self._waiting)
 
+    def count(self) -> tuple[int, int, int | None]:
+        """Number and bytes of the groups that wait, and when the oldest one was added.
+
+        Those that were not read yet are counted once each, as they come: whether they wait is found out later.
+        """
+        with self._transactions.errors():
+            self._move_on()
+            beyond = [self._counted_beyond(hour) for hour in self._passed]
+        groups = len(self._waiting) + sum(each.groups for each in beyond)
+        length_bytes = sum(group.length_bytes for group in self._waiting.values())
+        oldest_at = min((group.added_at for group in self._waiting.values()), default=None)
+        return groups, length_bytes + sum(each.length_bytes for each in beyond), oldest_at
+
+    def _counted_beyond(self, hour: int) -> _Counted:
+        counted = self._counted.setdefault(hour, _Counted())
+        after = max(counted.until, self._read_to.get(hour, 0))
+        if after < self._complete:
+            statement = of_hour("count_groups", hour, after=after, until=self._complete)
+            groups, length_bytes = self._transactions.made(statement)
+            counted.groups += groups
+            counted.length_bytes += length_bytes
+            counted.until = self._complete
+        return counted
+
     # --- inside -------------------------------------------------------------------------------------------------
 
     def _look(self, limit: int) -> None:
         self._move_on()
         hours = [hour for (hour,) in self._transactions.rows("journal_hours")]
         self._passed = {hour: self._passed.get(hour, 0) for hour in hours}
+        self._counted = {hour: counted for hour, counted in self._counted.items() if hour in self._passed}
+        self._read_to = {hour: number for hour, number in self._read_to.items() if hour in self._passed}
         self._waiting = {key: group for key, group in self._waiting.items() if key[0] in self._passed}
         self._unread = frozenset(hour for hour in hours if not self._is_read(hour, limit))
 
@@ -87,6 +128,7 @@ class UnsealedGroups:
         while len(self._waiting) < limit:
             rows = list(self._groups_after(hour, number))
             for number, length_bytes, added_at, waits in rows:
+                self._was_read(hour, number, length_bytes)
                 if waits:
                     self._waiting[hour, number] = JournalGroup(f"journal/{hour}/{number}", length_bytes, added_at)
             if len(rows) < GROUPS_READ:
@@ -94,6 +136,16 @@ class UnsealedGroups:
                 return True
             self._passed[hour] = min(number, self._complete)
         return False
+
+    def _was_read(self, hour: int, number: int, length_bytes: int) -> None:
+        """A group that was counted is counted no more, once it is read for the first time."""
+        if number <= self._read_to.get(hour, 0):
+            return
+        self._read_to[hour] = number
+        counted = self._counted.get(hour)
+        if counted is not None and number <= counted.until:
+            counted.groups -= 1
+            counted.length_bytes -= length_bytes
 
     def _groups_after(self, hour: int, number: int) -> Iterator[tuple[int, int, int, bool]]:
         statement = of_hour("groups_after", hour, after=number, limit=GROUPS_READ)

@@ -17,6 +17,7 @@ from gateway.model.likeness import ExcludedLikenesses
 from gateway.ports.delivery_queue import QueueDepth
 from gateway.ports.encoded_data_set import DataSetReceiver, EncodedDataSet
 from gateway.ports.errors import Temporary
+from gateway.ports.shared_payloads import UnsealedPayloads
 from gateway.ports.store import Store
 from gateway.spool.commit_requests import Acceptance, Call, ClaimRequest, Settling
 from gateway.spool.commits import Commits
@@ -113,6 +114,14 @@ class StoreJournal(ABC):
     def write_problems(self) -> Mapping[str, str]:
         """Place → why writing to it failed last; empty while all goes well."""
         return {str(place): reason for place, reason in self.writing.problems.items()}
+
+    def unsealed(self) -> tuple[UnsealedPayloads, int] | None:
+        """The part of the journal that the object store does not have yet, and its limit; None of a gateway alone."""
+        return None
+
+    def backlog(self) -> str:
+        """The reason why much of it waits for the object store; empty when all goes well."""
+        return ""
 
     def health(self) -> str:
         """Empty when commits go on; else what is wrong."""

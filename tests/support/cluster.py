@@ -12,7 +12,7 @@ from gateway.cluster.sealer import Sealer
 from gateway.model.delivery import Dispatch
 from gateway.model.instance import Instance
 from gateway.model.listener import Limits
-from gateway.model.settings import Spool
+from gateway.model.settings import UNSEALED_LIMIT_BYTES, Spool
 from gateway.ports.delivery_administration import DeliveryFilter
 from gateway.ports.meter import NoMeter
 from gateway.ports.object_store import ObjectStore
@@ -38,6 +38,7 @@ class Node:
         url: str = "",
         objects: ObjectStore | None = None,
         poll_s: float = 0.02,
+        unsealed_limit_bytes: int = UNSEALED_LIMIT_BYTES,
     ) -> None:
         self.folder = folder
         self.clock = clock
@@ -46,6 +47,7 @@ class Node:
         self.spool = Spool(str(folder / "spool"), min_free_bytes=0, large_object_bytes=large_object_bytes)
         self.limits = Limits(object_bytes=object_bytes)
         self.poll_s = poll_s
+        self.unsealed_limit_bytes = unsealed_limit_bytes
 
     def beside(self, name: str) -> Node:
         """Another node of the same cluster."""
@@ -55,11 +57,18 @@ class Node:
             large_object_bytes=self.spool.large_object_bytes,
             url=self.url,
             objects=self.objects,
+            unsealed_limit_bytes=self.unsealed_limit_bytes,
         )
 
     async def start(self) -> None:
         self.journal = ClusterJournal(
-            self.spool, self.open_store, self.objects, limits=self.limits, now=self.clock, poll_s=self.poll_s
+            self.spool,
+            self.open_store,
+            self.objects,
+            limits=self.limits,
+            now=self.clock,
+            poll_s=self.poll_s,
+            unsealed_limit_bytes=self.unsealed_limit_bytes,
         )
         await self.journal.start()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from gateway.config.spec.values import Text
+from gateway.config.spec.values import SizeText, Text
 from gateway.forms.described import Described
 from gateway.forms.spec import Spec
 
@@ -121,6 +121,13 @@ class StoreSpec(Spec):
         ),
     ]
     objects: ObjectsSpec | None = None
+    unsealed_limit: Annotated[
+        SizeText,
+        Described(
+            description="With `objects`: at so many bytes in the database that are not in the object store yet, "
+            "C-STORE is answered with 0xA700 (out of resources) by all nodes. The database needs room for them."
+        ),
+    ] = "20 GiB"
     node: (
         Annotated[
             str,

@@ -10,14 +10,17 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
+from gateway.cluster import sealer
 from gateway.cluster.journal import ANSWER_LIMIT_S, GROUPS_TO_CACHE
+from gateway.cluster.sealer import Sealer
 from gateway.ports.errors import ConfigurationError, GatewayError, SpoolFull
 from gateway.spool.body import InMemoryDataSet
 from gateway.spool.spool_threads import WORKERS
 from tests.support.cluster import Node, kept
+from tests.support.fakes.memory_object_store import MemoryObjectStore
 from tests.support.postgresql_server import PostgreSQLServer
 from tests.support.processes import GUARD_S
-from tests.support.samples import TO_PACS, Clock, instance
+from tests.support.samples import NOON, TO_PACS, Clock, instance
 
 pytestmark = pytest.mark.postgresql
 
@@ -143,6 +146,49 @@ async def test_a_database_that_is_frozen_is_noticed_without_an_answer(
             await kept(journal, b"after", 3)
     finally:
         server.stop()
+
+
+async def test_the_database_does_not_fill_up_while_the_object_store_is_away(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All nodes refuse objects at the limit, and take them again once enough is sealed."""
+    monkeypatch.setattr(Sealer, "start", lambda self: None)
+    monkeypatch.setattr(Sealer, "join", lambda self: None)
+    node = Node(tmp_path / "first", clock, unsealed_limit_bytes=1000)
+    async with node as journal, node.beside("second") as other:
+        keeper, seals = node.open_store("keeping"), node.sealer(lambda: NOON)
+        seals._round_s = 0.0
+        with monkeypatch.context() as patched:
+            patched.setattr(MemoryObjectStore, "put", refuses)
+            taken = []
+            for number in range(4):
+                taken.append(await kept(journal, b"x" * 300, number))
+                clock.advance(sealer.SEALED_AFTER_S)
+                with pytest.raises(SpoolFull, match="is away"):
+                    seals.do_round(keeper)
+                seals._report("it is away")
+                seals._count(keeper)
+                await until(lambda: journal.unsealed()[0].groups == len(taken))
+                assert ("it is away; at the limit" in journal.backlog()) == (number < 3)
+            with pytest.raises(SpoolFull, match="in 4 groups"):
+                await kept(journal, b"x" * 300, 5)
+            await until(lambda: "it is away; mend" in other.shortages().get("journal", ""))
+            with pytest.raises(SpoolFull, match="it is away"):
+                other.receiver()
+            assert journal.backlog() == ""
+        seals.do_round(keeper)
+        seals._report("")
+        seals._count(keeper)
+        await until(lambda: not journal.shortages() and not other.shortages())
+        await kept(other, b"y" * 300, 30)
+        for stored in taken:
+            journal._folder.cache.drop(stored.payload.name)
+            assert bytes((await journal.fetch(stored.payload)).view()) == b"x" * 300
+        keeper.close()
+
+
+def refuses(*_: object) -> None:
+    raise SpoolFull("it is away")
 
 
 async def test_what_waits_at_the_end_is_committed(tmp_path: Path, clock: Clock) -> None:

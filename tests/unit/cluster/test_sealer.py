@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from structlog.testing import capture_logs
 
 from gateway.cluster import sealer
 from gateway.cluster.sealer import ORPHAN_AGE, SEALED_AFTER_S, Sealer
+from gateway.common.buffer import Buffer
 from gateway.model.delivery import DeliveryState
 from gateway.model.instance import PayloadRef
 from gateway.ports.errors import QueueBroken, SpoolFull, Temporary
@@ -19,7 +22,9 @@ from gateway.postgresql.store import PostgreSQLStore
 from gateway.spool.digest import digest_of
 from tests.support.cluster import Node, kept
 from tests.support.fakes.memory_object_store import MemoryObjectStore
+from tests.support.processes import GUARD_S
 from tests.support.samples import NOON, TO_PACS, Clock, instance, settlement
+from tests.unit.cluster.test_journal import until
 
 pytestmark = pytest.mark.postgresql
 
@@ -39,6 +44,19 @@ def objects(node: Node, prefix: str = "segments/") -> list[str]:
 
 def hours(store: PostgreSQLStore) -> list[int]:
     return store.sealing._hours()
+
+
+def adder(store: PostgreSQLStore) -> Callable[[int], None]:
+    """Adds a group with an instance."""
+
+    def add(number: int) -> None:
+        store.payloads.prepare()
+        with store.transaction():
+            name = store.payloads.add_group([b"data"])
+            arrived = instance(number).stored(PayloadRef(name, 0, 4, digest_of([b"data"])))
+            store.deliveries.accept([(arrived, [TO_PACS])], NOON, lambda payload: True)
+
+    return add
 
 
 async def deliver_all(journal: object, node: Node) -> None:
@@ -288,6 +306,85 @@ async def test_an_object_store_that_is_full_gets_room(node: Node, monkeypatch: p
         assert objects(node, "large/") == []
         node.sealer().do_round(store)
         assert len(objects(node)) == 1
+        store.close()
+
+
+class FrozenStore(MemoryObjectStore):
+    """Answers nothing until it is thawed."""
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__(clock)
+        self.thawed = threading.Event()
+        self.is_asked = threading.Event()
+
+    def put(self, name: str, chunks: Iterable[Buffer], length_bytes: int) -> None:
+        self.is_asked.set()
+        self.thawed.wait()
+        super().put(name, chunks, length_bytes)
+
+
+async def test_what_waits_is_told_while_the_object_store_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    frozen = FrozenStore(clock)
+    node = Node(tmp_path, clock, objects=frozen)
+    monkeypatch.setattr(sealer, "SLOW_S", 0.0)
+    store = node.open_store()
+    add = adder(store)
+    add(1)
+    clock.advance(SEALED_AFTER_S)
+    thread = node.sealer()
+    thread._round_s = 0.01
+    thread.start()
+    try:
+        assert await asyncio.to_thread(frozen.is_asked.wait, GUARD_S)
+        add(2)
+        await until(lambda: store.payloads.unsealed().groups == 2)
+        await until(lambda: "has not answered for 0 s" in store.payloads.unsealed().problem)
+        frozen.thawed.set()
+        await until(lambda: len(node.files("segments")) == 0 and store.payloads.unsealed().groups == 1)
+        await until(lambda: store.payloads.unsealed().problem == "")
+    finally:
+        frozen.thawed.set()
+        thread.end()
+        await asyncio.to_thread(thread.join)
+    store.close()
+
+
+async def test_it_ends_while_the_object_store_hangs(tmp_path: Path) -> None:
+    clock = Clock()
+    frozen = FrozenStore(clock)
+    node = Node(tmp_path, clock, objects=frozen)
+    store = node.open_store()
+    adder(store)(1)
+    clock.advance(SEALED_AFTER_S)
+    thread = node.sealer()
+    thread._round_s = 0.01
+    thread.start()
+    assert await asyncio.to_thread(frozen.is_asked.wait, GUARD_S)
+    thread.end()
+    await asyncio.to_thread(thread.join)
+    assert store.sealing.unsealed(10), "nothing says that it is sealed"
+    frozen.thawed.set()
+    store.close()
+
+
+async def test_a_store_that_is_back_gets_one_object_after_the_other(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Other steps have their turns meanwhile, and what waits is counted."""
+    monkeypatch.setattr(sealer, "SEGMENT_BYTES", 10)
+    monkeypatch.setattr(sealer, "SEALING_S", 0.0)
+    async with node as journal:
+        for number in range(1, 8):
+            await kept(journal, b"x" * 10, number)
+        store = node.open_store("keeping")
+        seals = node.sealer(lambda: NOON - timedelta(days=1))
+        seals._round_s = 0.0
+        counted = []
+        for _ in range(4):
+            seals.do_round(store)
+            counted.append((len(objects(node)), store.payloads.unsealed().groups))
+        assert counted == [(1, 7), (2, 6), (3, 5), (4, 4)]
         store.close()
 
 

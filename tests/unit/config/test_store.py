@@ -53,6 +53,13 @@ def test_places_of_objects(tmp_path: Path, text: str) -> None:
     assert "AKIA7" not in repr(found.settings)
 
 
+def test_what_may_wait_for_the_object_store(tmp_path: Path) -> None:
+    for text, expected_bytes in {"": 20 * 1024**3, "unsealed_limit: 1 GiB, ": 1024**3}.items():
+        settings = loaded(tmp_path, f"{text}objects: {{folder: /mnt/shared}}").settings
+        assert settings is not None
+        assert settings.unsealed_limit_bytes == expected_bytes
+
+
 BAD = {
     "objects: {}": "missing-setting: the setting `s3` or `folder` is missing: it says where objects are stored",
     "objects: {folder: /mnt, s3: {bucket: images}}": "conflict: objects are stored in `s3` or in `folder`, not in both",
@@ -61,6 +68,7 @@ BAD = {
     'objects: {s3: {bucket: images, secret_access_key: "${KEY}"}}': "the setting `access_key_id` is missing",
     "objects: {s3: {bucket: images, endpoint: 'https://h:0'}}": "out-of-range: expected a port from 1 to 65535",
     "objects: {s3: {bucket: images, endpoint: 'https://h:65536/'}}": "out-of-range: expected a port from 1 to 65535",
+    "unsealed_limit: 255 MiB, objects: {folder: /mnt}": "out-of-range: expected at least 256 MiB, found `255 MiB`",
     "node: north-1": "no-effect: only a gateway with `objects` is a node; leave `node` out, or write `objects`",
 }
 

@@ -28,6 +28,7 @@ class Journal:
     def __init__(self) -> None:
         self.broken = ""
         self.full: dict[str, str] = {}
+        self.waits = ""
         self.fails = False
 
     def health(self) -> str:
@@ -41,6 +42,9 @@ class Journal:
 
     def write_problems(self) -> dict[str, str]:
         return {}
+
+    def backlog(self) -> str:
+        return self.waits
 
     async def depths(self) -> list[QueueDepth]:
         if self.fails:
@@ -114,6 +118,15 @@ def test_nodes_that_run_with_other_rules_or_another_version_are_a_condition() ->
         [condition] = [each for each in bench.health.conditions([]) if each.code == "nodes_differ"]
         assert f"c: version {other.node.version}, rules {other.configuration}" in condition.text
         assert not condition.is_blocking
+
+
+def test_payloads_that_wait_for_the_object_store_are_a_condition_that_keeps_nothing_out() -> None:
+    bench = Bench()
+    bench.journal.waits = "the object store is away"
+    [condition] = [each for each in bench.health.conditions([]) if each.code == "payloads_not_sealed"]
+    assert (condition.text, condition.is_blocking) == ("the object store is away", False)
+    bench.journal.full = {"journal": "it holds too much"}
+    assert [each.code for each in bench.health.blocking()] == ["journal_full"]
 
 
 async def test_the_queue_is_empty_while_it_cannot_be_counted() -> None:

@@ -25,9 +25,11 @@ from gateway.operations.status import (
     nodes_json,
     queue_json,
     status,
+    unsealed_json,
     worker_json,
 )
 from gateway.ports.delivery_queue import QueueDepth
+from gateway.ports.shared_payloads import UnsealedPayloads
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 DEPTHS = [
@@ -76,7 +78,7 @@ def sources(**more: Any) -> StatusSources:
         "listening": SimpleNamespace(ports={"main": 11112}),
         "loops": SimpleNamespace(held=4),
         "delivery": SimpleNamespace(status=lambda: [PACS]),
-        "journal": SimpleNamespace(spool_id="s1", forgotten_early=2),
+        "journal": SimpleNamespace(spool_id="s1", forgotten_early=2, unsealed=lambda: None),
         "room": SimpleNamespace(free_or_none=lambda: 20, reserved_bytes=3),
         "nodes": ClusterView,
         "clock": SimpleNamespace(on_the_wall=lambda at: at + timedelta(hours=1)),
@@ -102,6 +104,7 @@ async def test_the_document_has_each_part_of_the_gateway() -> None:
         **{"path": "/spool", "id": "s1", "free_bytes": 10, "min_free_bytes": 5},
         "forgotten_early": 2,
     }
+    assert found["unsealed"] is None
     database = {"path": "/queue.db", "free_bytes": 20, "min_free_bytes": 6, "reserved_bytes": 3}
     assert found["database"] == database
 
@@ -121,6 +124,23 @@ def test_destinations_that_the_rules_do_not_know_are_shown_while_deliveries_wait
 def test_times_of_the_queue_are_those_of_the_wall_clock() -> None:
     first, second = queue_json(DEPTHS, lambda at: at + timedelta(hours=1))
     assert (first["oldest_at"], second["oldest_at"]) == ("2026-01-02T01:00:00+00:00", None)
+
+
+async def test_what_waits_for_the_object_store_is_shown() -> None:
+    unsealed = UnsealedPayloads(7, 3_000_000, NOW, "the object store is away", NOW)
+    journal = SimpleNamespace(spool_id="s1", forgotten_early=0, unsealed=lambda: (unsealed, 10_000_000))
+    found: Any = json.loads(json.dumps(await status(sources(journal=journal))))
+    at = NOW.isoformat()
+    assert found["unsealed"] == {
+        **{"groups": 7, "size_bytes": 3_000_000, "limit_bytes": 10_000_000},
+        **{"oldest_at": at, "counted_at": at, "problem": "the object store is away"},
+    }
+    text = status_text(found)
+    assert "not in the object store yet: 2.9 MiB in 7 groups, at most 9.5 MiB, the oldest since " in text
+    assert "; the object store is away\n" in text
+    assert unsealed_json((UnsealedPayloads(), 5)) == {
+        **{"groups": 0, "size_bytes": 0, "limit_bytes": 5, "oldest_at": None, "counted_at": None, "problem": ""}
+    }
 
 
 def test_nodes_are_shown_and_those_that_differ_from_most_are_marked() -> None:

@@ -11,7 +11,7 @@ from contextlib import closing
 import pytest
 
 from gateway.ports.errors import Temporary
-from gateway.ports.shared_payloads import JournalGroup
+from gateway.ports.shared_payloads import JournalGroup, UnsealedPayloads
 from gateway.postgresql.store import PostgreSQLStore
 from tests.support.postgresql_server import shared_server
 from tests.support.samples import NOON, Clock, instance
@@ -118,6 +118,23 @@ def test_groups_that_another_node_sealed_are_not_sealed_again(store: PostgreSQLS
         store.sealing.seal("segments/b", chosen)
     assert store.payloads.place(name) == ("segments/a", 0)
     assert store.sealing.unsealed(10) == []
+
+
+def test_what_is_not_sealed_is_told_to_all_nodes(store: PostgreSQLStore, url: str) -> None:
+    assert store.payloads.unsealed() == UnsealedPayloads()
+    name = added(store, b"named")
+    with store.transaction():
+        store.deliveries.accept([(instance(1, payload_name=name), [])], NOON)
+    groups = store.sealing.unsealed(10)
+    store.sealing.note_unsealed("it is away\0")
+    other = PostgreSQLStore(url, now=Clock())
+    at = store._transactions.clock.now()
+    assert other.payloads.unsealed() == UnsealedPayloads(1, 5, at, "it is away\ufffd", at)
+    with store.transaction():
+        store.sealing.seal("segments/a", groups)
+    store.sealing.note_unsealed("")
+    assert other.payloads.unsealed() == UnsealedPayloads(0, 0, None, "", at)
+    other.close()
 
 
 def test_the_oldest_ones_are_sealed_first(store: PostgreSQLStore) -> None:

@@ -182,6 +182,31 @@ def test_tables_of_hours_come_and_go(open_store: OpenStore, clock: Clock) -> Non
     assert names(keeper) == found[1:]
 
 
+def test_groups_that_are_not_read_yet_are_counted_once(open_store: OpenStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unsealed_groups, "GROUPS_READ", 2)
+    store, slow, keeper = open_store(), open_store(), open_store()
+    search = keeper.sealing._unsealed
+
+    def counted() -> int:
+        """After the second look all that was committed before is complete."""
+        for _ in range(2):
+            keeper.sealing.unsealed(2)
+            groups, length_bytes, _ = search.count()
+            assert length_bytes == 4 * groups
+        return groups
+
+    for number in range(9):
+        added(store, number)
+    assert counted() == 9
+    with adding(slow, 10):
+        added(store, 11)
+        assert counted() == 9, "one before may come yet"
+    assert counted() == 11
+    for left in (9, 7, 5, 3, 1):
+        seal(keeper, keeper.sealing.unsealed(2))
+        assert counted() == left
+
+
 @pytest.mark.parametrize("seed", range(10))
 def test_in_whatever_order_transactions_end_each_group_is_sealed_once(url: str, seed: int) -> None:
     random_numbers = random.Random(seed)

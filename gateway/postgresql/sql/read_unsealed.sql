@@ -1,0 +1,2 @@
+-- What was not sealed when it was counted last.
+SELECT groups, length_bytes, oldest_at, problem, counted_at FROM unsealed;
