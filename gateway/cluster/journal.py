@@ -17,6 +17,7 @@ from gateway import __version__
 from gateway.cluster.node_acceptances import NodeAcceptances
 from gateway.cluster.node_committer import NodeCommitter
 from gateway.cluster.node_folder import NodeFolder
+from gateway.cluster.object_threads import ObjectThreads
 from gateway.cluster.payload_access import PayloadAccess
 from gateway.cluster.sealer import Sealer
 from gateway.cluster.unsealed_limit import UnsealedLimit
@@ -52,6 +53,10 @@ POLL_S = 0.5
 `/readyz` says within two seconds that it does not answer."""
 GROUPS_TO_CACHE = 16
 """Groups that wait to be written into the cache at most; further ones are left out of it."""
+OBJECT_THREADS = 4
+"""Threads that fetch payloads, and as many that put large ones into the object store."""
+END_LIMIT_S = 8.0
+"""The time that an end waits for what is asked of the object store: the time limit of one request."""
 ANSWER_LIMIT_S = 1.4
 """A database that has not answered for so long takes nothing now."""
 
@@ -59,9 +64,9 @@ ANSWER_LIMIT_S = 1.4
 class ClusterJournal(StoreJournal):
     """The `Journal` port, and `StoreAccess` for operators, of one node.
 
-    One committer thread, one reader thread, a few threads that fetch payloads and put large ones into the object store,
-    and one that seals. `keep_s` says how long instances in the index stay at least; it may change with the
-    configuration. `now` is the queue's time, which is the database server's clock.
+    One committer thread, one reader thread, a few threads for files of this machine, a few that fetch payloads, a few
+    that put large ones into the object store, and one that seals. `keep_s` says how long instances in the index stay at
+    least; it may change with the configuration. `now` is the queue's time, which is the database server's clock.
     """
 
     def __init__(
@@ -109,6 +114,8 @@ class ClusterJournal(StoreJournal):
         self._loop = asyncio.get_running_loop()
         self._state.starting()
         self._threads = SpoolThreads()
+        self._fetching = ObjectThreads(OBJECT_THREADS, "payload-fetch")
+        self._putting = ObjectThreads(OBJECT_THREADS, "payload-put")
         async with contextlib.AsyncExitStack() as undo:
             undo.callback(self._threads.stop)
             self._folder = NodeFolder(
@@ -128,9 +135,7 @@ class ClusterJournal(StoreJournal):
             reader = await self._loop.run_in_executor(self._threads.reading, self._open_store, "reading")
             self._reader = reader
             undo.pop_all()
-        self._acceptances = NodeAcceptances(
-            self._folder, self._objects, self._threads.workers, self._spool.large_object_bytes
-        )
+        self._acceptances = NodeAcceptances(self._folder, self._objects, self._putting, self._spool.large_object_bytes)
         self._reception = self._receiver_config()
         self._sealer = self._made_sealer()
         self._sealer.start()
@@ -228,11 +233,19 @@ class ClusterJournal(StoreJournal):
         await self._commits.end()
         await self._loop.run_in_executor(self._threads.reading, self._reader.close)
         await self._loop.run_in_executor(None, self._threads.stop)
+        await self._loop.run_in_executor(None, self._stop_object_threads)
         await self._loop.run_in_executor(None, self._sealer.join)
         self._access.close()
         self._objects.close()
         self._folder.close()
         self._state.closed()
+
+    def _stop_object_threads(self) -> None:
+        """End what waits for the object store. No group names what is still being put into one that hangs."""
+        until_s = time.monotonic() + END_LIMIT_S
+        for threads in (self._putting, self._fetching):
+            if not threads.stop(max(until_s - time.monotonic(), 0.0)):
+                log.warning("object_store_not_awaited", threads=threads.name, limit_s=END_LIMIT_S)
 
     # --- what is wrong ------------------------------------------------------------------------------------------
 
@@ -299,7 +312,7 @@ class ClusterJournal(StoreJournal):
 
     async def fetch(self, payload: PayloadRef) -> EncodedDataSet:
         """The stored bytes, from wherever they lie. Raises PayloadLost, Temporary."""
-        return await self._loop.run_in_executor(self._threads.workers, self._access.open, payload)
+        return await self._loop.run_in_executor(self._fetching, self._access.open, payload)
 
     def open(self, payload: PayloadRef) -> EncodedDataSet:
         """The same in a thread that may wait."""

@@ -19,7 +19,7 @@ class ObjectThreads(Executor):
 
     def __init__(self, most: int, name: str) -> None:
         self._most = most
-        self._name = name
+        self.name = name
         self._work: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
         self._lock = threading.Lock()
@@ -32,12 +32,12 @@ class ObjectThreads(Executor):
         done: Future[T] = Future()
         with self._lock:
             if self._is_stopped:
-                raise RuntimeError(f"the threads {self._name} are stopped")
+                raise RuntimeError(f"the threads {self.name} are stopped")
             self._work.put((done, lambda: fn(*args, **kwargs)))
             if self._idle:
                 self._idle -= 1
             elif len(self._threads) < self._most:
-                thread = threading.Thread(target=self._run, name=f"{self._name}_{len(self._threads)}", daemon=True)
+                thread = threading.Thread(target=self._run, name=f"{self.name}_{len(self._threads)}", daemon=True)
                 self._threads.append(thread)
                 thread.start()
         return done

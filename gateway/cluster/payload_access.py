@@ -6,10 +6,10 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 
 import structlog
 
+from gateway.cluster.object_threads import ObjectThreads
 from gateway.cluster.payload_cache import PayloadCache
 from gateway.model.instance import PayloadRef
 from gateway.ports.encoded_data_set import EncodedDataSet
@@ -51,7 +51,7 @@ class PayloadAccess:
         self._here = threading.local()
         self._lock = threading.Lock()
         self._opened: list[SharedStore] = []
-        self._probing = ThreadPoolExecutor(1, thread_name_prefix="payload-probe")
+        self._probing = ObjectThreads(1, "payload-probe")
         self._not_before_s = 0.0
 
     def close(self) -> None:
@@ -59,7 +59,7 @@ class PayloadAccess:
         for store in self._opened:
             store.close()
         self._opened.clear()
-        self._probing.shutdown(wait=False, cancel_futures=True)
+        self._probing.stop(0.0)
 
     # --- without waiting ----------------------------------------------------------------------------------------
 
