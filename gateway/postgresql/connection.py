@@ -136,9 +136,9 @@ def version_of(connection: Connection) -> int:
 
 
 def check_version(connection: Connection, place: DatabaseAddress) -> None:
-    """Raises ConfigurationError when a newer version made the tables."""
+    """Raises ConfigurationError when a newer version made the tables, and left out this one."""
     version = version_of(connection)
-    if version > SCHEMA_VERSION:
+    if version > SCHEMA_VERSION and int(_one(connection, SQL["oldest_version"])) > SCHEMA_VERSION:
         raise ConfigurationError(
             f"database {place.shown}: made by a newer gateway (schema {version}, this one knows {SCHEMA_VERSION}); "
             "run that version, or name another database"
@@ -147,7 +147,7 @@ def check_version(connection: Connection, place: DatabaseAddress) -> None:
 
 def _bring_up_to_date(connection: Connection, place: DatabaseAddress, *, must_exist: bool) -> None:
     version = version_of(connection)
-    if version == SCHEMA_VERSION:
+    if version >= SCHEMA_VERSION:
         return
     if must_exist:
         what = f"it has schema {version}, this version needs {SCHEMA_VERSION}" if version else "it holds no queue"

@@ -8,3 +8,7 @@ CREATE TABLE unsealed (
     problem text COLLATE "C" NOT NULL, -- why they are not sealed; empty while all goes well
     counted_at bigint NOT NULL
 ) WITH (fillfactor = 50);
+
+-- The oldest schema version whose code works with these tables: two versions of the gateway run side by side while nodes are
+-- updated one after the other. A later version that takes something from an earlier one sets it to its own.
+ALTER TABLE gateway_schema ADD COLUMN oldest integer NOT NULL DEFAULT 6;

@@ -52,7 +52,7 @@ def test_a_database_that_is_not_ours(tmp_path: Path) -> None:
     url = shared_server().new_schema()
     opening.open_store(site_at(tmp_path, url).settings).close()
     with psycopg.connect(url) as connection:
-        connection.execute("UPDATE gateway_schema SET version = 99")
+        connection.execute("UPDATE gateway_schema SET version = 99, oldest = 99")
     for address, text in ((url, "made by a newer gateway"), (shared_server().address("nowhere"), "nowhere")):
         (finding,) = database_server(site_at(tmp_path, address))
         assert (finding.code, text in finding.what) == ("database-refused", True)

@@ -58,7 +58,7 @@ def test_who_looks_cannot_write(url: str) -> None:
 def test_tables_of_a_newer_version_are_refused(url: str) -> None:
     connect(address(url), must_exist=False, is_read_only=False).close()
     with superuser(url) as connection:
-        connection.execute("UPDATE gateway_schema SET version = 99")
+        connection.execute("UPDATE gateway_schema SET version = 99, oldest = 99")
     with pytest.raises(ConfigurationError, match="made by a newer gateway"):
         connect(address(url), must_exist=False, is_read_only=False)
 

@@ -51,7 +51,7 @@ def test_a_server_that_may_lose_what_it_has_is_told(url: str) -> None:
 def test_a_newer_database_is_refused(url: str, open_store: OpenStore) -> None:
     open_store().close()
     with psycopg.connect(url) as connection:
-        connection.execute("UPDATE gateway_schema SET version = 99")
+        connection.execute("UPDATE gateway_schema SET version = 99, oldest = 99")
     with pytest.raises(ConfigurationError, match="newer gateway"), inspected(address(url)):
         pass
 
