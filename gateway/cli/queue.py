@@ -20,6 +20,7 @@ from gateway.cli.render import count, table
 from gateway.common.setting_faults import did_you_mean
 from gateway.lifecycle import exit_code
 from gateway.model.delivery import DeliveryState
+from gateway.model.settings import Settings
 from gateway.operations import queue_administration
 from gateway.operations.delivery_listing import (
     destinations,
@@ -31,7 +32,8 @@ from gateway.operations.delivery_listing import (
 from gateway.operations.queue_administration import Verb, missing
 from gateway.operations.store_on_file import StoreOnFile
 from gateway.ports.delivery_administration import DeliveryFilter
-from gateway.ports.errors import GatewayError
+from gateway.ports.errors import ConfigurationError, GatewayError
+from gateway.ports.store import Store
 from gateway.ports.store_access import StoreAccess
 from gateway.repair.pairing import why_no_database
 from gateway.stores.opening import is_gateway_running, is_there, open_store, shown
@@ -258,6 +260,7 @@ def opened(rules: Path, *, is_read_only: bool = False) -> Iterator[StoreOnFile]:
         if not is_there(settings):
             fail(why_no_database(settings), exit_code.CONFIGURATION)
         store = open_store(settings, must_exist=True, is_read_only=is_read_only)
+        _require_in_use(store, settings, is_read_only=is_read_only)
     except GatewayError as error:
         fail(str(error), exit_code.CONFIGURATION)
     except OSError as error:
@@ -270,6 +273,14 @@ def opened(rules: Path, *, is_read_only: bool = False) -> Iterator[StoreOnFile]:
         fail(str(error))
     finally:
         store.close()
+
+
+def _require_in_use(store: Store, settings: Settings, *, is_read_only: bool) -> None:
+    """Raises ConfigurationError: what is changed in a store that was migrated to another one changes nothing there."""
+    mark = None if is_read_only else store.spool.migration()
+    if mark is not None and mark.refusal:
+        store.close()
+        raise ConfigurationError(f"queue {shown(settings)}: {mark.refusal}")
 
 
 def _require_filter(which: DeliveryFilter, everything: bool) -> None:

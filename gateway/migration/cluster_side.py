@@ -12,7 +12,7 @@ from gateway.cluster.journal import IDENTITY_PREFIX
 from gateway.cluster.node_committer import LARGE
 from gateway.cluster.payload_access import placed
 from gateway.cluster.sealer import OBJECTS_AT_ONCE, SEGMENT_BYTES, SEGMENTS
-from gateway.migration.places import CHUNK_BYTES, PayloadPlace, SmallPayload
+from gateway.migration.places import CHUNK_BYTES, OwedOfGroup, PayloadPlace, SmallPayload
 from gateway.model.instance import PayloadRef
 from gateway.model.settings import Settings
 from gateway.objects.opening import open_object_store
@@ -114,8 +114,10 @@ class ClusterSide:
                 if unknown := [name for name in page if name not in known]:
                     self._objects.delete(unknown)
 
-    def put_group(self, payloads: Sequence[SmallPayload]) -> Sequence[PayloadPlace]:
-        """One object with all of them, as the sealer makes it."""
+    def put_group(self, payloads: Sequence[SmallPayload], owed: OwedOfGroup) -> Sequence[PayloadPlace]:
+        """One object with all of them, as the sealer makes it. The database alone has what is owed."""
+        if not payloads:
+            return ()
         object_name = f"{SEGMENTS}{self._migration_id}-{uuid.uuid4().hex}"
         group_name = f"{NO_HOUR}{payloads[0].number}"
         places, end_bytes = [], 0

@@ -12,17 +12,19 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from gateway.migration.places import MigrationDestination, MigrationSource, SmallPayload
+from gateway.migration.places import MigrationDestination, MigrationSource, PayloadPlace, SmallPayload
+from gateway.model.delivery import DeliveryState, Dispatch
 from gateway.model.instance import PayloadRef
 from gateway.ports.errors import PayloadLost, PayloadMissing
 from gateway.ports.store_rows import KEY_COLUMNS, TABLES, RowKey, StoredRow
 from gateway.spool.digest import Proof, has_digest
+from gateway.spool.replay import RecordedArrival
 
 log = structlog.get_logger()
 
 ROWS_AT_ONCE = 2000
 """Rows of one transaction, but for those of instances in one group."""
-INSTANCES_AT_ONCE = 8192
+INSTANCES_AT_ONCE = 4096
 UIDS_KEPT = 1000
 """Damaged objects whose SOP Instance UIDs are in the result; the log has all."""
 
@@ -98,7 +100,7 @@ class Copying:
 
     def _take(self, row: StoredRow, batch: _InstanceBatch) -> int:
         """Read the payload of an instance, and put it at once where it is a large one; bytes that are in memory."""
-        payload = PayloadRef(row[NAME], row[OFFSET], row[LENGTH], bytes(row[DIGEST]))
+        payload = _payload(row)
         syntax = row[COLUMN["transfer_syntax_uid"]]
         number = row[0]
         self.copied.instances += 1
@@ -133,15 +135,30 @@ class Copying:
 
     def _write(self, batch: _InstanceBatch) -> None:
         """Payloads first, then the rows that name them."""
-        if batch.payloads:
-            places = self._destination.put_group(batch.payloads)
-            self._progress("payload", self.copied.instances)
-            for index, place in zip(batch.in_group, places, strict=True):
-                batch.rows[index] = _at(batch.rows[index], *place)
+
+        def owed(places: Sequence[PayloadPlace]) -> Sequence[RecordedArrival]:
+            return self._owed(batch.placed(places))
+
+        batch.rows = batch.placed(self._destination.put_group(batch.payloads, owed))
+        self._progress("payload", self.copied.instances)
         with self._destination.store.transaction():
             self._destination.record()
             self._destination.store.rows.add("instance", batch.rows)
         self._progress("instance", self.copied.instances)
+
+    def _owed(self, rows: Sequence[StoredRow]) -> Sequence[RecordedArrival]:
+        """The instances of these rows that have a payload, and what they owe. The index is not among it."""
+        nowhere = self._destination.no_place()
+        places = {row[0]: _payload(row) for row in rows if (row[NAME], row[OFFSET]) != nowhere}
+        source = self._source.store
+        dispatches: dict[int, list[Dispatch]] = {instance_id: [] for instance_id in places}
+        for instance_id, rule, destination, actions_json, state in source.rows.owed([*places]):
+            kept = DeliveryState.HELD if state == DeliveryState.HELD else DeliveryState.PENDING
+            dispatches[instance_id].append(Dispatch(rule, destination, actions_json, kept))
+        return [
+            (found.stored(places[found.instance_id]), dispatches[found.instance_id])
+            for found in source.index.instances([*places])
+        ]
 
     def _report(self, row: StoredRow, reason: str, kept: list[str]) -> None:
         uid = str(row[COLUMN["sop_instance_uid"]])
@@ -166,6 +183,17 @@ class _InstanceBatch:
     in_group: list[int] = field(default_factory=list)
     """Which of the rows have a payload in `payloads`, in its order."""
     payloads: list[SmallPayload] = field(default_factory=list)
+
+    def placed(self, places: Sequence[PayloadPlace]) -> list[StoredRow]:
+        """The rows, once the places of the payloads in the group are known."""
+        rows = list(self.rows)
+        for index, place in zip(self.in_group, places, strict=True):
+            rows[index] = _at(rows[index], *place)
+        return rows
+
+
+def _payload(row: StoredRow) -> PayloadRef:
+    return PayloadRef(row[NAME], row[OFFSET], row[LENGTH], bytes(row[DIGEST]))
 
 
 def _at(row: StoredRow, name: str, offset_bytes: int) -> StoredRow:

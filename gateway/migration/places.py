@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from gateway.common.buffer import Buffer
 from gateway.model.instance import PayloadRef
 from gateway.ports.store_rows import MigratableStore
+from gateway.spool.replay import RecordedArrival
 
 CHUNK_BYTES = 1024**2
 
@@ -25,6 +26,10 @@ class SmallPayload:
 
 PayloadPlace = tuple[str, int]
 """A payload's name and offset, as its instance names them."""
+
+
+OwedOfGroup = Callable[[Sequence[PayloadPlace]], Sequence[RecordedArrival]]
+"""The instances of a group and what they owe, by the places of its small payloads; large ones have theirs already."""
 
 
 class MigrationSide(Protocol):
@@ -84,8 +89,9 @@ class MigrationDestination(MigrationSide, Protocol):
         """
         ...
 
-    def put_group(self, payloads: Sequence[SmallPayload]) -> Sequence[PayloadPlace]:
-        """Make them durable. Raises SpoolFull."""
+    def put_group(self, payloads: Sequence[SmallPayload], owed: OwedOfGroup) -> Sequence[PayloadPlace]:
+        """Make them durable, if there are any; with what the instances of the group owe, where that is kept beside
+        payloads. Raises SpoolFull."""
         ...
 
     def put_large(

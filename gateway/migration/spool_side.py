@@ -10,7 +10,8 @@ import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from gateway.migration.places import CHUNK_BYTES, PayloadPlace, SmallPayload
+from gateway.common.steady_clock import utc_now
+from gateway.migration.places import CHUNK_BYTES, OwedOfGroup, PayloadPlace, SmallPayload
 from gateway.model.instance import PayloadRef
 from gateway.model.settings import Settings
 from gateway.ports.errors import ConfigurationError, PayloadMissing, PayloadUnreadable, SpoolFull, Temporary
@@ -23,6 +24,7 @@ from gateway.spool.large import FOLDER as LARGE
 from gateway.spool.lock import InUse
 from gateway.spool.read_errors import cannot_read, cut_short
 from gateway.spool.recovery import number, payload_files
+from gateway.spool.redo import encode
 from gateway.spool.replay import Identify
 from gateway.spool.segment import segment_name
 from gateway.spool.store import SpoolStore
@@ -142,9 +144,13 @@ class SpoolSide:
                 self._folder.unlink(found, disk)
         self._bring_together()
 
-    def put_group(self, payloads: Sequence[SmallPayload]) -> Sequence[PayloadPlace]:
-        """Records of a segment."""
-        return [(ref.name, ref.offset_bytes) for ref in self._payloads.segments.append(payloads)]
+    def put_group(self, payloads: Sequence[SmallPayload], owed: OwedOfGroup) -> Sequence[PayloadPlace]:
+        """Records of a segment, and a redo record: `gateway rebuild` needs no more than the spool."""
+
+        def redo(refs: Sequence[PayloadRef]) -> bytes:
+            return encode(utc_now(), owed([(ref.name, ref.offset_bytes) for ref in refs]))
+
+        return [(ref.name, ref.offset_bytes) for ref in self._payloads.segments.append(payloads, redo)]
 
     def put_large(
         self, number: int, chunks: Iterator[bytes], length_bytes: int, transfer_syntax_uid: str

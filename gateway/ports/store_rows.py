@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Protocol
 
@@ -11,6 +11,9 @@ from gateway.ports.store import Store
 
 StoredRow = tuple[Any, ...]
 RowKey = tuple[int, ...]
+
+OwedRow = tuple[int, str, str, str, str]
+"""Instance, rule, destination, actions, state."""
 
 TABLES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -75,6 +78,10 @@ class StoreRows(Protocol):
 
     def add(self, table: str, rows: Sequence[StoredRow]) -> None:
         """Add rows with the identifiers that they have."""
+        ...
+
+    def owed(self, instance_ids: Sequence[int]) -> Iterable[OwedRow]:
+        """The deliveries of these instances that were not delivered, in order."""
         ...
 
     def tally(self) -> Mapping[str, int]:

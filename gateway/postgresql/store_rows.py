@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-from gateway.ports.store_rows import KEY_COLUMNS, TABLES, RowKey, StoredRow
+from gateway.ports.store_rows import KEY_COLUMNS, TABLES, OwedRow, RowKey, StoredRow
 from gateway.postgresql.statements import SQL
 from gateway.postgresql.transactions import PostgreSQLTransactions
 from gateway.relational.rows import batch
@@ -91,6 +91,11 @@ class PostgreSQLStoreRows:
         self._transactions.change((statement, {"rows": batch(rows)}))
         if table == "delivery":
             self._transactions.do("add_due_rows", first=rows[0][0], last=rows[-1][0])
+
+    def owed(self, instance_ids: Sequence[int]) -> Iterable[OwedRow]:
+        """The deliveries of these instances that were not delivered."""
+        with self._transactions.errors():
+            return list(self._transactions.rows("owed_of_instances", ids=batch(instance_ids)))
 
     def tally(self) -> Mapping[str, int]:
         """Kind of row → number."""

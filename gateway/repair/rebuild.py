@@ -27,7 +27,7 @@ from gateway.common.steady_clock import utc_now
 from gateway.model.delivery import DeliveryState, Dispatch
 from gateway.model.instance import Instance, PayloadRef
 from gateway.model.settings import Settings
-from gateway.ports.errors import ConfigurationError, PayloadLost, Temporary
+from gateway.ports.errors import ConfigurationError, GatewayError, PayloadLost, Temporary
 from gateway.repair.pairing import has_payloads, refuse_nothing_to_rebuild, refuse_server
 from gateway.spool import large, record
 from gateway.spool.disk import LocalDisk
@@ -36,7 +36,7 @@ from gateway.spool.recovery import number
 from gateway.spool.redo import Position
 from gateway.spool.replay import RECOVERED, Identify, ReplayResult, replay
 from gateway.spool.store import SpoolStore
-from gateway.sqlite.inspection import Inspection
+from gateway.sqlite.inspection import Inspection, inspected
 from gateway.sqlite.salvage import Salvaged, dispatches_at, restore_holds, salvage
 from gateway.sqlite.store import SQLiteStore
 from gateway.sqlite.write_ahead_log import log_of
@@ -98,6 +98,7 @@ def rebuild(
     keeps_lost = source is None and not is_all_lost  # another database may be of long ago
     with contextlib.ExitStack() as stack, _lock_refused():
         stack.callback(QueueLock(path).release)
+        _refuse_migrated(old)
         earliest = [_newest_change(root)]
         store = stack.enter_context(_opened_store(settings, earliest))
         draft = stack.enter_context(_draft_of(path))
@@ -108,6 +109,16 @@ def rebuild(
         rebuilt.database = str(path)
         rebuilt.old_database = _put_in_place(draft, path)
     return rebuilt
+
+
+def _refuse_migrated(old: Path) -> None:
+    """Raises ConfigurationError when the old database says that another store has everything: the new one would not say
+    so, and would deliver it once more."""
+    mark = None
+    with contextlib.suppress(GatewayError), inspected(old) as found:  # it is not there, or damaged
+        mark = found.migration()
+    if mark is not None and mark.refusal:
+        raise ConfigurationError(f"queue {old}: {mark.refusal}")
 
 
 @contextlib.contextmanager

@@ -16,6 +16,7 @@ import apsw
 import structlog
 
 from gateway.common.quantity import size
+from gateway.model.migration import MigrationMark
 from gateway.ports.errors import ConfigurationError, QueueBroken, Temporary
 from gateway.spool.lock import is_gateway_running
 from gateway.sqlite import page_checksums
@@ -111,6 +112,14 @@ class Inspection:
                 return "", False
             has_rows = bool(self._connection.execute("SELECT EXISTS (SELECT 1 FROM instance)").get)
         return self.spool_id(), has_rows
+
+    def migration(self) -> MigrationMark | None:
+        """The mark of a migration; None too in databases of former versions."""
+        with our_errors(self.path):
+            if not self._connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'migration'").get:
+                return None
+            found = self._connection.execute(SQL["read_migration"]).get
+        return None if found is None else MigrationMark(found[0], found[1], found[2], bool(found[3]))
 
     def replayed_position(self) -> tuple[str, int]:
         with our_errors(self.path):

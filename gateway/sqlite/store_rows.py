@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-from gateway.ports.store_rows import IDENTIFIED, KEY_COLUMNS, TABLES, RowKey, StoredRow
-from gateway.relational.rows import fit
+from gateway.ports.store_rows import IDENTIFIED, KEY_COLUMNS, TABLES, OwedRow, RowKey, StoredRow
+from gateway.relational.rows import batch, fit
 from gateway.sqlite.statements import SQL
 from gateway.sqlite.transactions import Transactions
 
@@ -46,6 +46,11 @@ class SQLiteStoreRows:
             table=table, columns=", ".join(columns), places=", ".join("?" for _ in columns)
         )
         self._transactions.connection.executemany(statement, fit(rows))
+
+    def owed(self, instance_ids: Sequence[int]) -> Iterable[OwedRow]:
+        """The deliveries of these instances that were not delivered."""
+        with self._transactions.errors():
+            return list(self._transactions.rows("owed_of_instances", ids=batch(instance_ids)))
 
     def tally(self) -> Mapping[str, int]:
         """Kind of row → number."""

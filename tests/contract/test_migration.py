@@ -10,6 +10,7 @@ import pytest
 
 from gateway.migration.migrate import migrate
 from gateway.model.settings import Settings
+from gateway.repair.check import check
 from gateway.spool.replay import identify_nothing
 from tests.support.migrating import content, filled, on_cluster, on_postgresql, on_sqlite
 from tests.support.seaweedfs import shared_seaweedfs
@@ -52,3 +53,5 @@ def test_everything_is_the_same_there_and_back(
     assert content(first) == before
     moved(second, third)
     assert content(third) == before
+    if not third.postgresql:
+        assert check(third).errors == []

@@ -7,7 +7,7 @@ import contextlib
 import dataclasses
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 from random import Random
@@ -15,6 +15,7 @@ from typing import Any
 
 from gateway.migration.cluster_side import ClusterSide
 from gateway.migration.migrate import OpenedSide
+from gateway.migration.places import PayloadPlace
 from gateway.migration.spool_side import SpoolSide
 from gateway.model.delivery import DeliveryState
 from gateway.model.instance import Instance, PayloadRef
@@ -25,7 +26,7 @@ from gateway.ports.store import Store
 from gateway.ports.store_rows import KEY_COLUMNS, TABLES
 from gateway.spool.digest import digest_of
 from gateway.spool.disk import LocalDisk
-from gateway.spool.replay import identify_nothing
+from gateway.spool.replay import RecordedArrival, identify_nothing
 from gateway.spool.store import SpoolStore
 from gateway.stores import opening
 from tests.support.postgresql_server import shared_server
@@ -155,6 +156,11 @@ class _Bytes:
     @property
     def pieces(self) -> list[bytes]:
         return [self.data]
+
+
+def nothing_owed(places: Sequence[PayloadPlace]) -> Sequence[RecordedArrival]:
+    """Payloads of no instance."""
+    return []
 
 
 # --- what is held ---------------------------------------------------------------------------------------------------

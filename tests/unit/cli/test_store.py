@@ -51,6 +51,9 @@ def test_a_migration_from_the_first_look_to_the_way_back(tmp_path: Path) -> None
     code, _, err = invoke("migrate", "--from", first, "--to", rules(tmp_path / "third"))
     assert code == 78
     assert "it was migrated to" in err
+    done = CliRunner().invoke(main, ["queue", "retry", "--rules", str(first), "--all"])
+    assert (done.exit_code, "it was migrated to" in done.stderr) == (78, True)
+    assert CliRunner().invoke(main, ["queue", "list", "--rules", str(first)]).exit_code == 0
     code, out, _ = invoke("reopen", first)
     assert code == 0
     assert "it may start again" in out

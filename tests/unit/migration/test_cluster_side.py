@@ -11,7 +11,7 @@ from gateway.migration.cluster_side import ClusterSide
 from gateway.migration.places import SmallPayload
 from gateway.ports.errors import ConfigurationError
 from gateway.stores.opening import is_gateway_running
-from tests.support.migrating import on_cluster, on_postgresql, opened_side
+from tests.support.migrating import nothing_owed, on_cluster, on_postgresql, opened_side
 from tests.support.postgresql_server import shared_server
 
 pytestmark = pytest.mark.postgresql
@@ -24,10 +24,10 @@ def test_what_was_put_and_not_recorded_is_taken_away_of_this_migration_alone(tmp
     group = [SmallPayload(1, [b"x" * 100], SYNTAX)]
     with opened_side(settings) as side:
         side.begin("one")
-        side.put_group(group)
+        side.put_group(group, nothing_owed)
         with side.store.transaction():
             side.record()
-        side.put_group([SmallPayload(2, [b"y"], SYNTAX)])
+        side.put_group([SmallPayload(2, [b"y"], SYNTAX)], nothing_owed)
         side.put_large(9, iter([b"z" * 3000]), 3000, SYNTAX)
     objects = tmp_path / "objects"
     recorded_and_not = set(objects.glob("*/one-*"))

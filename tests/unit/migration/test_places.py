@@ -11,7 +11,7 @@ from gateway.migration.places import SmallPayload
 from gateway.model.instance import PayloadRef
 from gateway.model.settings import Settings
 from gateway.ports.errors import PayloadMissing
-from tests.support.migrating import on_cluster, on_sqlite, opened_side
+from tests.support.migrating import nothing_owed, on_cluster, on_sqlite, opened_side
 
 pytestmark = pytest.mark.postgresql
 
@@ -24,7 +24,8 @@ def test_payloads_are_read_as_they_were_put(tmp_path: Path, made: Callable[[Path
         side.require_unused()
         side.begin("one")
         places = side.put_group(
-            [SmallPayload(1, [b"ab", b"c"], SYNTAX), SmallPayload(2, [], SYNTAX), SmallPayload(3, [b"d"], SYNTAX)]
+            [SmallPayload(1, [b"ab", b"c"], SYNTAX), SmallPayload(2, [], SYNTAX), SmallPayload(3, [b"d"], SYNTAX)],
+            nothing_owed,
         )
         large = side.put_large(4, iter([b"x" * 3000, b"y"]), 3001, SYNTAX)
         with side.store.transaction():

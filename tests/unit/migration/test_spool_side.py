@@ -11,12 +11,15 @@ import pytest
 from gateway.migration.migrate import migrate
 from gateway.migration.places import SmallPayload
 from gateway.migration.spool_side import SpoolSide, in_use
+from gateway.model.delivery import DeliveryState
 from gateway.model.instance import PayloadRef
+from gateway.model.settings import Settings
 from gateway.ports.errors import ConfigurationError
+from gateway.repair.rebuild import rebuild
 from gateway.spool.lock import InUse
 from gateway.spool.redo import encode
 from gateway.spool.replay import identify_nothing
-from tests.support.migrating import content, filled, on_cluster, on_sqlite, opened_side
+from tests.support.migrating import content, filled, nothing_owed, on_cluster, on_sqlite, opened_side
 from tests.support.samples import NOON, TO_PACS, instance
 
 SYNTAX = "1.2.840.10008.1.2.1"
@@ -27,13 +30,13 @@ def test_what_was_put_and_not_recorded_is_taken_away(tmp_path: Path) -> None:
     group = [SmallPayload(1, [b"x" * 100], SYNTAX)]
     with opened_side(settings) as side:
         side.begin("one")
-        side.put_group(group)
+        side.put_group(group, nothing_owed)
         with side.store.transaction():
             side.record()
         recorded = side.store.spool.replayed_position()
-        side.put_group(group)
+        side.put_group(group, nothing_owed)
         for number in range(2, 5):
-            side.put_group([SmallPayload(number, [b"y" * 4000], SYNTAX)])
+            side.put_group([SmallPayload(number, [b"y" * 4000], SYNTAX)], nothing_owed)
         side.put_large(9, iter([b"z" * 3000]), 3000, SYNTAX)
     with opened_side(settings) as side:
         side.begin("one")
@@ -67,6 +70,36 @@ def test_what_a_killed_gateway_had_not_recorded_comes_along(tmp_path: Path) -> N
     found = [row for row in content(second)["instance"] if row["sop_instance_uid"] == arrived.sop_instance_uid]
     assert [row["payload"] for row in found] == [b"the last one"]
     assert any(each.instance.sop_instance_uid == arrived.sop_instance_uid for each in content(second)["listed"])
+
+
+def test_the_spool_alone_says_what_is_owed(tmp_path: Path) -> None:
+    first, second = filled(on_sqlite(tmp_path / "1")), on_sqlite(tmp_path / "2")
+    migrate(first, second, identify=identify_nothing)
+    before = owed(second)
+    for path in (tmp_path / "2").glob("queue.db*"):
+        path.unlink()
+    rebuilt = rebuild(second, identify=identify_nothing)
+    assert (rebuilt.lost, rebuilt.missing, rebuilt.replayed.kept_as) == ([], [], [])
+    assert owed(second) == before
+    assert {state for *_, state in before} == {"pending", "held"}
+
+
+def owed(settings: Settings) -> set[tuple[object, ...]]:
+    """What a gateway owes: a dead letter counts as pending."""
+    return {
+        (
+            each.instance.sop_instance_uid,
+            each.instance.payload.digest,
+            each.instance.association,
+            each.instance.kept_facts,
+            each.rule,
+            each.destination,
+            each.actions_json,
+            "held" if each.state is DeliveryState.HELD else "pending",
+        )
+        for each in content(settings)["listed"]
+        if each.state is not DeliveryState.DELIVERED
+    }
 
 
 def test_a_place_in_use_says_what_to_do() -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from gateway.model.delivery import DeliveryState
+from gateway.model.migration import MigrationMark
 from gateway.ports.delivery_administration import DeliveryFilter
 from gateway.ports.errors import ConfigurationError, PayloadLost, PayloadMissing, SpoolFull
 from gateway.relational.spool_ledger import RelationalSpoolLedger
@@ -118,6 +119,16 @@ async def test_a_damaged_database_gives_what_it_can(site: Site, damage: Callable
     if damage is damage_pages:
         kept = sum(before[key] == found[key] for key in before)
         assert kept > len(before) // 2, "most rows were read"
+
+
+async def test_a_database_that_was_migrated_to_another_one_is_refused(site: Site) -> None:
+    with contextlib.closing(SQLiteStore(site.database)) as queue, queue.transaction():
+        queue.spool.set_migration(MigrationMark("1", "source", "the cluster", is_complete=True))
+    with pytest.raises(ConfigurationError, match="it was migrated to the cluster"):
+        site.rebuild()
+    with contextlib.closing(SQLiteStore(site.database)) as queue, queue.transaction():
+        queue.spool.set_migration(None)
+    assert site.rebuild().owed_again == 0
 
 
 async def test_the_old_database_is_kept(site: Site) -> None:
