@@ -22,6 +22,8 @@ from gateway.ports.object_store import ObjectStore
 from gateway.ports.shared_payloads import JournalGroup
 from gateway.stores import opening
 
+WINDOW_BYTES = 4 * 1024**2
+"""Payloads of a group are read in pieces of this length."""
 NO_HOUR = "journal/0/"
 """The groups of a migration have the names of an hour that has no table in the database: they are found as sealed ones.
 The number behind it is the identifier of the first instance in the group."""
@@ -45,6 +47,10 @@ class ClusterSide:
         self._migration_id = ""
         self._sealed: list[tuple[str, JournalGroup]] = []
         self._large: list[tuple[str, int]] = []
+        self._ends_bytes: dict[str, int] = {}
+        """Group → the end of the last payload in it that is expected."""
+        self._window: tuple[str, int, bytes] = "", 0, b""
+        """Bytes of a group: its name, their offset in it, the bytes."""
 
     def close(self) -> None:
         self.store.close()
@@ -67,14 +73,40 @@ class ClusterSide:
 
     def chunks(self, payload: PayloadRef) -> Iterator[bytes]:
         """The stored bytes, from the journal or the object store."""
-        payloads = self.store.payloads
-        if payload.name.startswith("journal/"):
-            data = payloads.read(payload.name, payload.offset_bytes, payload.length_bytes)
-            if data is not None:
-                yield data
-                return
-        object_name, offset_bytes = placed(payload, payloads)
-        yield from self._objects.stream(object_name, offset_bytes, payload.length_bytes, CHUNK_BYTES)
+        if payload.length_bytes > WINDOW_BYTES or not payload.name.startswith("journal/"):
+            object_name, offset_bytes = placed(payload, self.store.payloads)
+            yield from self._objects.stream(object_name, offset_bytes, payload.length_bytes, CHUNK_BYTES)
+        elif payload.length_bytes:
+            yield self._out_of_window(payload)
+
+    def expect(self, payloads: Sequence[PayloadRef]) -> None:
+        """Groups are read in windows up to the last one of these payloads."""
+        self._ends_bytes.clear()
+        for each in payloads:
+            end_bytes = each.offset_bytes + each.length_bytes
+            self._ends_bytes[each.name] = max(self._ends_bytes.get(each.name, 0), end_bytes)
+
+    def _out_of_window(self, payload: PayloadRef) -> bytes:
+        """Raises PayloadMissing, Temporary."""
+        name, start_bytes, data = self._window
+        at = payload.offset_bytes - start_bytes
+        if name != payload.name or at < 0 or at + payload.length_bytes > len(data):
+            ahead_bytes = min(WINDOW_BYTES, self._ends_bytes.get(payload.name, 0) - payload.offset_bytes)
+            try:
+                data = self._read(payload, max(ahead_bytes, payload.length_bytes))
+            except PayloadMissing:  # of what follows, maybe
+                data = self._read(payload, payload.length_bytes)
+            self._window = payload.name, payload.offset_bytes, data
+            at = 0
+        return data[at : at + payload.length_bytes]
+
+    def _read(self, payload: PayloadRef, length_bytes: int) -> bytes:
+        """Bytes from the beginning of a payload on, from the journal or the object store."""
+        data = self.store.payloads.read(payload.name, payload.offset_bytes, length_bytes)
+        if data is not None:
+            return data
+        object_name, offset_bytes = placed(payload, self.store.payloads)
+        return self._objects.read(object_name, offset_bytes, length_bytes)
 
     # --- as the destination -------------------------------------------------------------------------------------
 

@@ -88,7 +88,7 @@ class Copying:
     # --- instances ----------------------------------------------------------------------------------------------
 
     def _copy_instances(self) -> None:
-        rows = itertools.chain.from_iterable(self._pages("instance", ROWS_AT_ONCE))
+        rows = itertools.chain.from_iterable(self._expected(self._pages("instance", ROWS_AT_ONCE)))
         batch, batch_bytes = _InstanceBatch(), 0
         for row in rows:
             batch_bytes += self._take(row, batch)
@@ -97,6 +97,11 @@ class Copying:
                 batch, batch_bytes = _InstanceBatch(), 0
         if batch.rows:
             self._write(batch)
+
+    def _expected(self, pages: Iterator[Sequence[StoredRow]]) -> Iterator[Sequence[StoredRow]]:
+        for rows in pages:
+            self._source.expect([_payload(row) for row in rows])
+            yield rows
 
     def _take(self, row: StoredRow, batch: _InstanceBatch) -> int:
         """Read the payload of an instance, and put it at once where it is a large one; bytes that are in memory."""

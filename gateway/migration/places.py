@@ -61,6 +61,10 @@ class MigrationSource(MigrationSide, Protocol):
         """
         ...
 
+    def expect(self, payloads: Sequence[PayloadRef]) -> None:
+        """These are read next, for a place that reads several at once."""
+        ...
+
     def chunks(self, payload: PayloadRef) -> Iterator[bytes]:
         """The stored bytes, whatever they are.
 

@@ -94,6 +94,9 @@ class SpoolSide:
         except OSError as error:
             raise SpoolFull(f"spool {self._root}: the disk failed: {error}; look at it") from error
 
+    def expect(self, payloads: Sequence[PayloadRef]) -> None:
+        """Nothing to do: the system reads ahead."""
+
     def chunks(self, payload: PayloadRef) -> Iterator[bytes]:
         """The stored bytes. Raises PayloadMissing, Temporary."""
         try:

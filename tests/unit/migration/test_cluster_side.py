@@ -9,7 +9,8 @@ import pytest
 
 from gateway.migration.cluster_side import ClusterSide
 from gateway.migration.places import SmallPayload
-from gateway.ports.errors import ConfigurationError
+from gateway.model.instance import PayloadRef
+from gateway.ports.errors import ConfigurationError, PayloadMissing
 from gateway.stores.opening import is_gateway_running
 from tests.support.migrating import nothing_owed, on_cluster, on_postgresql, opened_side
 from tests.support.postgresql_server import shared_server
@@ -38,6 +39,29 @@ def test_what_was_put_and_not_recorded_is_taken_away_of_this_migration_alone(tmp
     assert len(recorded_and_not) == 3
     assert len(left) == 2
     assert "other" in left
+
+
+def test_payloads_of_a_group_are_read_at_once_and_one_that_is_cut_off_costs_no_other(tmp_path: Path) -> None:
+    with opened_side(on_cluster(tmp_path)) as side:
+        side.begin("one")
+        group = [SmallPayload(number, [bytes([number]) * 100], SYNTAX) for number in range(1, 6)]
+        payloads = [PayloadRef(*place, 100, b"") for place in side.put_group(group, nothing_owed)]
+        with side.store.transaction():
+            side.record()
+        (stored,) = (tmp_path / "objects" / "segments").iterdir()
+        side.expect(payloads)
+        assert list(side.chunks(payloads[1])) == [b"\2" * 100]
+        stored.rename(tmp_path / "away")
+        assert list(side.chunks(payloads[4])) == [b"\5" * 100]
+        (tmp_path / "away").rename(stored)
+        stored.chmod(0o600)
+        with stored.open("r+b") as file:
+            file.truncate(450)
+        side.expect(payloads)
+        assert list(side.chunks(payloads[0])) == [b"\1" * 100]
+        assert list(side.chunks(payloads[3])) == [b"\4" * 100]
+        with pytest.raises(PayloadMissing):
+            list(side.chunks(payloads[4]))
 
 
 def test_a_source_whose_object_store_is_not_there_is_refused(tmp_path: Path) -> None:
