@@ -8,12 +8,18 @@ from pathlib import Path
 import pytest
 
 from gateway.migration.cluster_side import ClusterSide
+from gateway.migration.migrate import migrate
 from gateway.migration.places import SmallPayload
+from gateway.model.delivery import DeliveryState
 from gateway.model.instance import PayloadRef
+from gateway.objects.folder import FolderObjectStore
 from gateway.ports.errors import ConfigurationError, PayloadMissing
+from gateway.spool.replay import identify_nothing
 from gateway.stores.opening import is_gateway_running
-from tests.support.migrating import nothing_owed, on_cluster, on_postgresql, opened_side
+from tests.support.cluster import Node, kept
+from tests.support.migrating import content, nothing_owed, on_cluster, on_postgresql, on_sqlite, opened_side
 from tests.support.postgresql_server import shared_server
+from tests.support.samples import Clock
 
 pytestmark = pytest.mark.postgresql
 
@@ -62,6 +68,24 @@ def test_payloads_of_a_group_are_read_at_once_and_one_that_is_cut_off_costs_no_o
         assert list(side.chunks(payloads[3])) == [b"\4" * 100]
         with pytest.raises(PayloadMissing):
             list(side.chunks(payloads[4]))
+
+
+async def test_what_a_node_took_and_nobody_sealed_comes_along_and_no_node_starts_any_more(tmp_path: Path) -> None:
+    first, second = on_cluster(tmp_path / "first"), on_sqlite(tmp_path / "second")
+    objects = FolderObjectStore(str(tmp_path / "first" / "objects"))
+    taken = {number: bytes([number]) * length for number, length in ((1, 500), (2, 0), (3, 200_000))}
+    node = Node(tmp_path / "node", Clock(), url=first.postgresql, objects=objects)
+    async with node as journal:
+        stored = {number: await kept(journal, data, number) for number, data in taken.items()}
+    assert [stored[number].payload.name.partition("/")[0] for number in taken] == ["journal", "journal", "large"]
+    migrate(first, second, identify=identify_nothing)
+    found = content(second)
+    assert {row["sop_instance_uid"]: row["payload"] for row in found["instance"]} == {
+        stored[number].sop_instance_uid: data for number, data in taken.items()
+    }
+    assert [each.state for each in found["listed"]] == [DeliveryState.PENDING] * 3
+    with pytest.raises(ConfigurationError, match="it was migrated to"):
+        await node.start()
 
 
 def test_a_source_whose_object_store_is_not_there_is_refused(tmp_path: Path) -> None:
