@@ -95,7 +95,7 @@ class SpoolSide:
             raise SpoolFull(f"spool {self._root}: the disk failed: {error}; look at it") from error
 
     def expect(self, payloads: Sequence[PayloadRef]) -> None:
-        """Nothing to do: the system reads ahead."""
+        """The system reads ahead by itself."""
 
     def chunks(self, payload: PayloadRef) -> Iterator[bytes]:
         """The stored bytes. Raises PayloadMissing, Temporary."""
