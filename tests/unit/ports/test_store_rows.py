@@ -26,6 +26,10 @@ POSTGRESQL_ALONE = {
     "due": "what claims change of the pending ones: read and added with `delivery`",
     "node": "runs of nodes, which all ended",
     "destination_lease": "leases of nodes, which all ended",
+    **dict.fromkeys(
+        ("expected_move", "expected_instance", "expecting_node", "handed_instance"),
+        "a C-MOVE that a node waits for, which all ended: nobody was promised anything",
+    ),
     "journal": "payloads, which are read by their names; the tables of the hours are like it",
     "sealed_group": "where payloads lie; the destination writes its own",
     "segment_object": "the same",
