@@ -170,7 +170,8 @@ class database_errors:
     Raises:
         SpoolFull: the server has no room, takes nothing, or is gone.
         Temporary: another session holds what is needed, or the statement was interrupted.
-        TransactionConflict: the transaction met another one in a ring of locks; all of it may be done again.
+        TransactionConflict: the transaction met another one in a ring of locks, or the server ended it since it stood
+            still; all of it may be done again.
         QueueBroken: data are damaged, or tables are gone.
     """
 
@@ -201,7 +202,7 @@ def _gateway_error(shown: str, error: psycopg.Error) -> GatewayError | None:
             return Temporary(f"database {shown}: the statement was interrupted")
         case errors.ReadOnlySqlTransaction() | errors.InsufficientPrivilege():
             return SpoolFull(f"database {shown}: it takes nothing from us now: {text}")
-        case errors.DeadlockDetected() | errors.SerializationFailure():
+        case errors.DeadlockDetected() | errors.SerializationFailure() | errors.IdleInTransactionSessionTimeout():
             return TransactionConflict(f"database {shown}: {text}")
         case errors.LockNotAvailable():
             return Temporary(f"database {shown}: {text}")

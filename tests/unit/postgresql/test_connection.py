@@ -119,6 +119,7 @@ TRANSLATED: dict[str, tuple[psycopg.Error, type[Exception]]] = {
     "interrupted": (errors.QueryCanceled("57014"), Temporary),
     "deadlock": (errors.DeadlockDetected("40P01"), TransactionConflict),
     "two that do not go together": (errors.SerializationFailure("40001"), TransactionConflict),
+    "a transaction that stood still": (errors.IdleInTransactionSessionTimeout("25P03"), TransactionConflict),
     "a lock that another one has": (errors.LockNotAvailable("55P03"), Temporary),
     "damaged": (errors.DataCorrupted("XX001"), QueueBroken),
     "tables are gone": (errors.UndefinedTable("42P01"), QueueBroken),
