@@ -111,7 +111,8 @@ def _destinations(rows: list[dict[str, Any]]) -> str:
 def _state(row: dict[str, Any]) -> str:
     if not row["is_configured"]:
         return "unconfigured"
-    return UP[row["is_up"]] if row.get("is_here", True) else "elsewhere"
+    is_known = row["is_up"] is not None or row.get("is_here", True)
+    return UP[row["is_up"]] if is_known else "elsewhere"
 
 
 def _queue(rows: list[dict[str, Any]]) -> str:

@@ -19,14 +19,14 @@ import math
 import time
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import TypeVar, cast
 
 import structlog
 
 from gateway.cluster.fair_share import Shares, shares
-from gateway.model.node import ClusterView, GatewayNode, NodeState
+from gateway.model.node import ClusterView, DestinationStanding, GatewayNode, NodeState
 from gateway.ports.destination_leases import NodeTable
 from gateway.ports.errors import GatewayError, Temporary
 
@@ -106,6 +106,12 @@ class SharedDestinationLeases:
         self._is_over = False
         self._are_alike = True
         self._problem = ""
+        self._standings: Callable[[], Mapping[str, DestinationStanding]] = dict
+        self._written: dict[str, DestinationStanding] = {}
+        """As they were written last, with the time until the next try as it was then."""
+        self._taken: dict[str, tuple[DestinationStanding, float]] = {}
+        """Destinations of ours → how each stood when it was taken, and when that was."""
+        self._viewed_at_s = 0.0
         self.own: frozenset[str] = frozenset()
         self.view = ClusterView()
         """Nodes and leases as they were seen last."""
@@ -135,6 +141,18 @@ class SharedDestinationLeases:
         if held is None:
             return 0.0
         return max(min(held.renewed_at_s + ABORTED_AFTER_S, held.ends_at_s) - self._clock_s(), 0.0)
+
+    def share(self, standings: Callable[[], Mapping[str, DestinationStanding]]) -> None:
+        self._standings = standings
+
+    def standing_of(self, destination: str) -> DestinationStanding | None:
+        if destination in self._held:
+            standing, at_s = self._taken.get(destination, (None, 0.0))
+        else:
+            standing, at_s = self.view.standings.get(destination), self._viewed_at_s
+        if standing is None:
+            return None
+        return replace(standing, wait_s=max(standing.wait_s - (self._clock_s() - at_s), 0.0))
 
     def ended(self, destination: str) -> None:
         held = self._held.get(destination)
@@ -190,7 +208,8 @@ class SharedDestinationLeases:
         try:
             async with asyncio.timeout(LEAVE_LIMIT_S), self._round:
                 if self._table is not None:
-                    await self._in_thread(lambda table: table.leave(self._node.instance))
+                    changed = self._changed_standings()
+                    await self._in_thread(lambda table: _leave(table, changed, self._node.instance))
         except (TimeoutError, GatewayError) as error:
             log.warning("leases_not_released", reason=str(error), consequence=f"they end within {LEASE_S:.0f} s")
         self._held.clear()
@@ -219,12 +238,14 @@ class SharedDestinationLeases:
     async def _look_round(self) -> None:
         node, wanted, state = self._node, self._wanted, self._state
         self.view = await self._step(lambda table: table.beat(node, state, self._configuration(), wanted))
+        self._viewed_at_s = self._clock_s()
         self._compare_nodes()
         if self._rounds % TIDY_ROUNDS == 0:
             await self._step(lambda table: table.tidy())
         self._rounds += 1
         await self._renew()
         self.look()
+        await self._write_standings()
         await self._release()
         step = self._shares()
         self._let_go(step.let_go)
@@ -256,6 +277,21 @@ class SharedDestinationLeases:
                 held.renewed_at_s = -math.inf
                 log.warning("destination_lease_lost", destination=destination)
 
+    def _changed_standings(self) -> Mapping[str, tuple[int, DestinationStanding]]:
+        """Those that are not as they were written last; a wait that only goes by is no change."""
+        return {
+            destination: (self._held[destination].token, standing)
+            for destination, standing in self._standings().items()
+            if destination in self._held and not _is_as(standing, self._written.get(destination))
+        }
+
+    async def _write_standings(self) -> None:
+        """Once a round at most, and what has changed alone."""
+        changed = self._changed_standings()
+        if changed:
+            await self._step(lambda table: table.write_standings(changed))
+            self._written |= {destination: standing for destination, (_, standing) in changed.items()}
+
     async def _release(self) -> None:
         idle = {destination: held.token for destination, held in self._held.items() if held.is_idle}
         if not idle:
@@ -263,12 +299,17 @@ class SharedDestinationLeases:
         await self._step(lambda table: table.release(idle))
         for destination in idle:
             del self._held[destination]
+            self._written.pop(destination, None)
+            self._taken.pop(destination, None)
 
     async def _take(self, destinations: Collection[str]) -> None:
         if not destinations:
             return
         sent_at_s = self._clock_s()
         taken = await self._step(lambda table: table.take(self._node.instance, destinations, LEASE_S))
+        standings = await self._step(lambda table: table.read_standings(taken)) if taken else {}
+        self._taken |= {destination: (standing, self._clock_s()) for destination, standing in standings.items()}
+        self._written |= standings
         for destination, token in taken.items():
             self._held[destination] = _Held(token, sent_at_s)
         self._let_go(taken.keys() - self._wanted)  # rules may have been loaded meanwhile
@@ -332,3 +373,14 @@ class SharedDestinationLeases:
             held.is_leaving, held.ends_at_s = True, self._clock_s() + LET_GO_S
         if going:
             log.info("destinations_left", destinations=going)
+
+
+def _is_as(standing: DestinationStanding, written: DestinationStanding | None) -> bool:
+    """True when it says the same but for a wait that goes by: each try changes the number of failures."""
+    return written is not None and replace(standing, wait_s=0.0) == replace(written, wait_s=0.0)
+
+
+def _leave(table: NodeTable, standings: Mapping[str, tuple[int, DestinationStanding]], instance: str) -> None:
+    if standings:
+        table.write_standings(standings)
+    table.leave(instance)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
+
+from gateway.model.node import DestinationStanding
 
 
 class AllDestinations:
@@ -26,6 +28,13 @@ class AllDestinations:
     def left_s(self, destination: str) -> float:
         """A courier of a removed destination finishes what is in flight, however long it takes."""
         return math.inf
+
+    def share(self, standings: Callable[[], Mapping[str, DestinationStanding]]) -> None:
+        """There is nobody to be told."""
+
+    def standing_of(self, destination: str) -> DestinationStanding | None:
+        """None: no other node knows it."""
+        return None
 
     def ended(self, destination: str) -> None:
         """No other node waits for it."""

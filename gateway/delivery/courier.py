@@ -27,6 +27,7 @@ from gateway.delivery.transform import StoredOutbound, outbound_for
 from gateway.delivery.worker import Worker
 from gateway.model.delivery import Deferred, Outcome, Refused
 from gateway.model.instance import PayloadRef
+from gateway.model.node import DestinationStanding
 from gateway.model.peer import Peer
 from gateway.ports.destination import Channel, Destination
 from gateway.ports.encoded_data_set import EncodedDataSet
@@ -80,7 +81,13 @@ class _LeaseOver(Exception):
 class Courier:
     """Delivers to one destination until it is stopped; `run` raises errors that were not foreseen."""
 
-    def __init__(self, peer: Peer, destination: Destination, context: CourierContext) -> None:
+    def __init__(
+        self,
+        peer: Peer,
+        destination: Destination,
+        context: CourierContext,
+        standing: DestinationStanding | None = None,
+    ) -> None:
         self.name = peer.name
         self._destination = destination
         self._journal = context.journal
@@ -91,6 +98,9 @@ class Courier:
         self._objects = context.objects
         self._idle_s = context.idle_s
         self._state = DestinationState(peer, context)
+        if standing is not None:  # another node worked on it before
+            self._state.standing.go_on(standing)
+            self._state.refusals.go_on(standing.refusals)
         self._ledger = self._state.ledger
         self._feeder = Feeder(self._state, context, self._work_arrived)
         self._outcomes = OutcomeHandler(self._state, context, self._feeder)
@@ -135,6 +145,10 @@ class Courier:
         here, held = self._state.standing, len(self._ledger)
         reason = here.reason or self._state.refusals.why_left_out
         return CourierStatus(self.name, here.is_up, reason, here.wait_s(), held, len(self._workers))
+
+    def standing(self) -> DestinationStanding | None:
+        """As other nodes are told; None before the first attempt."""
+        return self._state.standing.shared(self._state.refusals.as_text())
 
     async def run(self) -> None:
         """Deliver until `stop`; then finish what is in flight, give back and settle the rest, close the channels."""

@@ -7,6 +7,7 @@ it is up again, and only what is like those refused goes on to wait; of that one
 
 from __future__ import annotations
 
+import json
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
 from random import Random
@@ -136,6 +137,24 @@ class RefusalCount:
     def row(self) -> str:
         """A description of the row of refusals, for the log and the status."""
         return f"it refused {self._count} objects in a row: {self._reason}"
+
+    # --- going on at another node ---------------------------------------------------------------------------------
+
+    def as_text(self) -> str:
+        """All that another node needs to go on with; empty when there is nothing. Only a trial's time is left out: the
+        next one is at once."""
+        if not (self._count or self._apart):
+            return ""
+        row, apart = [*self._row], [*self._apart]
+        return json.dumps([self._sort, self._count, self._reason, self._is_held, row, apart, self._failures])
+
+    def go_on(self, text: str) -> None:
+        """Go on with what `as_text` gave at another node."""
+        if not text:
+            return
+        self._sort, self._count, self._reason, self._is_held, row, apart, self._failures = json.loads(text)
+        self._row = OrderedDict(((first, last), 0) for first, last in row)
+        self._apart = OrderedDict(((first, last), 0) for first, last in apart)
 
     # --- what to claim --------------------------------------------------------------------------------------------
 

@@ -19,6 +19,7 @@ from gateway.delivery.courier_context import CourierContext, OnSending, not_watc
 from gateway.delivery.transform import NO_CONVERTER
 from gateway.delivery.worker import ABORT_S
 from gateway.model.delivery import DeliveryState
+from gateway.model.node import DestinationStanding
 from gateway.model.peer import Peer
 from gateway.object_log import ObjectLog
 from gateway.ports.converter import Converter
@@ -109,9 +110,11 @@ class DeliveryService:
     async def start(self, table: DeliveryPeers) -> None:
         """Begin to deliver to every destination of `table`."""
         self._ended = asyncio.get_running_loop().create_future()
+        self._last_standings: dict[str, DestinationStanding] = {}  # of couriers that have ended
         self._journal.subscribe(self._notify)
         self._journal.subscribe_to_operators(self._probe)
         self._leases.subscribe(self._follow)
+        self._leases.share(self._standings)
         self.apply(self.prepare(table))
         await self.report_strays()
 
@@ -157,7 +160,7 @@ class DeliveryService:
             else:
                 self._end(courier)
         for name in sorted(own & self._opened.keys() - self._couriers.keys()):
-            self._begin(Courier(*self._opened[name], self._context))
+            self._begin(Courier(*self._opened[name], self._context, self._leases.standing_of(name)))
 
     def _end(self, courier: Courier) -> None:
         """Let the courier finish what is in flight, as long as its lease allows."""
@@ -209,8 +212,18 @@ class DeliveryService:
     def _status_of(self, name: str) -> CourierStatus:
         courier, node = self._couriers.get(name), self._leases.node_of(name)
         if courier is None:
-            return CourierStatus(name, None, "", 0.0, 0, 0, is_here=False, node=node)
+            seen = self._leases.standing_of(name)
+            is_up, reason, wait_s = (None, "", 0.0) if seen is None else (seen.is_up, seen.reason, seen.wait_s)
+            return CourierStatus(name, is_up, reason, wait_s, 0, 0, is_here=False, node=node)
         return dataclasses.replace(courier.status(), node=node)
+
+    def _standings(self) -> Mapping[str, DestinationStanding]:
+        """Those of couriers that run, or ran last, here."""
+        found = dict(self._last_standings)
+        for courier in self._running.values():
+            if (standing := courier.standing()) is not None:
+                found[courier.name] = standing
+        return found
 
     def _made(self, peer: Peer) -> Destination:
         """Raises ConfigurationError, whatever went wrong."""
@@ -226,12 +239,16 @@ class DeliveryService:
 
     def _begin(self, courier: Courier) -> None:
         self._couriers[courier.name] = courier
+        self._last_standings.pop(courier.name, None)
         task = asyncio.create_task(courier.run(), name=f"courier {courier.name}")
         self._running[task] = courier
         task.add_done_callback(self._courier_ended)
 
     def _courier_ended(self, task: asyncio.Task[None]) -> None:
-        self._note_end(self._running.pop(task), task)
+        courier = self._running.pop(task)
+        if (standing := courier.standing()) is not None:
+            self._last_standings[courier.name] = standing
+        self._note_end(courier, task)
 
     def _seen_off(self, task: asyncio.Task[None]) -> None:
         self._note_end(self._leaving.pop(task), task)

@@ -10,6 +10,7 @@ import structlog
 
 from gateway.common.steady_clock import loop_clock_s
 from gateway.delivery.circuit import CLOSED, Circuit
+from gateway.model.node import DestinationStanding
 from gateway.model.peer import Retry
 from gateway.ports.meter import Meter
 
@@ -42,6 +43,19 @@ class Standing:
     def wait_s(self) -> float:
         """The seconds until something may be sent again; 0 when it may."""
         return self._circuit.wait_s(loop_clock_s())
+
+    def shared(self, refusals: str) -> DestinationStanding | None:
+        """As other nodes are told; None before the first answer or failure."""
+        if self.is_up is None:
+            return None
+        return DestinationStanding(self.is_up, self.reason, self._circuit.openings, self.wait_s(), refusals)
+
+    def go_on(self, standing: DestinationStanding) -> None:
+        """Go on with how it stood at another node: one that is down is not tried before its time."""
+        self.is_up = standing.is_up
+        if standing.failures:
+            self._circuit = Circuit(standing.failures, 0, loop_clock_s() + standing.wait_s, standing.reason)
+        self._meter.set("gateway_destination_up", int(standing.is_up), destination=self._destination)
 
     def probe_now(self) -> None:
         """Do not wait any longer."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
@@ -58,12 +59,29 @@ class DestinationLease:
 
 
 @dataclass(frozen=True, slots=True)
+class DestinationStanding:
+    """How a destination behaved lately, as the node knows it that works on it."""
+
+    is_up: bool
+    reason: str = ""
+    """The reason why it is down; fit for logs."""
+    failures: int = 0
+    """Tries in vain in a row; 0 while it is up."""
+    wait_s: float = 0.0
+    """Seconds from the moment at which this was written or read to the next try."""
+    refusals: str = ""
+    """Its refusals in a row, as `gateway.delivery.refusals` writes them; empty where nobody goes on with them."""
+
+
+@dataclass(frozen=True, slots=True)
 class ClusterView:
-    """Nodes and leases at one moment of the server's clock."""
+    """Nodes, leases and destinations at one moment of the server's clock."""
 
     nodes: tuple[NodeSeen, ...] = ()
     """By name; those that are gone included."""
     leases: tuple[DestinationLease, ...] = ()
+    standings: Mapping[str, DestinationStanding] = field(default_factory=dict)
+    """Destination → how it stands, without refusals."""
 
     @property
     def live(self) -> tuple[NodeSeen, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from typing import Protocol
 
-from gateway.model.node import ClusterView, GatewayNode, NodeState
+from gateway.model.node import ClusterView, DestinationStanding, GatewayNode, NodeState
 
 
 class DestinationLeases(Protocol):
@@ -30,6 +30,14 @@ class DestinationLeases(Protocol):
 
     def left_s(self, destination: str) -> float:
         """The seconds within which a courier has to end whose destination left `own`; what it sends then is aborted."""
+        ...
+
+    def share(self, standings: Callable[[], Mapping[str, DestinationStanding]]) -> None:
+        """`standings` gives how the destinations stand whose couriers run, or ran, here; other nodes are told."""
+        ...
+
+    def standing_of(self, destination: str) -> DestinationStanding | None:
+        """How it stands, or stood when it became one of `own`, as far as another node wrote it."""
         ...
 
     def ended(self, destination: str) -> None:
@@ -66,6 +74,14 @@ class NodeTable(Protocol):
 
         What another session works on at this moment is left out.
         """
+        ...
+
+    def write_standings(self, standings: Mapping[str, tuple[int, DestinationStanding]]) -> None:
+        """Destination → token of its lease, and how it stands. Where another node has the lease nothing is written."""
+        ...
+
+    def read_standings(self, destinations: Collection[str]) -> Mapping[str, DestinationStanding]:
+        """How these stand, with their refusals."""
         ...
 
     def release(self, leases: Mapping[str, int]) -> None:

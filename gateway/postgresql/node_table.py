@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from gateway.model.node import ClusterView, DestinationLease, GatewayNode, NodeSeen, NodeState
+from gateway.model.node import ClusterView, DestinationLease, DestinationStanding, GatewayNode, NodeSeen, NodeState
 from gateway.postgresql.step_connection import StepConnection
 from gateway.relational.rows import batch, microseconds, moment
 
@@ -34,7 +34,8 @@ class PostgreSQLNodeTable(StepConnection):
             started_at=microseconds(node.started_at),
         )
         leases = tuple(DestinationLease(*row) for row in self._rows("read_leases"))
-        return ClusterView(tuple(_node(row) for row in self._rows("read_nodes")), leases)
+        standings = dict(map(_standing, self._rows("read_circuits")))
+        return ClusterView(tuple(_node(row) for row in self._rows("read_nodes")), leases, standings)
 
     def renew(self, leases: Mapping[str, int], lease_s: float) -> Collection[str]:
         return self._rows("renew_leases", leases=batch([*leases.items()]), lease_us=round(lease_s * 1_000_000))
@@ -50,6 +51,16 @@ class PostgreSQLNodeTable(StepConnection):
                 self._run("free_claimed", destinations=batch(sorted(taken)))
         return taken
 
+    def write_standings(self, standings: Mapping[str, tuple[int, DestinationStanding]]) -> None:
+        rows = [
+            (name, token, each.is_up, each.reason, each.failures, round(each.wait_s * 1_000_000), each.refusals)
+            for name, (token, each) in sorted(standings.items())
+        ]
+        self._run("write_circuits", circuits=batch(rows))
+
+    def read_standings(self, destinations: Collection[str]) -> Mapping[str, DestinationStanding]:
+        return dict(map(_standing, self._rows("read_circuits_of", destinations=batch(sorted(destinations)))))
+
     def release(self, leases: Mapping[str, int]) -> None:
         self._run("release_leases", leases=batch([*leases.items()]))
 
@@ -61,6 +72,12 @@ class PostgreSQLNodeTable(StepConnection):
     def tidy(self) -> None:
         self._run("tidy_nodes", kept_us=round(KEPT_S * 1_000_000), live_us=round(LIVE_S * 1_000_000))
         self._run("tidy_leases", kept_us=round(KEPT_S * 1_000_000))
+        self._run("tidy_circuits")
+
+
+def _standing(row: list[Any]) -> tuple[str, DestinationStanding]:
+    destination, is_up, reason, failures, wait_us, *refusals = row
+    return destination, DestinationStanding(is_up, reason, failures, wait_us / 1_000_000, *refusals)
 
 
 def _node(row: list[Any]) -> NodeSeen:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from random import Random
 
@@ -10,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gateway.delivery.all_destinations import AllDestinations
+from gateway.model.node import DestinationStanding
 from gateway.ports.destination_leases import DestinationLeases
 from tests.support.node_rig import Cluster, ClusterClock, seen
 
@@ -277,3 +279,63 @@ async def test_whatever_happens_one_node_works_on_a_destination_and_in_the_end_a
     finally:
         cluster.close()
         clock.close()
+
+
+# --- how destinations stand ------------------------------------------------------------------------------------------
+
+DOWN = DestinationStanding(False, "connection refused", 3, 60.0, '["refusals"]')
+
+
+async def test_what_another_node_did_not_write_is_not_known(leases: tuple[DestinationLeases, Settled]) -> None:
+    mine, settled = leases
+    mine.share(lambda: {"pacs": DOWN})
+    mine.want(["pacs"])
+    await settled()
+    assert mine.standing_of("pacs") is None, "its own courier knows"
+    assert mine.standing_of("vna") is None
+
+
+@pytest.mark.postgresql
+async def test_nodes_know_how_a_destination_stands_and_one_that_takes_it_goes_on_with_it(cluster: Cluster) -> None:
+    one = cluster.start("one", ["pacs"])
+    await cluster.rounds(2)
+    two = cluster.start("two", ["pacs"])
+    one.leases.share(lambda: {"pacs": DOWN})
+    await cluster.rounds(2)
+    seen_by_two = two.leases.standing_of("pacs")
+    assert seen_by_two is not None
+    assert (seen_by_two.is_up, seen_by_two.reason, seen_by_two.failures) == (False, "connection refused", 3)
+    assert 55 <= seen_by_two.wait_s <= 60
+    cluster.kill("one")
+    await cluster.rounds(TAKE_OVER_S)
+    assert two.leases.own == {"pacs"}
+    taken = two.leases.standing_of("pacs")
+    assert taken is not None
+    assert taken.refusals == DOWN.refusals
+    assert 60 - TAKE_OVER_S - 3 <= taken.wait_s < seen_by_two.wait_s
+
+
+@pytest.mark.postgresql
+async def test_the_last_word_of_a_node_that_ends_in_order_is_written(cluster: Cluster) -> None:
+    one, two = cluster.start("one", ["pacs"]), cluster.start("two", [])
+    await cluster.rounds(2)
+    one.leases.share(lambda: {"pacs": DOWN})
+    await cluster.stop("one")
+    await cluster.rounds(1)
+    standing = two.leases.standing_of("pacs")
+    assert standing is not None
+    assert standing.reason == "connection refused"
+
+
+@pytest.mark.postgresql
+async def test_a_standing_is_written_when_it_has_changed_alone(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = cluster.start("one", ["pacs"])
+    await cluster.rounds(2)
+    written: list[object] = []
+    monkeypatch.setattr(one.table, "write_standings", written.append)
+    standings = iter([60.0, 59.0, 58.0, 57.0])
+    one.leases.share(lambda: {"pacs": dataclasses.replace(DOWN, wait_s=next(standings))})
+    await cluster.rounds(3)
+    assert len(written) == 1, "a wait that goes by is no change"

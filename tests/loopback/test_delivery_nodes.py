@@ -11,7 +11,9 @@ from random import Random
 import pytest
 
 from gateway.delivery import service
+from gateway.model.peer import Peer, Retry
 from tests.support.delivering_nodes import CountingSink, DeliveringNode, sinks, started
+from tests.support.dimse.rig import TIMERS
 from tests.support.node_rig import ClusterClock
 from tests.support.samples import instance
 
@@ -128,3 +130,45 @@ async def test_leases_that_move_without_mishap_double_nothing(clock: ClusterCloc
     for name, sink in there.items():
         assert sink.faults == []
         assert sink.taken == bench.accepted[name], "each once, in order"
+
+
+async def test_a_node_that_takes_a_dead_destination_over_does_not_try_it_anew(clock: ClusterClock) -> None:
+    attempts = 0
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal attempts
+        attempts += 1
+        writer.close()
+
+    def down(node: DeliveringNode) -> bool:
+        (status,) = node.service.status()
+        return status.is_up is False
+
+    async with await asyncio.start_server(refuse, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        dead = Peer("pacs", "SINK", "127.0.0.1", port, timers=TIMERS, retry=Retry(first_delay_s=3600.0, jitter=0.0))
+        first, second = [await started(name, clock, [dead]) for name in ("one", "two")]
+        bench = Bench(clock, Random(1))
+        bench.nodes = [first]
+        await bench.second()
+        await bench.accept("pacs", 3)
+        async with asyncio.timeout(GUARD_S):
+            while not down(first):
+                await asyncio.sleep(0.002)
+        bench.nodes = [first, second]
+        await bench.second()
+        assert attempts == 1
+        await bench.second()
+        assert down(second), "any node shows it"
+        await first.kill()
+        bench.nodes = [second]
+        async with asyncio.timeout(GUARD_S):
+            while not second.leases.own:
+                await bench.second()
+        (status,) = second.service.status()
+        assert (status.is_here, status.is_up) == (True, False)
+        assert status.reason
+        second.journal.notify("pacs")
+        second.service.look(None)
+        await second.stop()
+    assert attempts == 1

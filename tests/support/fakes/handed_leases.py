@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
+
+from gateway.model.node import DestinationStanding
 
 
 class HandedLeases:
@@ -17,6 +19,9 @@ class HandedLeases:
         self.seconds_left = math.inf
         self.have_ended: list[str] = []
         self.is_released = False
+        self.standings: dict[str, DestinationStanding] = {}
+        """As another node wrote them."""
+        self.shared: Callable[[], Mapping[str, DestinationStanding]] = dict
         self._on_change: Callable[[frozenset[str]], None] = lambda own: None
 
     @property
@@ -39,6 +44,12 @@ class HandedLeases:
 
     def left_s(self, destination: str) -> float:
         return self.seconds_left
+
+    def share(self, standings: Callable[[], Mapping[str, DestinationStanding]]) -> None:
+        self.shared = standings
+
+    def standing_of(self, destination: str) -> DestinationStanding | None:
+        return self.standings.get(destination)
 
     def ended(self, destination: str) -> None:
         self.have_ended.append(destination)

@@ -24,7 +24,7 @@ from gateway.cluster.destination_leases import (
     awake_clock_s,
 )
 from gateway.delivery.worker import ABORT_S
-from gateway.model.node import ClusterView, DestinationLease, GatewayNode, NodeSeen, NodeState
+from gateway.model.node import ClusterView, DestinationLease, DestinationStanding, GatewayNode, NodeSeen, NodeState
 from gateway.ports.errors import SpoolFull
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -73,6 +73,12 @@ class ScriptedTable:
         self._step(f"take {' '.join(sorted(destinations))}")
         self.tokens += 1
         return {destination: self.tokens for destination in destinations if destination not in self.refuses}
+
+    def write_standings(self, standings: Mapping[str, tuple[int, DestinationStanding]]) -> None:
+        self._step(f"write {' '.join(standings)}")
+
+    def read_standings(self, destinations: Collection[str]) -> Mapping[str, DestinationStanding]:
+        return {}
 
     def release(self, leases: Mapping[str, int]) -> None:
         self._step(f"release {' '.join(leases)}")

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
+from random import Random
 
 import pytest
 from structlog.testing import capture_logs
 
+from gateway.delivery.refusals import RefusalCount
 from gateway.model.delivery import Deferred, Delivered, DeliveryState, Outcome, Refused
 from gateway.model.peer import Retry
 from gateway.ports.destination import Outbound
 from gateway.sending.store_outcome import HAS_IT_ALREADY, outcome_of
 from tests.support.fakes.delivery import peer, reload, table
-from tests.support.fakes.memory_journal import CT, MR, MemoryJournal
+from tests.support.fakes.handed_leases import HandedLeases
+from tests.support.fakes.memory_journal import CT, MR, MemoryJournal, real_clock
 from tests.unit.delivery.conftest import Bench
 
 DELIVERED, DEAD, PENDING = DeliveryState.DELIVERED, DeliveryState.DEAD, DeliveryState.PENDING
@@ -293,3 +296,48 @@ async def test_what_the_destination_has_already_is_delivered_with_a_note(bench: 
         0x0111,
         "0x0111 Duplicate SOP Instance: the destination has it already",
     )
+
+
+# --- going on at another node ----------------------------------------------------------------------------------------
+
+
+async def test_another_node_goes_on_with_the_refusals_of_a_destination_that_is_left_alone(bench: Bench) -> None:
+    async def refuse(outbound: Outbound) -> Outcome:
+        return REFUSED
+
+    bench.to().behave = refuse
+    bench.journal.add_many(20)
+    await bench.start(peer(retry=SLOW_RETRY))
+    await bench.journal.until(lambda: len(bench.to().sent) >= 10 and not bench.journal.leased())
+    standing = bench.service._standings()["pacs"]
+    leases = HandedLeases("pacs")
+    leases.standings["pacs"] = standing
+    other = Bench(bench.journal, real_clock, leases=leases)
+    other.to().behave = refuse
+    await bench.service.drain(1.0)
+    await other.start(peer(retry=SLOW_RETRY))
+    other.service._probe("pacs")
+    await bench.journal.until(lambda: len(other.to().sent) == 1 and not bench.journal.leased())
+    assert bench.journal.states().count(DEAD) == 9, "what it refuses still is no dead letter"
+    await other.service.drain(1.0)
+
+
+async def test_refusals_as_text_are_the_same_refusals() -> None:
+    there = RefusalCount(Random(1))
+    assert there.as_text() == ""
+    journal = MemoryJournal(real_clock)
+    for number in range(3):
+        add_study(journal, f"1.{number}", 1)
+    deliveries = await journal.claim("pacs", 3, 60.0)
+    for each in deliveries[:2]:
+        there.add(each, 0xC000, 2, "no")
+    there.refused_again("no", SLOW_RETRY, 0.0)
+    here = RefusalCount(Random(1))
+    here.go_on(there.as_text())
+    assert here.as_text() == there.as_text()
+    assert (here.is_held, here.row()) == (True, there.row())
+    here.taken(deliveries[2], SLOW_RETRY, lambda: 0.0)
+    assert (here.number_left_out, here.why_left_out.rpartition(": ")[2]) == (2, "no")
+    assert [here.is_left_out(each) for each in deliveries] == [True, True, False]
+    here.go_on("")
+    assert here.number_left_out == 2

@@ -8,6 +8,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from gateway.model.delivery import Delivered, DeliveryState, Outcome
+from gateway.model.node import DestinationStanding
 from gateway.ports.destination import Outbound
 from gateway.ports.errors import ConfigurationError, QueueBroken
 from tests.support.fakes.delivery import ScriptedDestination, peer, reload, table
@@ -52,6 +53,33 @@ async def test_what_another_node_works_on_is_left_to_it(bench: Bench, leases: Ha
         ("pacs", "other", None),
         ("vna", "this", True),
     ]
+
+
+async def test_a_destination_that_is_down_at_another_node_is_shown_as_such(bench: Bench, leases: HandedLeases) -> None:
+    leases.standings["pacs"] = DestinationStanding(False, "connection refused", 3, 7.0)
+    await bench.start(peer("pacs"))
+    (status,) = bench.service.status()
+    assert (status.is_here, status.is_up, status.reason, status.wait_s) == (False, False, "connection refused", 7.0)
+
+
+async def test_a_destination_that_was_down_at_another_node_is_not_tried_before_its_time(
+    bench: Bench, leases: HandedLeases
+) -> None:
+    leases.standings["pacs"] = DestinationStanding(False, "connection refused", 3, 3600.0)
+    leases.hand("pacs")
+    bench.journal.add("pacs")
+    await bench.start(peer("pacs"))
+    (status,) = bench.service.status()
+    assert (status.is_here, status.is_up, status.reason) == (True, False, "connection refused")
+    assert status.wait_s > 3000
+    assert leases.shared()["pacs"].failures == 3
+    assert bench.to().sent == []
+    bench.journal.operate(lambda store: 0)  # an operator may have mended it
+    await bench.journal.until_all(DELIVERED)
+    await bench.journal.until(lambda: leases.shared()["pacs"] == DestinationStanding(True))
+    leases.hand()
+    await until_ended(leases, "pacs")
+    assert leases.shared()["pacs"] == DestinationStanding(True), "the last word of its courier"
 
 
 async def test_what_another_node_accepted_is_looked_for_when_it_is_told(bench: Bench, leases: HandedLeases) -> None:

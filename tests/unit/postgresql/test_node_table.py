@@ -15,7 +15,7 @@ import pytest
 
 from gateway.model.delivery import DeliveryState
 from gateway.model.likeness import ExcludedLikenesses
-from gateway.model.node import GatewayNode
+from gateway.model.node import DestinationStanding, GatewayNode
 from gateway.ports.errors import SpoolFull
 from gateway.postgresql.node_table import KEPT_S, LIVE_S, PostgreSQLNodeTable
 from gateway.postgresql.store import PostgreSQLStore
@@ -158,6 +158,43 @@ def test_a_run_that_ended_goes_when_its_node_runs_again(table: PostgreSQLNodeTab
     table.tidy()
     view = table.beat(again, "running", "rules-1", [])
     assert [each.node.instance for each in view.nodes] == ["one-again", "two-run"]
+
+
+DOWN = DestinationStanding(False, "connection refused", 3, 60.0, '["refusals"]')
+
+
+def test_the_standing_of_a_destination_is_for_all_and_its_refusals_for_the_node_that_takes_it(
+    table: PostgreSQLNodeTable, clock: ClusterClock
+) -> None:
+    token = taken(table, "one", "pacs")["pacs"]
+    table.write_standings({"pacs": (token, DOWN)})
+    clock.advance(20)
+    assert table.read_standings(["pacs", "vna"]) == {"pacs": replace(DOWN, wait_s=40.0)}
+    view = table.beat(node("two"), "running", "rules-1", [])
+    assert view.standings == {"pacs": replace(DOWN, wait_s=40.0, refusals="")}
+    clock.advance(60)
+    assert table.read_standings(["pacs"])["pacs"].wait_s == 0.0
+
+
+def test_a_node_without_the_lease_writes_no_standing(table: PostgreSQLNodeTable, clock: ClusterClock) -> None:
+    late = taken(table, "one", "pacs")["pacs"]
+    clock.advance(SERVER_LEASE_S)
+    token = taken(table, "two", "pacs")["pacs"]
+    table.write_standings({"pacs": (token, DOWN)})
+    table.write_standings({"pacs": (late, DestinationStanding(True)), "vna": (7, DestinationStanding(True))})
+    assert table.read_standings(["pacs", "vna"]) == {"pacs": DOWN}
+    table.write_standings({"pacs": (token, DestinationStanding(True))})
+    assert table.read_standings(["pacs"]) == {"pacs": DestinationStanding(True)}
+
+
+def test_the_standing_of_a_destination_goes_with_its_lease(table: PostgreSQLNodeTable, clock: ClusterClock) -> None:
+    token = taken(table, "one", "pacs")["pacs"]
+    table.write_standings({"pacs": (token, DOWN)})
+    table.tidy()
+    assert [*table.read_standings(["pacs"])] == ["pacs"]
+    clock.advance(KEPT_S + SERVER_LEASE_S + 1)
+    table.tidy()
+    assert table.read_standings(["pacs"]) == {}
 
 
 # --- fencing ------------------------------------------------------------------------------------------------------
