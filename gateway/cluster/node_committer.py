@@ -139,6 +139,8 @@ class NodeCommitter(CommittingThread):
         name = ""
         with store.transaction():
             if small:
+                _place(small, name, digests)
+                store.expect([(each.placed or each.place(), each.dispatches) for each in acceptances])
                 name = store.payloads.add_group(pieces)
                 _place(small, name, digests)
             if large:

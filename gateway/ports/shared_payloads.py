@@ -12,6 +12,8 @@ from datetime import datetime
 from typing import Literal, Protocol
 
 from gateway.common.buffer import Buffer
+from gateway.model.delivery import Dispatch
+from gateway.model.instance import Instance
 from gateway.ports.store import Store
 
 StorePurpose = Literal["committing", "reading", "keeping"]
@@ -132,3 +134,8 @@ class SharedStore(Store, Protocol):
 
     @property
     def sealing(self) -> PayloadSealing: ...
+
+    def expect(self, arrivals: Sequence[tuple[Instance, Sequence[Dispatch]]]) -> None:
+        """These are about to be accepted in the transaction that is open, whatever the names of their payloads:
+        questions about them are sent with the next statement."""
+        ...

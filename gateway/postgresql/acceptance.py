@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import datetime
+from typing import Any
 
 from gateway.model.association import AssociationFacts
 from gateway.model.delivery import DeliveryState, Dispatch
@@ -15,6 +16,7 @@ from gateway.postgresql.shared_index import SharedIndexTables
 from gateway.postgresql.transactions import PostgreSQLTransactions
 from gateway.relational import rows
 from gateway.relational.arrival_order import horizon
+from gateway.relational.delivery_queue import Arrivals
 from gateway.relational.index_tables import IndexTables
 from gateway.relational.row_reader import ASSOCIATIONS_CACHED
 from gateway.relational.rows import NOT_INDEXED, batch, microseconds
@@ -53,6 +55,10 @@ class _Taken:
         return self.same_as is None and self.owed_by is None
 
 
+Owed = dict[_Same, dict[tuple[str, str], tuple[int, PayloadRef] | _Taken]]
+"""Object → destination and actions → the instance, or the arrival of the same call, that owes it."""
+
+
 def _same(instance: Instance) -> _Same:
     return _Same(
         instance.sop_instance_uid,
@@ -61,6 +67,22 @@ def _same(instance: Instance) -> _Same:
         instance.sop_class_uid,
         rows.sender(instance.association),
     )
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Preparation:
+    """Answers that are waited for when they are needed."""
+
+    same: Sequence[_Same]
+    gone_associations: Callable[[], Collection[int]]
+    duplicates: Callable[[], Any]
+    """Rows of what is owed; identifiers of instances and of deliveries when there are none."""
+
+    def is_about(self, arrivals: Arrivals) -> bool:
+        """True when it was made for these."""
+        return [(each.sop_instance_uid, each.digest) for each in self.same] == [
+            (instance.sop_instance_uid, instance.payload.digest) for instance, _ in arrivals
+        ]
 
 
 class PostgreSQLAcceptor:
@@ -74,27 +96,38 @@ class PostgreSQLAcceptor:
         self._associations: dict[AssociationFacts, int] = {}
         self._newest_at: int | None = None
         """When the newest delivery was created; None when it has to be looked up."""
+        self._expected: _Preparation | None = None
         transactions.on_roll_back.append(self._forget)
+        transactions.on_commit.append(self._expect_nothing)
+
+    def _expect_nothing(self) -> None:
+        self._expected = None
 
     def _forget(self) -> None:
+        self._expect_nothing()
         self._associations.clear()
         self._newest_at = None
 
     def accept(
         self,
-        arrivals: Sequence[tuple[Instance, Sequence[Dispatch]]],
+        arrivals: Arrivals,
         now: datetime,
         is_readable: Callable[[PayloadRef], bool],
     ) -> list[AcceptedInstance]:
-        """Add instances with a delivery a dispatch, except what is still owed already and can be read."""
-        if isinstance(self._index, SharedIndexTables):
-            self._hold([instance for instance, _ in arrivals], self._index)
-        taken = self._decide(arrivals, is_readable)
+        """Add instances with a delivery a dispatch, except what is still owed already and can be read. They may have
+        been expected in this transaction."""
+        preparation, self._expected = self._expected, None
+        if preparation is None or not preparation.is_about(arrivals):
+            preparation = self._prepare(arrivals)
+        self._drop_associations(preparation.gone_associations())
+        owed, instance_ids, delivery_ids = preparation.duplicates()
+        taken = self._decide(arrivals, preparation.same, self._owed(preparation.same, owed, is_readable))
         new = [each for each in taken if each.is_new]
         deliveries = sum(len(each.fresh) for each in new)
-        instance_ids, delivery_ids = self._transactions.json(
-            "take_identifiers", instances=len(new), deliveries=deliveries
-        )
+        if owed:
+            instance_ids, delivery_ids = self._transactions.json(
+                "take_identifiers", instances=len(new), deliveries=deliveries
+            )
         for each, instance_id in zip(new, instance_ids, strict=True):
             each.instance_id = instance_id
         entries = [*self._entries(taken)]
@@ -106,26 +139,33 @@ class PostgreSQLAcceptor:
             self._insert_deliveries(new, iter(delivery_ids), now_us)
         return [_answer(each) for each in taken]
 
-    def _hold(self, instances: Sequence[Instance], index: SharedIndexTables) -> None:
-        """Lock the rows that these instances are about to name. The same object that another node takes at this moment
-        is a duplicate then."""
+    def expect(self, arrivals: Arrivals) -> None:
+        """`accept` gets these in this transaction; their payloads need no name yet. The questions about them are sent
+        with the next statement."""
+        self._expected = self._prepare(arrivals)
+
+    def _prepare(self, arrivals: Arrivals) -> _Preparation:
+        """Questions that come before anything is added."""
+        same = [_same(instance) for instance, _ in arrivals]
+        hold = self._hold([instance for instance, _ in arrivals])
+        new = [each for each in self._decide(arrivals, same, {}) if each.is_new]
+        return _Preparation(same, hold, self._find_duplicates(same, len(new), sum(len(each.fresh) for each in new)))
+
+    def _hold(self, instances: Sequence[Instance]) -> Callable[[], Collection[int]]:
+        """Lock the rows that these instances are about to name, where there are other nodes. The same object that
+        another one takes at this moment is a duplicate then. The answer: the associations that are gone."""
+        if not isinstance(self._index, SharedIndexTables):
+            return tuple
         known = {self._associations.get(instance.association) for instance in instances}
-        gone = index.hold(
+        return self._index.hold(
             [instance.sop_instance_uid for instance in instances],
             [instance.index for instance in instances if instance.index is not None],
             [association_id for association_id in known if association_id is not None],
         )
-        self._drop_associations(gone)
 
     # --- what is new --------------------------------------------------------------------------------------------
 
-    def _decide(
-        self,
-        arrivals: Sequence[tuple[Instance, Sequence[Dispatch]]],
-        is_readable: Callable[[PayloadRef], bool],
-    ) -> list[_Taken]:
-        same = [_same(instance) for instance, _ in arrivals]
-        owed = self._owed(same, is_readable)
+    def _decide(self, arrivals: Arrivals, same: Sequence[_Same], owed: Owed) -> list[_Taken]:
         decided: list[_Taken] = []
         for (instance, dispatches), identity in zip(arrivals, same, strict=True):
             there = owed.setdefault(identity, {})
@@ -141,18 +181,20 @@ class PostgreSQLAcceptor:
             decided.append(taken)
         return decided
 
-    def _owed(
-        self, same: Sequence[_Same], is_readable: Callable[[PayloadRef], bool]
-    ) -> dict[_Same, dict[tuple[str, str], tuple[int, PayloadRef] | _Taken]]:
-        """The deliveries that are still owed of the same objects."""
+    def _find_duplicates(self, same: Sequence[_Same], instances: int, deliveries: int) -> Callable[[], Any]:
+        """With identifiers for so many that are added when there are none."""
         keys = [
             (each.sop_instance_uid, each.digest.hex(), each.transfer_syntax_uid, each.sop_class_uid) for each in same
         ]
-        found: dict[_Same, dict[tuple[str, str], tuple[int, PayloadRef] | _Taken]] = {}
+        return self._transactions.send(
+            "find_duplicates", arrivals=batch(keys), instances=instances, deliveries=deliveries
+        )
+
+    def _owed(self, same: Sequence[_Same], rows_found: Any, is_readable: Callable[[PayloadRef], bool]) -> Owed:
+        """The deliveries that are still owed of the same objects."""
+        found: Owed = {}
         readable: dict[int, bool] = {}
-        for index, instance_id, destination, actions, name, offset, length, facts in self._transactions.json(
-            "find_duplicates", arrivals=batch(keys)
-        ):
+        for index, instance_id, destination, actions, name, offset, length, facts in rows_found:
             if rows.sender(rows.association_facts(facts)) != same[index].sender:
                 continue
             payload = PayloadRef(name, offset, length, same[index].digest)
@@ -177,7 +219,7 @@ class PostgreSQLAcceptor:
             settled_at = now_us if each.is_settled else None
             row = rows.instance_row(each.instance_id, each.instance, association_id, settled_at)
             made.append((*row, *placed.get(each.instance_id, NOT_INDEXED), each.instance.kept_facts))
-        self._transactions.do("insert_instances", instances=batch(made))
+        self._transactions.post("insert_instances", instances=batch(made))
 
     def _insert_deliveries(self, new: Sequence[_Taken], delivery_ids: Iterator[int], now_us: int) -> None:
         self._newest_at = at = self.horizon(now_us)
@@ -186,7 +228,7 @@ class PostgreSQLAcceptor:
             for each in new
             for dispatch in each.fresh.values()
         ]
-        self._transactions.do("insert_deliveries", deliveries=batch(made))
+        self._transactions.post("insert_deliveries", deliveries=batch(made))
         dispatches = (dispatch for each in new for dispatch in each.fresh.values())
         self._announce({each.destination for each in dispatches if each.state is DeliveryState.PENDING})
 

@@ -75,5 +75,5 @@ class PostgreSQLDeliveryQueue(RelationalDeliveryQueue):
         """Instances of these that owe nothing any more may go when retention is over. Of two nodes that deliver the
         last two of one instance at one moment, the later one sees that nothing is owed."""
         if self._is_node:
-            self._statements.single("lock_delivered", ids=delivery_ids)
+            self._statements.post("lock_delivered", ids=delivery_ids)
         super()._mark_settled(delivery_ids, now_us)

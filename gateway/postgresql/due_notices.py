@@ -48,7 +48,7 @@ class Announcer:
         """Deliveries for these are due now; None: for any."""
         if destinations is None or destinations:
             names = None if destinations is None else batch(sorted(destinations))
-            self._statements.single("announce", node=self._node, destinations=names)
+            self._statements.post("announce", node=self._node, destinations=names)
 
 
 def no_announcement(destinations: Collection[str] | None) -> None:

@@ -8,11 +8,13 @@ for no lock, so that the two never wait for each other.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from gateway.model.instance import IndexEntry
+from gateway.postgresql.transactions import PostgreSQLTransactions
 from gateway.relational.index_tables import IndexTables
 from gateway.relational.rows import batch
+from gateway.relational.statements import Dialect
 
 ASSOCIATION = "association"
 TABLES = ("patient", "study", "series", ASSOCIATION)
@@ -24,33 +26,49 @@ IndexRow = tuple[str, int]
 class SharedIndexTables(IndexTables):
     """The index on one connection of a node."""
 
+    def __init__(self, transactions: PostgreSQLTransactions, dialect: Dialect) -> None:
+        super().__init__(transactions, dialect)
+        self._transactions = transactions
+
     def hold(
         self, sop_instance_uids: Iterable[str], entries: Collection[IndexEntry], associations: Iterable[int]
+    ) -> Callable[[], set[int]]:
+        """Until the transaction ends no other node takes these SOP Instance UIDs, or forgets rows that the entries or
+        the associations name. The answer, which waits for it: the associations among these that are gone already."""
+        wanted = {(ASSOCIATION, each) for each in associations} | self._remembered(entries)
+        holding = self._hold(sorted(set(sop_instance_uids)), wanted)
+        return lambda: self._held(entries, wanted, holding)
+
+    def _held(
+        self, entries: Collection[IndexEntry], wanted: set[IndexRow], holding: Callable[[], set[IndexRow]]
     ) -> set[int]:
-        """The associations among these that are gone already. Until the transaction ends no other node takes these SOP
-        Instance UIDs, or forgets rows that the entries or the associations name."""
-        uids = sorted(set(sop_instance_uids))
-        wanted: set[IndexRow] = {(ASSOCIATION, each) for each in associations}
+        """The associations that are gone. Keys above one that is gone may be remembered: they are held too."""
         held: set[IndexRow] = set()
         gone_associations: set[int] = set()
-        wanted |= self._remembered(entries)
-        while wanted or uids:
-            gone = wanted - self._hold(uids, wanted)
+        while True:
+            gone = wanted - holding()
             gone_associations |= {key for table, key in gone if table == ASSOCIATION}
             self.drop(gone)
             held |= wanted
-            uids, wanted = [], self._remembered(entries) - held
-        return gone_associations
+            wanted = self._remembered(entries) - held
+            if not wanted:
+                return gone_associations
+            holding = self._hold([], wanted)
 
     def _remembered(self, entries: Iterable[IndexEntry]) -> set[IndexRow]:
         """The lowest row of each entry whose key is remembered: while it is there, those above it are."""
         return {row for entry in entries if (row := self.lowest(entry)) is not None}
 
-    def _hold(self, sop_instance_uids: Sequence[str], wanted: Collection[IndexRow]) -> set[IndexRow]:
-        """Those that are there."""
+    def _hold(self, sop_instance_uids: Sequence[str], wanted: Collection[IndexRow]) -> Callable[[], set[IndexRow]]:
+        """Those that are there, once that is asked."""
         keys = {table: sorted(key for of, key in wanted if of == table) for table in TABLES}
-        _, *found = self._statements.json("hold_rows", sop_instance_uids=batch(sop_instance_uids), **keys)
-        return {(table, key) for table, there in zip(TABLES, found, strict=True) for key in there}
+        holding = self._transactions.send("hold_rows", sop_instance_uids=batch(sop_instance_uids), **keys)
+
+        def held() -> set[IndexRow]:
+            _, *found = holding()
+            return {(table, key) for table, there in zip(TABLES, found, strict=True) for key in there}
+
+        return held
 
     def _write(self, entries: Sequence[IndexEntry]) -> None:
         """Rows level by level in one order, whatever came first: nodes that write the same ones do not wait for each

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 
-from psycopg import errors
+from psycopg import Error, errors
 
 from gateway.common.buffer import Buffer
 from gateway.ports.errors import QueueBroken, Temporary, TransactionConflict
@@ -61,9 +61,16 @@ class PostgreSQLSharedPayloads:
         if hour != self._hour():
             raise TransactionConflict(f"database {self._transactions.place.shown}: the hour of journal_{hour} is over")
         now = self._transactions.clock.now_us()
-        with self._dropped_meanwhile(hour):
-            number = self._transactions.made(of_hour("add_group", hour, now=now, payloads=b"".join(payloads)))
+        group = of_hour("add_group", hour, now=now, payloads=b"".join(payloads))
+        number = self._transactions.made_together(group, self._dropped)
         return f"journal/{hour}/{number}"
+
+    def _dropped(self, error: Error) -> Exception:
+        """Another node drops tables by its own clock, which may be ahead: the transaction is done again without it."""
+        if not isinstance(error, errors.UndefinedTable):
+            return error
+        shown = self._transactions.place.shown
+        return TransactionConflict(f"database {shown}: another node dropped the table: {error}")
 
     def add_objects(self, objects: Sequence[tuple[str, int]]) -> None:
         """Each is a payload of its own."""
@@ -77,7 +84,7 @@ class PostgreSQLSharedPayloads:
         part = of_hour("read_part_of_group", hour, start=offset_bytes + 1, length=length_bytes, group=group)
         try:
             with self._transactions.errors():
-                data = self._transactions.made(part)
+                data = self._transactions.made(part, is_binary=True)
         except QueueBroken as error:
             if isinstance(error.__cause__, errors.UndefinedTable):  # dropped a moment ago
                 return None
@@ -87,17 +94,11 @@ class PostgreSQLSharedPayloads:
     def has_group(self, name: str) -> bool:
         """True while the journal has it. Raises TransactionConflict when its table is dropped at this moment."""
         hour, group = _parsed(name)
-        with self._transactions.errors(), self._dropped_meanwhile(hour):
-            return self._has_hour(hour) and bool(self._transactions.made(of_hour("has_group", hour, group=group)))
-
-    @contextlib.contextmanager
-    def _dropped_meanwhile(self, hour: int) -> Generator[None]:
-        """Another node drops tables by its own clock, which may be ahead: the transaction is done again without it."""
-        try:
-            yield
-        except errors.UndefinedTable as error:
-            shown = self._transactions.place.shown
-            raise TransactionConflict(f"database {shown}: journal_{hour} was dropped by another node") from error
+        with self._transactions.errors():
+            try:
+                return self._has_hour(hour) and bool(self._transactions.made(of_hour("has_group", hour, group=group)))
+            except errors.UndefinedTable as error:
+                raise self._dropped(error) from error
 
     def _has_hour(self, hour: int) -> bool:
         with self._transactions.errors():
@@ -144,7 +145,7 @@ class PostgreSQLPayloadSealing:
         """All bytes of a group."""
         hour, group = _parsed(name)
         with self._transactions.errors():
-            data = self._transactions.made(of_hour("read_group", hour, group=group))
+            data = self._transactions.made(of_hour("read_group", hour, group=group), is_binary=True)
         return None if data is None else bytes(data)
 
     def seal(self, object_name: str, groups: Sequence[JournalGroup]) -> None:

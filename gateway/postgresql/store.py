@@ -25,6 +25,7 @@ from gateway.postgresql.spool_ledger import PostgreSQLSpoolLedger, RecordedPosit
 from gateway.postgresql.step_connection import let_go_when_frozen
 from gateway.postgresql.store_rows import PostgreSQLStoreRows
 from gateway.postgresql.transactions import PostgreSQLTransaction, PostgreSQLTransactions
+from gateway.relational.delivery_queue import Arrivals
 from gateway.relational.index_store import RelationalIndexStore
 from gateway.relational.index_tables import IndexTables
 from gateway.relational.queue_clock import QueueClock
@@ -126,7 +127,7 @@ class PostgreSQLStore:
         tables = (SharedIndexTables if node else IndexTables)(transactions, DIALECT)
         transactions.on_roll_back.append(tables.clear)
         announce = Announcer(transactions, node if is_committing else "") if node else no_announcement
-        acceptor = PostgreSQLAcceptor(transactions, tables, announce)
+        self._acceptor = acceptor = PostgreSQLAcceptor(transactions, tables, announce)
         self.deliveries = PostgreSQLDeliveryQueue(transactions, tables, reader, acceptor, tokens, is_node=bool(node))
         self.administration = PostgreSQLDeliveryAdministration(transactions, DIALECT, reader, announce)
         self.index = RelationalIndexStore(transactions, tables, reader)
@@ -139,6 +140,10 @@ class PostgreSQLStore:
     def transaction(self, *, is_durable: bool = True) -> AbstractContextManager[object]:
         """One transaction; leaving it commits, an exception rolls all of it back. All are durable."""
         return PostgreSQLTransaction(self._transactions)
+
+    def expect(self, arrivals: Arrivals) -> None:
+        """See `PostgreSQLAcceptor.expect`."""
+        self._acceptor.expect(arrivals)
 
     def sync(self) -> None:
         """Write something: all before it is on disk, for each transaction is; this says whether the server takes it."""

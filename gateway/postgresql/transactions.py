@@ -17,6 +17,7 @@ from gateway.postgresql.address import DatabaseAddress
 from gateway.postgresql.commit_warnings import CommitWarnings
 from gateway.postgresql.connection import Connection, connect, database_errors
 from gateway.postgresql.hang_guard import HangGuard
+from gateway.postgresql.pipeline import Fault, Pipeline, Reply
 from gateway.postgresql.statements import SQL
 from gateway.relational.statements import MadeStatement, QueueTime, Statements
 
@@ -33,6 +34,9 @@ class PostgreSQLTransactions:
     nothing that this process knows of, for the process goes on. Each of `prepare` is called with each new connection,
     which `guard` watches; others are told of each commit, unless it `is_quiet`. `on_roll_back` is called right after a
     transaction was rolled back, or a connection was made anew; `on_commit` after each commit.
+
+    Inside a transaction a statement may wait for the next one whose answer is needed, at the latest for the commit
+    (`post`, `send`): they are sent together, and one that fails fails the next call.
 
     Raises (opening): as `gateway.postgresql.connection.connect`.
     """
@@ -88,6 +92,7 @@ class PostgreSQLTransactions:
         finally:
             self._guard.end()
         self._problem = ""
+        self._pipeline = Pipeline(connection)
         return connection
 
     def _watch(self, connection: Connection) -> None:
@@ -154,19 +159,16 @@ class PostgreSQLTransactions:
         self._live()
         self._is_begun = True
         self._warnings.forget()
-        try:
-            self._execute(how)
-        except BaseException:
-            self.roll_back()
-            raise
+        self._pipeline.send(how, {})
 
     def commit(self) -> None:
         """Raises psycopg.Error; when the connection is lost meanwhile, nobody knows whether it was committed."""
         try:
             self.clock.keep()
             if not self._is_quiet:
-                self._execute(f"SELECT pg_notify('{CHANGED}', current_schema())")
-            self._execute("COMMIT")
+                self._submit(f"SELECT pg_notify('{CHANGED}', current_schema())", {})
+            self._submit("COMMIT", {})
+            self._collect()
             self._warnings.check()
         except BaseException:
             self.roll_back()
@@ -181,7 +183,11 @@ class PostgreSQLTransactions:
             forget()
         try:
             if not self._connection.closed:
-                self._execute("ROLLBACK")
+                with contextlib.suppress(psycopg.Error, GatewayError):  # of what was sent and not asked for yet
+                    self._collect()
+            if not self._connection.closed:
+                self._pipeline.send("ROLLBACK", {})
+                self._collect()
         except psycopg.Error:
             self._connection.close()
         finally:
@@ -206,46 +212,102 @@ class PostgreSQLTransactions:
 
     # --- statements ---------------------------------------------------------------------------------------------
 
-    def _execute(self, statement: str, values: dict[str, Any] | None = None) -> psycopg.Cursor[tuple[Any, ...]]:
-        connection = self._live()
-        self._guard.begin(connection.fileno())
+    def _submit(self, statement: str, values: dict[str, Any], **how: Any) -> Reply:
+        self._live()
+        return self._pipeline.send(statement, values, **how)
+
+    def _collect(self) -> None:
+        """Wait for the answers to all that was sent."""
+        if self._pipeline.is_empty:
+            return
+        self._guard.begin(self._connection.fileno())
         try:
-            return connection.execute(statement.encode(), values)
+            self._pipeline.collect()
         finally:
             self._guard.end()
 
+    def _answered(self, name: str, values: dict[str, Any]) -> Reply:
+        reply = self._submit(SQL[name], values, name=name)
+        self._collect()
+        return reply
+
+    def _execute(self, statement: MadeStatement, *, is_binary: bool = False) -> psycopg.Cursor[tuple[Any, ...]]:
+        """By the driver, which writes values of any type, and prepares what comes often."""
+        connection = self._live()
+        self._collect()
+        self._guard.begin(connection.fileno())
+        try:
+            return connection.execute(statement[0].encode(), statement[1], binary=is_binary)
+        finally:
+            self._guard.end()
+
+    def post(self, name: str, then: Callable[[list[tuple[Any, ...]]], object] | None = None, **values: Any) -> None:
+        """Run a named statement whose answer nobody waits for: it is sent with the next one, and `then` gets its rows
+        by the end of the transaction."""
+        self._submit(SQL[name], values, name=name, then=None if then is None else lambda reply: then(reply.rows()))
+        if not self.is_open:
+            self._collect()
+
+    def made_together(self, statement: MadeStatement, fault: Fault) -> Any:
+        """The one value of a statement that was made for it, whose values are numbers and bytes; it is sent with those
+        that wait. `fault` makes another error of what it fails with."""
+        reply = self._submit(*statement, fault=fault)
+        self._collect()
+        return _alone(reply.rows())
+
+    def send(self, name: str, **values: Any) -> Callable[[], Any]:
+        """Run a named statement with the next ones. The function waits for its one value, which is JSON."""
+        reply = self._submit(SQL[name], values, name=name)
+
+        def answer() -> Any:
+            if reply.result is None:
+                self._collect()
+            return _parsed(_alone(reply.rows()))
+
+        return answer
+
     def do(self, name: str, **values: Any) -> int:
         """Run a named statement; the number of rows it changed."""
-        return self._execute(SQL[name], values).rowcount
+        return self._answered(name, values).changed
 
     def rows(self, name: str, **values: Any) -> Iterable[tuple[Any, ...]]:
         """The rows that a named statement gives."""
-        return self._execute(SQL[name], values).fetchall()
+        return self._answered(name, values).rows()
 
     def json(self, name: str, **values: Any) -> Any:
         """The one value of a named statement, which is JSON."""
-        text = self.single(name, **values)
-        return [] if text == "[]" else json.loads(text)
+        return _parsed(self.single(name, **values))
 
     def single(self, name: str, **values: Any) -> Any:
         """The one value, or the tuple of the one row, that a named statement gives; None without a row."""
-        return _alone(self._execute(SQL[name], values).fetchone())
+        return _alone(self._answered(name, values).rows())
 
-    def made(self, statement: MadeStatement) -> Any:
-        """The one value that a statement gives which was made for it; None without a row."""
-        return _alone(self._execute(*statement).fetchone())
+    def made(self, statement: MadeStatement, *, is_binary: bool = False) -> Any:
+        """The one value that a statement gives which was made for it; None without a row. `is_binary` is for long
+        values that are bytes."""
+        return _alone(self._execute(statement, is_binary=is_binary).fetchall())
 
     def made_rows(self, statement: MadeStatement) -> Iterable[tuple[Any, ...]]:
         """The rows of such a statement."""
-        return self._execute(*statement).fetchall()
+        return self._execute(statement).fetchall()
 
     def change(self, statement: MadeStatement) -> int:
-        """Run a statement that gives nothing; the number of rows it changed."""
-        return self._execute(*statement).rowcount
+        """Run a statement that gives nothing, and has numbers and texts for values; the number of rows it changed. The
+        driver would forget all prepared statements after a DROP."""
+        reply = self._submit(*statement)
+        self._collect()
+        return reply.changed
 
 
-def _alone(row: tuple[Any, ...] | None) -> Any:
-    return row[0] if row is not None and len(row) == 1 else row
+def _parsed(text: str) -> Any:
+    return [] if text == "[]" else json.loads(text)
+
+
+def _alone(rows: Sequence[tuple[Any, ...]]) -> Any:
+    """The one value, or the one row."""
+    if not rows:
+        return None
+    return rows[0][0] if len(rows[0]) == 1 else rows[0]
 
 
 class PostgreSQLTransaction:

@@ -101,22 +101,22 @@ class RelationalDeliveryQueue(ABC):
         if not settlements:
             return
         made = [rows.attempt_row(each, before[each.delivery_id] + 1) for each in settlements]
-        self._statements.do("insert_attempts", attempts=batch(made))
+        self._statements.post("insert_attempts", attempts=batch(made))
         surplus = [(row[0], row[1] - ATTEMPTS_KEPT) for row in made if row[1] > ATTEMPTS_KEPT]
         if surplus:
-            self._statements.do("drop_old_attempts", drops=batch(surplus))
+            self._statements.post("drop_old_attempts", drops=batch(surplus))
 
     def _write_states(self, settlements: Sequence[Settlement]) -> None:
         now_us = self._clock.now_us()
         changed = batch([rows.settlement_row(each) for each in settlements])
-        self._statements.do("settle", settlements=changed, now=now_us)
+        self._statements.post("settle", settlements=changed, now=now_us)
         delivered = [each.delivery_id for each in settlements if each.state is DeliveryState.DELIVERED]
         if delivered:
             self._mark_settled(batch(delivered), now_us)
 
     def _mark_settled(self, delivery_ids: str, now_us: int) -> None:
         """Instances of these that owe nothing any more may go when retention is over."""
-        self._statements.do("mark_settled", ids=delivery_ids, now=now_us)
+        self._statements.post("mark_settled", ids=delivery_ids, now=now_us)
 
     def next_due(self, destination: str) -> datetime | None:
         """The time at which the next pending delivery of `destination` is due; the end of its lease for one under a

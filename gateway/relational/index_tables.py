@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from array import array
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import structlog
@@ -119,21 +120,13 @@ class IndexTables:
                 continue
             new.setdefault(instance_id, (uid, entry))
         self._write([entry for _, entry in new.values()])
-        superseded: list[tuple[str, int | None]] = []
-        if newest:
-            superseded = [*self._statements.rows("supersede", sop_instance_uids=batch(list(newest)))]
         placed = {
             instance_id: (self.series_key(entry), entry.image, 1 if newest.get(uid) == instance_id else 0)
             for instance_id, (uid, entry) in new.items()
         }
-        for uid, series_key in superseded:
-            if series_key is not None and series_key != placed[newest[uid]][0]:
-                log.error(
-                    "instance_moved",
-                    sop_instance_uid=uid,
-                    reason="it arrived again under another patient, study or series: the earlier one is kept as long "
-                    "as the other rules say, but neither found nor retrieved any more; one UID stands for two objects",
-                )
+        if newest:
+            series_keys = {uid: placed[instance_id][0] for uid, instance_id in newest.items()}
+            self._statements.post("supersede", partial(_report_moved, series_keys), sop_instance_uids=batch([*newest]))
         if missing:
             rows = [(key, series_key, image) for key, (series_key, image, _) in placed.items() if key in missing]
             self._statements.do("index_instances", instances=batch(rows))
@@ -209,6 +202,18 @@ class IndexTables:
 
     def _json(self, name: str, ids: Sequence[int]) -> Any:
         return self._statements.json(name, ids=batch(ids))
+
+
+def _report_moved(series_keys: Mapping[str, int], superseded: Iterable[tuple[Any, ...]]) -> None:
+    """`series_keys`: SOP Instance UID → the series of the current instance."""
+    for uid, series_key in superseded:
+        if series_key is not None and series_key != series_keys[uid]:
+            log.error(
+                "instance_moved",
+                sop_instance_uid=uid,
+                reason="it arrived again under another patient, study or series: the earlier one is kept as long "
+                "as the other rules say, but neither found nor retrieved any more; one UID stands for two objects",
+            )
 
 
 COUNTS = {

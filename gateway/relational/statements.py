@@ -62,6 +62,11 @@ class Statements(Protocol):
         """Run a named statement; the number of rows it changed."""
         ...
 
+    def post(self, name: str, then: Callable[[list[tuple[Any, ...]]], object] | None = None, **values: Any) -> None:
+        """Run a named statement whose answer nobody waits for: it may be sent with a later one, and then fails that
+        one. `then` gets its rows by the end of the transaction."""
+        ...
+
     def rows(self, name: str, **values: Any) -> Iterable[tuple[Any, ...]]:
         """The rows that a named statement gives."""
         ...

@@ -114,6 +114,12 @@ class Transactions:
         self.connection.execute(SQL[name], values)
         return self.connection.changes()
 
+    def post(self, name: str, then: Callable[[list[tuple[Any, ...]]], object] | None = None, **values: Any) -> None:
+        """Run a named statement at once; `then` gets its rows."""
+        found = self.connection.execute(SQL[name], values)
+        if then is not None:
+            then(found.fetchall())
+
     def insert(self, name: str, rows: Sequence[tuple[object, ...]]) -> None:
         """Run a named statement that inserts one row, for many. One statement of SQL for all rows takes longer: its
         text depends on their number, so that SQLite often has to compile it."""

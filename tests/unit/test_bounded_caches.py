@@ -45,6 +45,7 @@ FROM_THE_CONFIGURATION = {
     "dataset/scanned_level.py:wanted",
     "dimse/acceptor/hosts.py:_networks",
     "dimse/protocol/associate_items.py:own_identification",
+    "postgresql/pipeline.py:_numbered",
     "common/nearest.py:_by_folded",
     "common/nearest.py:_by_part",
     "common/nearest.py:_nearest",

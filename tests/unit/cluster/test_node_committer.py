@@ -18,6 +18,7 @@ from gateway.model.instance import PayloadRef
 from gateway.ports.errors import SpoolFull, Temporary, TransactionConflict
 from gateway.ports.retrying import TRIES
 from gateway.ports.store import Store
+from gateway.postgresql.pipeline import Pipeline
 from gateway.spool.commit_requests import Acceptance, Call, ClaimRequest, CommitRequest, Settling
 from gateway.spool.committing_thread import CommitterReports
 from gateway.spool.digest import digest_of
@@ -97,6 +98,23 @@ def large(number: int) -> Acceptance:
 
 def call(function: Any) -> Call:
     return Call(Completion(), function=function)
+
+
+def test_a_group_takes_two_round_trips(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first group of an association and of an hour takes more."""
+    bench.commit(acceptance(1, b"one"))
+    waits: list[int] = []
+    collect = Pipeline.collect
+
+    def counted(pipeline: Pipeline) -> None:
+        waits.append(1)
+        collect(pipeline)
+
+    monkeypatch.setattr(Pipeline, "collect", counted)
+    monkeypatch.setattr(bench.store._transactions.clock, "keep", lambda: None)  # each ten seconds it asks for the time
+    bench.commit(acceptance(2, b"two"), acceptance(3, b"three"))
+    assert len(waits) == 2
+    assert bench.instances == 2, "two names of payloads: those of a group share one"
 
 
 def test_a_group_is_one_row_and_each_knows_its_part(bench: Bench) -> None:

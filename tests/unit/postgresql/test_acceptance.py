@@ -112,3 +112,17 @@ def test_duplicates_within_a_call_join_the_first(open_store: OpenStore, clock: C
         first, same, more = store.deliveries.accept(arrivals, clock())
     assert (same.instance_id, same.deliveries, same.payload) == (first.instance_id, 0, indexed(1).payload)
     assert (more.deliveries, more.instance_id > first.instance_id) == (1, True)
+
+
+def test_what_was_expected_is_known_for_these_arrivals_and_this_transaction(
+    open_store: OpenStore, clock: Clock
+) -> None:
+    store = open_store(is_committing=True)
+    with store.transaction():
+        store.expect([(indexed(1), [TO_PACS])])
+    first, other = accept(store, clock, indexed(1), indexed(2))
+    with store.transaction():
+        store.expect([(indexed(1), [TO_PACS])])
+        (third, again) = store.deliveries.accept([(indexed(3), [TO_PACS]), (indexed(1), [TO_PACS])], clock())
+    assert len({first, other, third.instance_id}) == 3
+    assert (third.deliveries, again.deliveries, again.instance_id) == (1, 0, first)

@@ -113,6 +113,18 @@ def test_changes_of_others_are_noticed_and_own_ones_are_not(open_store: OpenStor
     assert not gateway.changed_elsewhere()
 
 
+def test_prepared_statements_outlive_a_table(open_store: OpenStore) -> None:
+    """The driver deallocates all of them after a DROP, once it has prepared one of its own."""
+    store = open_store()
+    transactions = store._transactions
+    for _ in range(6):
+        assert transactions.made(("SELECT %(number)s::bigint", {"number": 1})) == 1
+    store.sync()
+    transactions.change(("CREATE TABLE gone (number bigint)", {}))
+    transactions.change(("DROP TABLE gone", {}))
+    store.sync()
+
+
 def test_what_is_read_together_is_of_one_moment(open_store: OpenStore, clock: Clock) -> None:
     gateway, reader = open_store(is_committing=True), open_store(is_read_only=True)
     with reader._transactions.one_state():

@@ -33,6 +33,9 @@ class RecordedStatements:
         self.ran.append((name, values))
         return 1
 
+    def post(self, name: str, **values: Any) -> None:
+        self.ran.append((name, values))
+
     def json(self, name: str, **values: Any) -> Any:
         self.ran.append((name, values))
         return self._answers[name]

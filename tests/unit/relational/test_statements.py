@@ -33,7 +33,7 @@ def named() -> Iterator[str]:
             if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute) or not node.args:
                 continue
             name = node.args[0]
-            if node.func.attr in {"do", "rows", "json", "single", "_json"} and isinstance(name, ast.Constant):
+            if node.func.attr in {"do", "post", "rows", "json", "single", "_json"} and isinstance(name, ast.Constant):
                 yield str(name.value)
 
 
