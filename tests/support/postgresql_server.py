@@ -110,6 +110,12 @@ class PostgreSQLServer:
         with psycopg.connect(self.address(database), autocommit=True) as connection:
             connection.execute(statement.encode())
 
+    @property
+    def pid(self) -> int:
+        """The process that all others of it are children of."""
+        assert self._process is not None
+        return self._process.pid
+
     def kill(self) -> None:
         """End all of its processes at once, as a crash does; `start` recovers."""
         for process in self._processes():

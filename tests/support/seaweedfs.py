@@ -14,6 +14,7 @@ import subprocess
 import sysconfig
 import tempfile
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -44,7 +45,7 @@ class SeaweedFS:
     def __init__(self, volumes: int = 20) -> None:
         self._volumes = volumes
         self._folder = Path(tempfile.mkdtemp(prefix="gateway-seaweedfs-"))
-        self._ports = [free_port() for _ in range(8)]
+        self._ports = [free_port() for _ in range(9)]
         self.endpoint = f"http://127.0.0.1:{self._ports[6]}"
         identities = [
             {
@@ -88,7 +89,7 @@ class SeaweedFS:
             "-ip.bind=127.0.0.1",
             "-filer",
             "-s3",
-            *(f"-{name}={port}" for name, port in zip(names, self._ports, strict=True)),
+            *(f"-{name}={port}" for name, port in zip(names, self._ports[:8], strict=True)),
             f"-s3.config={self._folder / 's3.json'}",
             "-s3.port.iceberg=0",
             "-s3.port.lance=0",
@@ -98,6 +99,7 @@ class SeaweedFS:
             "-master.telemetry=false",
             f"-volume.max={self._volumes}",
             "-volume.preStopSeconds=0",
+            f"-metricsPort={self._ports[8]}",
         ]
 
     def _await_answer(self, process: subprocess.Popen[bytes]) -> None:
@@ -117,6 +119,17 @@ class SeaweedFS:
         """A prefix of its bucket, a new one unless it is named, as one of `RIGHTS` may use it."""
         prefix = prefix or f"north/{next(_NUMBERS)}"
         return S3Settings(BUCKET, self.endpoint, prefix, access_key_id=key, secret_access_key=key)
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def requests(self) -> int:
+        """The S3 requests that it has answered."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self._ports[8]}/metrics", timeout=GUARD_S) as answer:
+            lines = answer.read().decode().splitlines()
+        return int(sum(float(line.split()[-1]) for line in lines if line.startswith("SeaweedFS_s3_request_total")))
 
     @contextlib.contextmanager
     def frozen(self) -> Iterator[None]:
