@@ -27,6 +27,8 @@ log = structlog.get_logger()
 
 LARGE = "large/"
 """The beginning of the names of payloads that are an object of their own."""
+NODE_GROUP_BYTES = 4 * 1024**2
+"""A transaction costs two processes more than a sync of a file does."""
 LOOK_LIMIT_S = 1.0
 """The time that a transaction spends on asking whether earlier instances can be read."""
 
@@ -35,6 +37,8 @@ class NodeCommitter(CommittingThread):
     """`can_read` says whether the bytes of an earlier instance can be read; it waits for the given seconds at most.
     `kept` is called with name, pieces and length of each group that was committed, `failed` with each error of the
     database."""
+
+    _group_bytes = NODE_GROUP_BYTES
 
     def __init__(
         self,

@@ -32,6 +32,8 @@ log = structlog.get_logger()
 SEGMENTS = "segments/"
 SEGMENT_BYTES = 64 * 1024**2
 """The length of an object at which it gets no further group."""
+PART_BYTES = 24 * 1024**2
+"""The length of the requests in which it is written: one thread of a cluster has so much in memory."""
 SEALED_AFTER_S = 5.0
 """A group waits so long for others to lie in one object with it."""
 GROUPS_AT_ONCE = 1024
@@ -206,9 +208,10 @@ class Sealer(threading.Thread):
         return len(chosen) < len(groups) or len(groups) >= GROUPS_AT_ONCE
 
     def _put(self, store: SharedStore, name: str, chosen: Sequence[JournalGroup], length_bytes: int) -> None:
-        """This thread reads the database, the other one writes to the object store."""
-        handover = _Handover()
-        writing = self._object_thread.submit(self._objects.put, name, handover, length_bytes)
+        """This thread reads the database, the other one writes to the object store. After a failure it does so in short
+        requests: a long one may take too long on a slow line."""
+        handover, part_bytes = _Handover(), 0 if self._problem else PART_BYTES
+        writing = self._object_thread.submit(self._objects.put, name, handover, length_bytes, part_bytes)
         try:
             for piece in chain(self._payloads(store, chosen), [None]):
                 began_s = self._monotonic()

@@ -60,7 +60,7 @@ class FolderObjectStore:
 
     # --- writing -----------------------------------------------------------------------------------------------------
 
-    def put(self, name: str, chunks: Iterable[Buffer], length_bytes: int) -> None:
+    def put(self, name: str, chunks: Iterable[Buffer], length_bytes: int, part_bytes: int = 0) -> None:
         """See `ObjectStore.put`."""
         path = self._path(name)
         with self._written(exactly(chunks, length_bytes)) as partial:

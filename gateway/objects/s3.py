@@ -88,11 +88,11 @@ class S3ObjectStore:
 
     # --- writing -----------------------------------------------------------------------------------------------------
 
-    def put(self, name: str, chunks: Iterable[Buffer], length_bytes: int) -> None:
+    def put(self, name: str, chunks: Iterable[Buffer], length_bytes: int, part_bytes: int = 0) -> None:
         """See `ObjectStore.put`."""
         checked(name)
         if length_bytes > SMALLEST_PART_BYTES:
-            self._put_in_parts(name, exactly(chunks, length_bytes), length_bytes)
+            self._put_in_parts(name, exactly(chunks, length_bytes), length_bytes, part_bytes)
             return
         data = b"".join(exactly(chunks, length_bytes))
         if not self._create_again(name, data):
@@ -120,15 +120,14 @@ class S3ObjectStore:
                 return False
         return True
 
-    def _put_in_parts(self, name: str, chunks: Iterator[Buffer], length_bytes: int) -> None:
+    def _put_in_parts(self, name: str, chunks: Iterator[Buffer], length_bytes: int, wanted_bytes: int = 0) -> None:
         if self._is_there(name):
             accept_the_same(self, name, chunks, length_bytes)
             return
-        part_bytes = max(SMALLEST_PART_BYTES, -(-length_bytes // MOST_PARTS))
+        part_bytes = max(SMALLEST_PART_BYTES, wanted_bytes, -(-length_bytes // MOST_PARTS))
+        at_a_time = 1 if wanted_bytes else PARTS_AT_A_TIME
         with self._faults("write", name, self._uploads):
-            obstore.put(
-                self._store, name, chunks, use_multipart=True, chunk_size=part_bytes, max_concurrency=PARTS_AT_A_TIME
-            )
+            obstore.put(self._store, name, chunks, use_multipart=True, chunk_size=part_bytes, max_concurrency=at_a_time)
 
     def _is_there(self, name: str) -> bool:
         try:

@@ -48,9 +48,12 @@ class ObjectStore(Protocol):
         """
         ...
 
-    def put(self, name: str, chunks: Iterable[Buffer], length_bytes: int) -> None:
+    def put(self, name: str, chunks: Iterable[Buffer], length_bytes: int, part_bytes: int = 0) -> None:
         """Durable and whole when it returns. Never over another object: one of the same name with the same bytes is
         the one whose answer was lost. Memory does not grow with the length.
+
+        `part_bytes`: a store that takes requests of a bounded length gets it in such ones, one at a time, for fewer
+        requests; 0: as it likes.
 
         Raises:
             ConfigurationError: another object has the name.

@@ -139,7 +139,10 @@ class PostgreSQLPayloadSealing:
 
     def unsealed(self, limit: int) -> Sequence[JournalGroup]:
         """The oldest groups that an instance names and that lie in no object yet."""
-        return self._unsealed.first(limit)
+        if self._transactions.is_open:
+            return self._unsealed.first(limit)
+        with PostgreSQLTransaction(self._transactions):  # in place of one for each statement
+            return self._unsealed.first(limit)
 
     def read_group(self, name: str) -> bytes | None:
         """All bytes of a group."""

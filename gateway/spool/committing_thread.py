@@ -41,6 +41,8 @@ class CommittingThread(threading.Thread, ABC):
     group.
     """
 
+    _group_bytes = GROUP_BYTES
+
     def __init__(self, open_store: Callable[[], Store], reports: CommitterReports) -> None:
         super().__init__(name="spool-committer", daemon=True)
         self._open_store = open_store
@@ -101,7 +103,7 @@ class CommittingThread(threading.Thread, ABC):
                 self._is_ending = True
             else:
                 others.append(request)
-            is_full = len(acceptances) + len(others) >= GROUP_REQUESTS or size_bytes >= GROUP_BYTES
+            is_full = len(acceptances) + len(others) >= GROUP_REQUESTS or size_bytes >= self._group_bytes
             if is_full or inbox.empty():
                 return acceptances, others
             request = inbox.get_nowait()  # this thread alone takes them out

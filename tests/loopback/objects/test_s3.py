@@ -337,3 +337,11 @@ def test_an_environment_that_the_library_does_not_take(server: FakeS3, monkeypat
     monkeypatch.setenv("AWS_CHECKSUM_ALGORITHM", "sum")
     with pytest.raises(ConfigurationError, match=r'"sum" is not a valid checksum algorithm; correct .*AWS_…'):
         S3ObjectStore(server.place(), PATIENT)
+
+
+@pytest.mark.parametrize(("part_bytes", "parts"), [(0, 3), (len(LARGE) // 2, 2), (len(LARGE), 1)])
+def test_longer_parts_are_fewer_requests(server: FakeS3, part_bytes: int, parts: int) -> None:
+    S3ObjectStore(server.place(), PATIENT).put("segments/a", [LARGE], len(LARGE), part_bytes)
+    assert len([each for each in server.requests if "partNumber" in each]) == parts
+    assert len(server.requests) == parts + 3
+    assert S3ObjectStore(server.place(), PATIENT).read("segments/a", 0, len(LARGE)) == LARGE

@@ -29,7 +29,7 @@ class MemoryObjectStore:
     def check(self, cluster_id: str, version: str) -> None:
         start_check.check(self, cluster_id, version)
 
-    def put(self, name: str, chunks: Iterable[Buffer], length_bytes: int) -> None:
+    def put(self, name: str, chunks: Iterable[Buffer], length_bytes: int, part_bytes: int = 0) -> None:
         data = b"".join(exactly(chunks, length_bytes))
         if not self.create(name, data):
             accept_the_same(self, name, [data], length_bytes)

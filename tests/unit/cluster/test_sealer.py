@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Iterable
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from gateway.cluster import sealer
-from gateway.cluster.sealer import ORPHAN_AGE, SEALED_AFTER_S, Sealer
+from gateway.cluster.sealer import ORPHAN_AGE, PART_BYTES, SEALED_AFTER_S, Sealer
 from gateway.common.buffer import Buffer
 from gateway.model.delivery import DeliveryState
 from gateway.model.instance import PayloadRef
@@ -317,10 +318,36 @@ class FrozenStore(MemoryObjectStore):
         self.thawed = threading.Event()
         self.is_asked = threading.Event()
 
-    def put(self, name: str, chunks: Iterable[Buffer], length_bytes: int) -> None:
+    def put(self, name: str, chunks: Iterable[Buffer], length_bytes: int, part_bytes: int = 0) -> None:
         self.is_asked.set()
         self.thawed.wait()
         super().put(name, chunks, length_bytes)
+
+
+class RecordedParts(MemoryObjectStore):
+    """Keeps the lengths of requests that were wanted."""
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__(clock)
+        self.parts: list[int] = []
+
+    def put(self, name: str, chunks: Iterable[Buffer], length_bytes: int, part_bytes: int = 0) -> None:
+        self.parts.append(part_bytes)
+        super().put(name, chunks, length_bytes)
+
+
+def test_requests_are_long_unless_the_round_before_failed(tmp_path: Path) -> None:
+    clock = Clock()
+    recorded = RecordedParts(clock)
+    node = Node(tmp_path, clock, objects=recorded)
+    with closing(node.open_store()) as store:
+        add, thread = adder(store), node.sealer()
+        for number, problem in enumerate(("", "it did not answer in time", "")):
+            add(number)
+            clock.advance(SEALED_AFTER_S)
+            thread._report(problem)
+            thread.do_round(store)
+    assert recorded.parts == [PART_BYTES, 0, PART_BYTES]
 
 
 async def test_what_waits_is_told_while_the_object_store_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,7 +37,7 @@ class Garbles(MemoryObjectStore):
 
 
 class GarblesLargeOnes(MemoryObjectStore):
-    def put(self, name: str, chunks: Iterable[Buffer], length_bytes: int) -> None:
+    def put(self, name: str, chunks: Iterable[Buffer], length_bytes: int, part_bytes: int = 0) -> None:
         self.create(name, b"".join(exactly(chunks, length_bytes))[:-1] + b"!")
 
 

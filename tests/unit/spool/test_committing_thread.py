@@ -80,6 +80,20 @@ async def test_a_group_is_all_that_waits_within_its_limits(
     assert committer.failure is None
 
 
+class LargeGroups(Groups):
+    _group_bytes = 2 * GROUP_BYTES
+
+
+async def test_a_kind_may_have_larger_groups() -> None:
+    committer = LargeGroups(Mock())
+    for request in await requests(3, 0, GROUP_BYTES):
+        committer.submit(request)
+    committer.end()
+    committer.start()
+    await asyncio.to_thread(committer.join)
+    assert committer.log[1:3] == [(2, 0), (1, 0)]
+
+
 async def test_a_store_that_does_not_open_is_reported_and_nothing_else_happens() -> None:
     error = OSError("no such store")
     committer = Groups(error)
