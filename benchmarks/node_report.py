@@ -188,17 +188,17 @@ def _model(results: Results) -> str:
     )
 
 
-def border_page(found: Mapping[tuple[int, str, int], Sequence[tuple[Cell, Cell]]]) -> str:
+def border_page(found: Mapping[tuple[int, str], Sequence[tuple[Cell, Cell]]]) -> str:
     """Each size inside the transaction and as an object of its own."""
     rows = []
-    for (size, kind, associations), pairs in found.items():
-        row = [f"{size} KB", kind.rpartition(" ")[2], str(associations)]
+    for (size, kind), pairs in found.items():
+        row = [f"{size} KB", kind.rpartition(" ")[2]]
         for value, form in ((_p50, ".1f"), (_total_ms, ".2f"), (_rate, ".0f")):
             inside, outside = (statistics.median(value(pair[at]) for pair in pairs) for at in (0, 1))
             row.append(f"{inside:{form}} / {outside:{form}}")
         rows.append(row)
-    head = ["object", "store", "associations", "p50 ms", "ms of processor time, all processes", "a second"]
-    return f"In the transaction of its group / as an object of its own.\n\n{table(head, rows)}"
+    head = ["object", "store", "p50 ms", "ms of processor time, all processes", "a second"]
+    return f"One association: in the transaction of its group / as an object of its own.\n\n{table(head, rows)}"
 
 
 def _p50(cell: Cell) -> float:

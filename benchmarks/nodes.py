@@ -53,7 +53,7 @@ HALF = (100, 8)
 SETTINGS = {"fsync": "on", "shared_buffers": "128MB", "max_wal_size": "4GB", "autovacuum_naptime": "60s"}
 COUNTED_AFTER_S = 1.1
 """The server counts the transactions of a session at least once a second."""
-BORDER_KB = (128, 256, 512, 1024, 2048, 4096)
+BORDER_KB = (256, 512, 1024, 2048, 4096)
 
 
 def say(text: str) -> None:
@@ -256,19 +256,16 @@ async def two_nodes(root: Path, both: Servers, seconds: float, results: Results)
 
 
 async def border(root: Path, rounds: int, seconds: float) -> str:
-    """Objects of each size in the transaction of their group, and as objects of their own."""
-    found: dict[tuple[int, str, int], list[tuple[Cell, Cell]]] = {}
+    """Objects of each size over one association: in the transaction of their group, and as objects of their own."""
+    found: dict[tuple[int, str], list[tuple[Cell, Cell]]] = {}
     for _ in range(rounds):
         async with servers() as both:
             for kind in (FOLDER, S3):
                 async with cluster(root, kind, both, "8 MiB") as inside, cluster(root, kind, both, "64 KiB") as outside:
                     for size in BORDER_KB:
-                        for associations in (1, 8):
-                            pair = [
-                                await measured(each, size * KB, associations, seconds) for each in (inside, outside)
-                            ]
-                            found.setdefault((size, kind, associations), []).append((pair[0], pair[1]))
-                            say(f"{kind}, {size} KB, {associations}: {pair[0]} / {pair[1]}")
+                        pair = [await measured(each, size * KB, 1, seconds) for each in (inside, outside)]
+                        found.setdefault((size, kind), []).append((pair[0], pair[1]))
+                        say(f"{kind}, {size} KB: {pair[0]} / {pair[1]}")
     return border_page(found)
 
 
