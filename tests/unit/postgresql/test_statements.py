@@ -31,7 +31,7 @@ ANALYZE association; ANALYZE instance; ANALYZE delivery; ANALYZE due; ANALYZE at
 """
 CLAIM = {"destination": "peer1", "now": 10, "horizon": 10, "until": 20, "limit": 10, "token": 3}
 RUN: dict[str, dict[str, Any]] = {
-    "find_duplicates": {"arrivals": '[["1.2.7", "00", "1.2", "1.2"]]'},
+    "find_duplicates": {"arrivals": '[["1.2.7", "00", "1.2", "1.2"]]', "instances": 1, "deliveries": 1},
     "supersede": {"sop_instance_uids": '["1.2.7"]'},
     "claim": CLAIM,
     "claim_apart": {**CLAIM, "start": 0, "apart": "[[0, 10]]"},
