@@ -32,4 +32,4 @@ python=${PYTHON:-python3}
 unset PYTHONDONTWRITEBYTECODE # hundreds of processes import the package: it is compiled once
 [ -x .venv/bin/python ] || "$python" -m venv .venv
 .venv/bin/python -m pip install -q -e '.[test]'
-exec .venv/bin/python -m pytest -n 2 --dist worksteal "$@"
+exec .venv/bin/python -m pytest -n 3 --dist worksteal "$@"
