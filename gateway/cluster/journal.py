@@ -58,7 +58,8 @@ OBJECT_THREADS = 4
 END_LIMIT_S = 8.0
 """The time that an end waits for what is asked of the object store: the time limit of one request."""
 ANSWER_LIMIT_S = 1.4
-"""A database that has not answered for so long takes nothing now."""
+"""A database that has not answered for so long takes nothing now. With the second look that it leaves without an
+answer, objects that wait for it are refused."""
 
 
 class ClusterJournal(StoreJournal):
@@ -337,6 +338,7 @@ class ClusterJournal(StoreJournal):
     async def _keep(self) -> None:
         """Ask the database twice a second, and look for changes by others, until cancelled."""
         looking: asyncio.Task[bool] | None = None
+        is_again = False
         try:
             while True:
                 looking = looking or self._loop.create_task(self._look())
@@ -345,11 +347,18 @@ class ClusterJournal(StoreJournal):
                     await self._looked(looking)
                     looking = None
                 else:
-                    self._database_failed(f"the database has not answered for {ANSWER_LIMIT_S} s")
+                    self._database_silent(is_again)
+                is_again = not done
                 await asyncio.sleep(self._poll_s)
         finally:
             if looking is not None:
                 looking.cancel()
+
+    def _database_silent(self, is_again: bool) -> None:
+        reason = f"the database has not answered for {ANSWER_LIMIT_S} s"
+        self._database_failed(reason)
+        if is_again:
+            self._commits.refuse_waiting(SpoolFull(reason))
 
     async def _looked(self, looking: asyncio.Task[bool]) -> None:
         try:

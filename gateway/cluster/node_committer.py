@@ -76,7 +76,7 @@ class NodeCommitter(CommittingThread):
 
     def _commit(self, acceptances: Sequence[Acceptance], others: Sequence[CommitRequest], store: Store) -> None:
         began_s = time.perf_counter()
-        wanted = [each for each in acceptances if not each.done.cancelled()]
+        wanted = [each for each in acceptances if not each.done.done()]  # some were refused while they waited
         others_wanted = [each for each in others if not each.done.cancelled()]
         if wanted or others_wanted:
             self._commit_wanted(wanted, others_wanted)

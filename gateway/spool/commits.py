@@ -10,6 +10,7 @@ from typing import Any
 from gateway.common.completion import Completion
 from gateway.common.loop_calls import LoopCalls
 from gateway.model.delivery import DeliveryState
+from gateway.ports.errors import SpoolFull
 from gateway.ports.meter import Meter
 from gateway.spool.commit_requests import Acceptance, CommitGroup, CommitRequest, Recorded
 from gateway.spool.committing_thread import CommitterReports, CommittingThread
@@ -121,6 +122,13 @@ class Commits:
             await self.submit(Recorded(self._loop.create_future()))
 
     # --- on the event loop --------------------------------------------------------------------------------------
+
+    def refuse_waiting(self, error: SpoolFull) -> None:
+        """Answer the acceptances that wait for the committer. The group in its hands may be durable all the same: its
+        objects are owed then, and come again. Those that it has not begun it leaves out.
+        """
+        for request in [each for each in self._unfinished if isinstance(each, Acceptance)]:
+            _settle_future(request.done, None, error)
 
     def _answer(self, group: CommitGroup) -> None:
         """These are durable, or refused."""

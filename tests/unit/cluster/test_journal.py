@@ -191,6 +191,30 @@ def refuses(*_: object) -> None:
     raise SpoolFull("it is away")
 
 
+async def test_objects_that_wait_for_a_frozen_database_are_refused_and_come_again(
+    tmp_path: Path, clock: Clock, server: PostgreSQLServer
+) -> None:
+    server.start()
+    node = Node(tmp_path, clock, url=server.new_schema())
+    try:
+        async with node as journal:
+            await kept(journal, b"before")
+            with server.frozen():
+                waiting = [asyncio.create_task(kept(journal, b"waits", number)) for number in range(2, 6)]
+                for each in waiting:
+                    with pytest.raises(SpoolFull, match=f"has not answered for {ANSWER_LIMIT_S} s"):
+                        await each
+            await until(lambda: not journal.write_problems())
+            for number in range(2, 6):
+                await kept(journal, b"waits", number)
+            owed = await journal.claim("pacs", 100, 60.0)
+            assert sorted(each.instance.sop_instance_uid for each in owed) == [
+                instance(number).sop_instance_uid for number in range(1, 6)
+            ]
+    finally:
+        server.stop()
+
+
 async def test_what_waits_at_the_end_is_committed(tmp_path: Path, clock: Clock) -> None:
     node = Node(tmp_path, clock)
     await node.start()
