@@ -15,9 +15,10 @@ from gateway.cli.options import FORMAT, fail, process_settings, rules_argument
 from gateway.cli.render import count
 from gateway.dataset.identity import identify
 from gateway.lifecycle import exit_code, logs
-from gateway.ports.errors import ConfigurationError, GatewayError
+from gateway.ports.errors import ConfigurationError, GatewayError, Temporary
 from gateway.repair import check as checking
 from gateway.repair import rebuild as rebuilding
+from gateway.repair.cluster_check import check_cluster
 from gateway.repair.rebuild import Rebuilt
 from gateway.repair.report import RepairFinding, RepairReport
 
@@ -26,20 +27,34 @@ UIDS_SHOWN = 20
 
 @click.command(epilog="\b\nExamples\n  gateway check\n  gateway check /etc/gateway/rules --format json")
 @rules_argument
+@click.option(
+    "--digests", "has_digests", is_flag=True, help="Of a cluster: read each payload. Those of a spool are always read."
+)
 @FORMAT
-def check(rules: Path, form: str) -> None:
+def check(rules: Path, has_digests: bool, form: str) -> None:
     """Read the whole spool and the database of RULES, and report the damage. Writes to neither.
 
     Works beside a running gateway and on a stopped one. Every header, checksum and digest is read, each payload that is
     named, the database's pages and tables, and what was set aside. Exits 1 when there are problems.
+
+    Of a cluster the database and the object store are read, beside its nodes: each payload that is named is looked for,
+    and read with --digests; objects that nothing leads to, and tables of the journal that are left, are listed. Exits
+    75 when one of both cannot be read now.
     """
     settings = process_settings(rules)
-    require_places(settings, is_read_only=True)
     try:
         with logs.warnings_to_stderr():
-            report = checking.check(settings)
+            if settings.objects is None:
+                require_places(settings, is_read_only=True)
+                report = checking.check(settings)
+            else:
+                report = check_cluster(settings, has_digests=has_digests)
     except ConfigurationError as error:
         fail(str(error), exit_code.CONFIGURATION)
+    except Temporary as error:
+        fail(str(error), exit_code.UNAVAILABLE)
+    except GatewayError as error:
+        fail(str(error))
     if form == "json":
         click.echo(json.dumps(_report_json(report), indent=2))
     else:
@@ -94,6 +109,8 @@ def _report_json(report: RepairReport) -> dict[str, Any]:
         "large_files": report.large_files,
         "records": report.records,
         "instances": report.instances,
+        "counts": report.counts,
+        "not_checked": report.left_out,
         "problems": [dataclasses.asdict(each) for each in report.errors],
         "notes": [dataclasses.asdict(each) for each in report.findings if each.severity == "note"],
     }
@@ -101,13 +118,26 @@ def _report_json(report: RepairReport) -> dict[str, Any]:
 
 def _report_text(report: RepairReport) -> str:
     lines = [line for each in report.findings for line in _finding_lines(each)]
+    lines += _cluster_lines(report) if report.counts else [_spool_line(report)]
+    lines.append(count(len(report.errors), "problem") if report.errors else "no problems")
+    return "\n".join(lines)
+
+
+def _spool_line(report: RepairReport) -> str:
     state = "a gateway is using them" if report.is_running else "no gateway is using them"
-    lines.append(
+    return (
         f"{count(report.segments, 'segment')}, {count(report.large_files, 'large file')}, "
         f"{count(report.records, 'record')}, {count(report.instances, 'instance')} in the database; {state}"
     )
-    lines.append(count(len(report.errors), "problem") if report.errors else "no problems")
-    return "\n".join(lines)
+
+
+def _cluster_lines(report: RepairReport) -> list[str]:
+    """The counts, and the parts that were left out."""
+    return [
+        *(f"{what}: {number}" for what, number in report.counts.items()),
+        "nodes are running" if report.is_running else "no node is running",
+        *(f"not checked: {each}" for each in report.left_out),
+    ]
 
 
 def _finding_lines(found: RepairFinding) -> list[str]:

@@ -11,6 +11,7 @@ from gateway import __version__
 from gateway.cluster.journal import IDENTITY_PREFIX
 from gateway.cluster.node_committer import LARGE
 from gateway.cluster.payload_access import placed
+from gateway.cluster.read_window import WINDOW_BYTES, ReadWindow
 from gateway.cluster.sealer import OBJECTS_AT_ONCE, SEGMENT_BYTES, SEGMENTS
 from gateway.migration.places import CHUNK_BYTES, OwedOfGroup, PayloadPlace, SmallPayload
 from gateway.model.instance import PayloadRef
@@ -22,8 +23,6 @@ from gateway.ports.object_store import ObjectStore
 from gateway.ports.shared_payloads import JournalGroup
 from gateway.stores import opening
 
-WINDOW_BYTES = 4 * 1024**2
-"""Payloads of a group are read in pieces of this length."""
 NO_HOUR = "journal/0/"
 """The groups of a migration have the names of an hour that has no table in the database: they are found as sealed ones.
 The number behind it is the identifier of the first instance in the group."""
@@ -49,8 +48,7 @@ class ClusterSide:
         self._large: list[tuple[str, int]] = []
         self._ends_bytes: dict[str, int] = {}
         """Group → the end of the last payload in it that is expected."""
-        self._window: tuple[str, int, bytes] = "", 0, b""
-        """Bytes of a group: its name, their offset in it, the bytes."""
+        self._window = ReadWindow(self._read)
 
     def close(self) -> None:
         self.store.close()
@@ -77,7 +75,8 @@ class ClusterSide:
             object_name, offset_bytes = placed(payload, self.store.payloads)
             yield from self._objects.stream(object_name, offset_bytes, payload.length_bytes, CHUNK_BYTES)
         elif payload.length_bytes:
-            yield self._out_of_window(payload)
+            until_bytes = self._ends_bytes.get(payload.name, 0)
+            yield self._window.take(payload.name, payload.offset_bytes, payload.length_bytes, until_bytes)
 
     def expect(self, payloads: Sequence[PayloadRef]) -> None:
         """Groups are read in windows up to the last one of these payloads."""
@@ -86,27 +85,14 @@ class ClusterSide:
             end_bytes = each.offset_bytes + each.length_bytes
             self._ends_bytes[each.name] = max(self._ends_bytes.get(each.name, 0), end_bytes)
 
-    def _out_of_window(self, payload: PayloadRef) -> bytes:
-        """Raises PayloadMissing, Temporary."""
-        name, start_bytes, data = self._window
-        at = payload.offset_bytes - start_bytes
-        if name != payload.name or at < 0 or at + payload.length_bytes > len(data):
-            ahead_bytes = min(WINDOW_BYTES, self._ends_bytes.get(payload.name, 0) - payload.offset_bytes)
-            try:
-                data = self._read(payload, max(ahead_bytes, payload.length_bytes))
-            except PayloadMissing:  # of what follows, maybe
-                data = self._read(payload, payload.length_bytes)
-            self._window = payload.name, payload.offset_bytes, data
-            at = 0
-        return data[at : at + payload.length_bytes]
-
-    def _read(self, payload: PayloadRef, length_bytes: int) -> bytes:
-        """Bytes from the beginning of a payload on, from the journal or the object store."""
-        data = self.store.payloads.read(payload.name, payload.offset_bytes, length_bytes)
+    def _read(self, name: str, offset_bytes: int, length_bytes: int) -> bytes:
+        """Bytes of a group, from the journal or the object store. Raises PayloadMissing, Temporary."""
+        payload = PayloadRef(name, offset_bytes, length_bytes, b"")
+        data = self.store.payloads.read(name, offset_bytes, length_bytes)
         if data is not None:
             return data
-        object_name, offset_bytes = placed(payload, self.store.payloads)
-        return self._objects.read(object_name, offset_bytes, length_bytes)
+        object_name, start_bytes = placed(payload, self.store.payloads)
+        return self._objects.read(object_name, start_bytes, length_bytes)
 
     # --- as the destination -------------------------------------------------------------------------------------
 

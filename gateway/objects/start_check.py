@@ -124,6 +124,11 @@ def _claim(store: CheckedStore, cluster_id: str, version: str) -> None:
         raise ConfigurationError(f"{store.shown}: {reason}; install that version")
 
 
+def marker_of(cluster_id: str) -> bytes:
+    """The beginning of the marker of this cluster."""
+    return f'{{"cluster": {json.dumps(cluster_id)}, "format": '.encode()
+
+
 def _marker(store: CheckedStore) -> dict[str, object]:
     length_bytes = min(store.length_of(MARKER), MARKER_BYTES)
     try:

@@ -11,6 +11,7 @@ from gateway.ports.gateway_clock import GatewayClock
 from gateway.postgresql import delivery_filters
 from gateway.postgresql.acceptance import PostgreSQLAcceptor
 from gateway.postgresql.address import address
+from gateway.postgresql.cluster_contents import PostgreSQLClusterContents
 from gateway.postgresql.connection import Connection
 from gateway.postgresql.delivery_administration import PostgreSQLDeliveryAdministration
 from gateway.postgresql.delivery_queue import PostgreSQLDeliveryQueue
@@ -123,8 +124,7 @@ class PostgreSQLStore:
             prepare=(*((lock.take, position.check) if is_committing else ()), *frozen, *read_time),
             guard=HangGuard(statement_limit_s or (COMMITTING_LIMIT_S if is_committing else READING_LIMIT_S)),
         )
-        reader = RowReader(transactions)
-        tables = (SharedIndexTables if node else IndexTables)(transactions, DIALECT)
+        reader, tables = RowReader(transactions), (SharedIndexTables if node else IndexTables)(transactions, DIALECT)
         transactions.on_roll_back.append(tables.clear)
         announce = Announcer(transactions, node if is_committing else "") if node else no_announcement
         self._acceptor = acceptor = PostgreSQLAcceptor(transactions, tables, announce)
@@ -132,7 +132,8 @@ class PostgreSQLStore:
         self.administration = PostgreSQLDeliveryAdministration(transactions, DIALECT, reader, announce)
         self.index = RelationalIndexStore(transactions, tables, reader)
         self.payloads, self.sealing = PostgreSQLSharedPayloads(transactions), PostgreSQLPayloadSealing(transactions)
-        self.spool, self.rows = PostgreSQLSpoolLedger(transactions, position), PostgreSQLStoreRows(transactions)
+        self.spool = PostgreSQLSpoolLedger(transactions, position)
+        self.rows, self.contents = PostgreSQLStoreRows(transactions), PostgreSQLClusterContents(transactions)
 
     def close(self) -> None:
         self._transactions.close()

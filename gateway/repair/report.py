@@ -44,6 +44,10 @@ class RepairReport:
     instances: int = 0
     is_running: bool = False
     """True when a gateway was using spool or database meanwhile."""
+    counts: dict[str, int] = field(default_factory=dict)
+    """Kind → number, of a cluster."""
+    left_out: list[str] = field(default_factory=list)
+    """The parts that were not checked, and why."""
     rebuild: str = REBUILD
     """The remedy for a database that cannot be trusted."""
 

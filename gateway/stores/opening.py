@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
 from gateway.model.settings import Settings
+from gateway.ports.cluster_contents import CheckedSharedStore
 from gateway.ports.destination_leases import NodeTable
 from gateway.ports.expected_instances import ExpectedInstances
 from gateway.ports.gateway_clock import GatewayClock
@@ -103,6 +104,11 @@ def open_alone(settings: Settings, *, is_read_only: bool = False) -> MigratableS
 def open_shared_alone(settings: Settings) -> MigratableSharedStore:
     """The same for the store of a cluster."""
     return PostgreSQLKind(settings).open_alone(is_read_only=False)
+
+
+def open_for_check(settings: Settings) -> CheckedSharedStore:
+    """The store of a cluster, beside its nodes: nothing is locked, made or changed. Raises as `open_store`."""
+    return PostgreSQLKind(settings).open_for_check()
 
 
 def open_index(

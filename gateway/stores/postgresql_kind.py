@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from gateway.common.steady_clock import SteadyClock, utc_now
 from gateway.model.settings import Settings
+from gateway.ports.cluster_contents import CheckedSharedStore
 from gateway.ports.destination_leases import NodeTable
 from gateway.ports.errors import ConfigurationError
 from gateway.ports.expected_instances import ExpectedInstances
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from gateway.postgresql.address import DatabaseAddress
 
 ALONE_LIMIT_S = 3600.0
-"""The longest statement of a migration: it counts all rows, and nobody waits for it."""
+"""The longest statement of a migration and of a check: it counts all rows, and nobody waits for it."""
 EXTRA_MISSING = (
     "gateway.store.postgresql: the library for PostgreSQL is not installed; install the gateway with its extra: "
     "pip install 'dicom-gateway[cluster]'"
@@ -95,6 +96,12 @@ class PostgreSQLKind:
         return PostgreSQLStore(
             self._url, is_committing=not is_read_only, is_read_only=is_read_only, statement_limit_s=ALONE_LIMIT_S
         )
+
+    def open_for_check(self) -> CheckedSharedStore:
+        """The store of a cluster beside its nodes, to look at all that is in it."""
+        from gateway.postgresql.store import PostgreSQLStore
+
+        return PostgreSQLStore(self._url, is_read_only=True, statement_limit_s=ALONE_LIMIT_S)
 
     def clock(self) -> GatewayClock:
         if not self._node:

@@ -11,9 +11,12 @@ import pytest
 from click.testing import CliRunner, Result
 
 from gateway.cli import main
+from gateway.common.steady_clock import utc_now
+from gateway.objects.folder import FolderObjectStore
 from gateway.spool.lock import SpoolLock
 from gateway.sqlite.store import SQLiteStore
-from tests.support.samples import instance
+from tests.support.cluster import Node, kept
+from tests.support.samples import Clock, instance
 from tests.unit.repair.site import GROUPS, Made, Site, make
 
 RULES = """
@@ -132,3 +135,59 @@ def test_rebuild_refuses_beside_a_gateway(site: Site) -> None:
     assert "a gateway uses it" in result.stderr
     assert "name another" not in result.stderr
     assert not list(site.folder.glob("gateway.db.2*"))
+
+
+# --- a cluster ------------------------------------------------------------------------------------------------------
+
+CLUSTER = """
+gateway:
+  ae_title: GATEWAY
+  listeners: [{port: 11112, address: 127.0.0.1}]
+  store: {postgresql: "${DATABASE_URL:-postgresql://gateway@127.0.0.1:1/none}", objects: {folder: FOLDER}, node: north}
+unmatched: hold
+"""
+
+
+@pytest.fixture
+def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of its objects. No server is at the address that its rules name."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("GATEWAY_RULES", raising=False)
+    monkeypatch.delenv("DATABASE_URL", raising=False)
+    (tmp_path / "rules").mkdir()
+    (tmp_path / "objects").mkdir()
+    (tmp_path / "rules" / "site.yaml").write_text(CLUSTER.replace("FOLDER", str(tmp_path / "objects")))
+    return tmp_path / "objects"
+
+
+@pytest.mark.usefixtures("cluster")
+def test_a_cluster_whose_server_cannot_be_reached_ends_with_75() -> None:
+    result = invoke("check", "rules", "--digests")
+    assert (result.exit_code, result.stdout) == (75, "")
+    assert "it cannot be reached now" in result.stderr
+
+
+@pytest.mark.postgresql
+async def test_a_cluster_is_checked_with_counts_findings_and_what_is_left_out(
+    cluster: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node = Node(tmp_path / "node", Clock(utc_now()), objects=FolderObjectStore(str(cluster)))
+    monkeypatch.setenv("DATABASE_URL", node.url)
+    assert invoke("check", "rules").exit_code == 78
+    async with node as journal:
+        await kept(journal, b"small", 1)
+        large = await kept(journal, bytes(200_000), 2)
+    result = invoke("check", "rules", "--digests")
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.splitlines()
+    assert {"instances: 2", "digests read: 2", "no node is running", "no problems"} <= set(lines)
+    assert "not checked: pages and indices of the database (`pg_amcheck` reads them)" in lines
+    (cluster / large.payload.name).unlink()
+    result = invoke("check", "rules")
+    assert result.exit_code == 1
+    assert f"error: object-missing: {large.payload.name}: the database leads to it, and it is not in" in result.stdout
+    assert f"lost: 1 object, 1 delivery owed: {large.sop_instance_uid}" in result.stdout
+    as_json = json.loads(invoke("check", "rules", "--format", "json").stdout)
+    assert [each["code"] for each in as_json["problems"]] == ["object-missing"]
+    assert as_json["counts"]["objects in the object store"] == 0
+    assert "the bytes of payloads (`--digests` reads each of them)" in as_json["not_checked"]
