@@ -10,12 +10,13 @@ from psycopg.errors import Diagnostic
 from gateway.ports.errors import SpoolFull
 from gateway.postgresql.connection import Connection
 
-GENERAL_WARNING = "01000"
-"""The SQLSTATE of a warning that has none of its own. No statement of the gateway brings one."""
+WAITS = "SyncRepWaitForLSN"
+"""The routine of the server that waits for a standby, and warns. Its texts come in the server's language, and its
+SQLSTATE (01000) is that of all warnings without one of their own."""
 
 
 class CommitWarnings:
-    """Warnings of one connection since `forget`."""
+    """Warnings of one connection that concern commits, since `forget`."""
 
     def __init__(self, shown: str) -> None:
         self._shown = shown
@@ -36,5 +37,5 @@ class CommitWarnings:
             raise SpoolFull(f"database {self._shown}: the server warns of a commit: {self._warning}")
 
     def _noticed(self, diagnostic: Diagnostic) -> None:
-        if diagnostic.sqlstate == GENERAL_WARNING:
+        if diagnostic.source_function == WAITS:
             self._warning = " ".join(f"{diagnostic.message_primary}. {diagnostic.message_detail or ''}".split())

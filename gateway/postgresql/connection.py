@@ -121,8 +121,9 @@ def _begin_session(connection: Connection, place: DatabaseAddress, *, is_read_on
         connection.execute(f"SET {name} TO '{value}'".encode())
     if is_read_only:
         connection.execute("SET default_transaction_read_only TO on")
-    elif _one(connection, "SHOW synchronous_commit") == "off":
-        connection.execute("SET synchronous_commit TO on")
+    else:  # as the server has it now, and never less while this session lasts
+        found = _one(connection, "SHOW synchronous_commit")
+        connection.execute(f"SET synchronous_commit TO {'on' if found == 'off' else found}".encode())
 
 
 def _one(connection: Connection, statement: str) -> Any:

@@ -57,6 +57,12 @@ class Reply:
         assert self.result is not None
         return self.result.command_tuples or 0
 
+    @property
+    def tag(self) -> bytes:
+        """The server's word for what it did (PostgreSQL's command tag)."""
+        assert self.result is not None
+        return self.result.command_status or b""
+
 
 class Pipeline:
     """Statements of one connection, for one thread. After `collect` the connection is as it was: its driver may use it.
@@ -70,6 +76,8 @@ class Pipeline:
         self._loading = Transformer.from_context(connection)
         self._prepared: set[str] = set()
         self._sent: deque[Reply] = deque()
+        self._failures: list[Exception] = []
+        """Errors that the server answered with since the last `collect` began."""
         self._poll = select.poll()
 
     @property
@@ -108,43 +116,50 @@ class Pipeline:
         self._sent.append(reply)
         return reply
 
+    def drop_callbacks(self) -> None:
+        """No function gets the answers to what was sent and not asked for yet."""
+        for reply in self._sent:
+            reply.then = None
+
     def collect(self) -> None:
         """Wait for the answers to all that was sent. Raises the first error; what was sent behind it was not done."""
         if not self._sent:
             return
+        self._failures.clear()
         answered: list[Reply] = []
         try:
             self._libpq.pipeline_sync()
             self._flush()
-            failed = self._answers(answered)
+            self._answers(answered)
             if self._libpq.status != ConnStatus.OK:
-                raise failed or psycopg.OperationalError("the connection was lost")
+                raise psycopg.OperationalError("the connection was lost")
             self._result()  # of the synchronisation
             self._libpq.exit_pipeline_mode()
-        except BaseException:
+        except BaseException as error:
             self._give_up()
+            if self._failures and isinstance(error, psycopg.OperationalError):
+                raise self._failures[0] from error  # the server's last word says why it ended the session
             raise
-        if failed is not None:
-            raise failed
+        if self._failures:
+            raise self._failures[0]
         for reply in answered:
             assert reply.then is not None
             reply.then(reply)
 
-    def _answers(self, answered: list[Reply]) -> Exception | None:
-        """Wait for them, up to the loss of the connection: the first error. Those that somebody waits for join
-        `answered`."""
-        failed: Exception | None = None
+    def _answers(self, answered: list[Reply]) -> None:
+        """Wait for them, up to the loss of the connection. Those that somebody waits for join `answered`."""
         while self._sent and self._libpq.status == ConnStatus.OK:
             reply = self._sent.popleft()
-            result = reply.result = self._answer()
+            result = reply.result = self._result()
             if result is None or result.status == ExecStatus.PIPELINE_ABORTED:
                 self._prepared.discard(reply.prepared)
             elif result.status in _FAILED:
                 self._prepared.discard(reply.prepared)
-                failed = failed or self._error(result, reply)
+                self._failures.append(self._error(result, reply))
             elif reply.then is not None:
                 answered.append(reply)
-        return failed
+            if result is not None:
+                self._result()  # the end of the answer
 
     def _give_up(self) -> None:
         """Close the connection: answers that nobody waits for may come over it."""
@@ -167,14 +182,8 @@ class Pipeline:
         while self._libpq.flush():
             self._wait(select.POLLIN | select.POLLOUT)
 
-    def _answer(self) -> PGresult | None:
-        """The result of the next statement, and the end of it; None when the connection was lost."""
-        result = self._result()
-        if result is not None:
-            self._result()
-        return result
-
     def _result(self) -> PGresult | None:
+        """The result of the next statement, or the end of it; None when the connection was lost."""
         while self._libpq.is_busy():
             self._wait(select.POLLIN)
         return self._libpq.get_result()

@@ -159,7 +159,11 @@ class PostgreSQLTransactions:
         self._live()
         self._is_begun = True
         self._warnings.forget()
-        self._pipeline.send(how, {})
+        try:
+            self._pipeline.send(how, {})
+        except BaseException:
+            self.roll_back()
+            raise
 
     def commit(self) -> None:
         """Raises psycopg.Error; when the connection is lost meanwhile, nobody knows whether it was committed."""
@@ -167,8 +171,10 @@ class PostgreSQLTransactions:
             self.clock.keep()
             if not self._is_quiet:
                 self._submit(f"SELECT pg_notify('{CHANGED}', current_schema())", {})
-            self._submit("COMMIT", {})
+            committed = self._submit("COMMIT", {})
             self._collect()
+            if committed.tag != b"COMMIT":  # of a transaction that had failed
+                raise SpoolFull(f"database {self.place.shown}: the server rolled the transaction back")
             self._warnings.check()
         except BaseException:
             self.roll_back()
@@ -181,6 +187,7 @@ class PostgreSQLTransactions:
         """Undo all of it; a connection that does not even take that is given up."""
         for forget in self.on_roll_back:
             forget()
+        self._pipeline.drop_callbacks()
         try:
             if not self._connection.closed:
                 with contextlib.suppress(psycopg.Error, GatewayError):  # of what was sent and not asked for yet
@@ -188,8 +195,10 @@ class PostgreSQLTransactions:
             if not self._connection.closed:
                 self._pipeline.send("ROLLBACK", {})
                 self._collect()
-        except psycopg.Error:
+        except BaseException as error:
             self._connection.close()
+            if not isinstance(error, psycopg.Error):
+                raise
         finally:
             self._is_begun = False
 

@@ -11,6 +11,8 @@ import psycopg
 import pytest
 
 from gateway.ports.errors import SpoolFull
+from gateway.postgresql.address import address
+from gateway.postgresql.connection import connect
 from gateway.postgresql.store import PostgreSQLStore
 from tests.support.postgresql_server import PostgreSQLServer
 from tests.support.processes import GUARD_S, POLL_S
@@ -53,3 +55,32 @@ def test_a_commit_that_did_not_wait_for_the_standby_is_none(server: PostgreSQLSe
         server.execute("ALTER SYSTEM RESET synchronous_standby_names")
         server.execute("SELECT pg_reload_conf()")
         take(store, 3, clock)
+
+
+WARN = """
+CREATE FUNCTION warn() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE WARNING 'vacuum'; RETURN NULL; END $$;
+CREATE TRIGGER warn AFTER INSERT ON instance EXECUTE FUNCTION warn();
+"""
+
+
+def test_other_warnings_stop_no_commit(server: PostgreSQLServer) -> None:
+    clock, url = Clock(), server.new_database()
+    with closing(PostgreSQLStore(url, now=clock, is_committing=True)) as store:
+        with psycopg.connect(url, autocommit=True) as operator:
+            operator.execute(WARN.encode())
+        take(store, 1, clock)
+
+
+def test_a_session_stays_as_durable_as_it_began(server: PostgreSQLServer) -> None:
+    url = server.new_database()
+    with (
+        connect(address(url), must_exist=False, is_read_only=False) as connection,
+        psycopg.connect(url, autocommit=True) as other,
+    ):
+        server.execute("ALTER SYSTEM SET synchronous_commit = off")
+        server.execute("SELECT pg_reload_conf()")
+        deadline = time.monotonic() + GUARD_S
+        while other.execute("SHOW synchronous_commit").fetchone() != ("off",):
+            assert time.monotonic() < deadline
+            time.sleep(POLL_S)
+        assert connection.execute("SHOW synchronous_commit").fetchone() == ("on",)

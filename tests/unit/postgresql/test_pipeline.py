@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 import psycopg
@@ -11,6 +12,7 @@ from psycopg import errors
 from gateway.postgresql.address import address
 from gateway.postgresql.connection import Connection, open_connection
 from gateway.postgresql.pipeline import Pipeline, Reply
+from tests.support.processes import GUARD_S, POLL_S
 
 pytestmark = pytest.mark.postgresql
 
@@ -137,3 +139,32 @@ def test_a_text_with_nul_is_refused_before_it_is_sent(connection: Connection, pi
         pipeline.send(ADD, {"number": 1, "text": "a\0b"}, name="add")
     pipeline.collect()
     assert words(connection) == []
+
+
+def test_the_last_word_of_the_server_says_why_a_session_ended(
+    url: str, connection: Connection, pipeline: Pipeline
+) -> None:
+    connection.execute("SET idle_in_transaction_session_timeout TO '50ms'")
+    pipeline.send("BEGIN", {})
+    pid = pipeline.send("SELECT pg_backend_pid()", {})
+    pipeline.collect()
+    deadline = time.monotonic() + GUARD_S
+    with psycopg.connect(url, autocommit=True) as other:
+        while other.execute("SELECT 1 FROM pg_stat_activity WHERE pid = %s", pid.rows()[0]).fetchone():
+            assert time.monotonic() < deadline
+            time.sleep(POLL_S)
+    pipeline.send("SELECT 2", {}, name="more")
+    pipeline.send("COMMIT", {})
+    with pytest.raises(errors.IdleInTransactionSessionTimeout):
+        pipeline.collect()
+    assert connection.closed
+
+
+def test_nobody_is_told_of_what_is_undone(pipeline: Pipeline) -> None:
+    seen: list[Reply] = []
+    pipeline.send("BEGIN", {})
+    pipeline.send(ADD, {"number": 1, "text": "one"}, then=seen.append)
+    pipeline.drop_callbacks()
+    undone = pipeline.send("ROLLBACK", {})
+    pipeline.collect()
+    assert (seen, undone.tag) == ([], b"ROLLBACK")

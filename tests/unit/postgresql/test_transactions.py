@@ -78,6 +78,42 @@ def test_a_transaction_does_not_go_on_over_another_connection(url: str, open_sto
     assert store.spool.spool_id() == ""
 
 
+def test_the_commit_of_a_transaction_that_failed_is_none(url: str, open_store: OpenStore, clock: Clock) -> None:
+    store = open_store(is_committing=True)
+
+    def fail_unheard() -> None:
+        with store.transaction():
+            store.deliveries.accept([(instance(1), [TO_PACS])], clock())
+            with pytest.raises(psycopg.errors.DivisionByZero):
+                store._transactions.made(("SELECT 1/0", {}))
+
+    with pytest.raises(SpoolFull, match="rolled the transaction back"):
+        fail_unheard()
+    assert store.spool.payload_names() == {}
+    with store.transaction():
+        store.deliveries.accept([(instance(2), [TO_PACS])], clock())
+    assert len(claim(store, clock)) == 1
+
+
+def test_an_answer_that_nobody_can_use_undoes_all(url: str, open_store: OpenStore, clock: Clock) -> None:
+    store = open_store(is_committing=True)
+
+    def no_use(rows: object) -> None:
+        raise KeyError("no use")
+
+    def refuse() -> None:
+        with store.transaction():
+            store.deliveries.accept([(instance(1), [TO_PACS])], clock())
+            store._transactions.post("announce", no_use, node="here", destinations=None)
+            raise SpoolFull("never mind")
+
+    with pytest.raises(SpoolFull, match="never mind"):
+        refuse()
+    with store.transaction():
+        store.deliveries.accept([(instance(2), [TO_PACS])], clock())
+    assert len(claim(store, clock)) == 1
+
+
 def test_a_server_that_is_away_is_not_asked_by_everybody() -> None:
     server, monotonic = PostgreSQLServer(), SecondsClock()
     server.start()
