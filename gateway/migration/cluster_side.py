@@ -71,12 +71,25 @@ class ClusterSide:
 
     def chunks(self, payload: PayloadRef) -> Iterator[bytes]:
         """The stored bytes, from the journal or the object store."""
-        if payload.length_bytes > WINDOW_BYTES or not payload.name.startswith("journal/"):
+        is_of_group = payload.name.startswith("journal/")
+        if is_of_group and payload.length_bytes <= WINDOW_BYTES:
+            if payload.length_bytes:
+                until_bytes = self._ends_bytes.get(payload.name, 0)
+                yield self._window.take(payload.name, payload.offset_bytes, payload.length_bytes, until_bytes)
+        elif is_of_group and self.store.payloads.has_group(payload.name):
+            yield from self._out_of_journal(payload)
+        else:
             object_name, offset_bytes = placed(payload, self.store.payloads)
             yield from self._objects.stream(object_name, offset_bytes, payload.length_bytes, CHUNK_BYTES)
-        elif payload.length_bytes:
-            until_bytes = self._ends_bytes.get(payload.name, 0)
-            yield self._window.take(payload.name, payload.offset_bytes, payload.length_bytes, until_bytes)
+
+    def _out_of_journal(self, payload: PayloadRef) -> Iterator[bytes]:
+        """The bytes of a payload that is longer than a window and not sealed. Raises PayloadMissing, Temporary."""
+        for done_bytes in range(0, payload.length_bytes, WINDOW_BYTES):
+            length_bytes = min(WINDOW_BYTES, payload.length_bytes - done_bytes)
+            data = self.store.payloads.read(payload.name, payload.offset_bytes + done_bytes, length_bytes)
+            if data is None:
+                raise PayloadMissing(f"payload {payload.name}: the journal has less of it than was noted")
+            yield data
 
     def expect(self, payloads: Sequence[PayloadRef]) -> None:
         """Groups are read in windows up to the last one of these payloads."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 from pathlib import Path
+from random import Random
 
 import pytest
 
+from gateway.cluster.read_window import WINDOW_BYTES
 from gateway.migration.cluster_side import ClusterSide
 from gateway.migration.migrate import migrate
 from gateway.migration.places import SmallPayload
@@ -86,6 +88,22 @@ async def test_what_a_node_took_and_nobody_sealed_comes_along_and_no_node_starts
     assert [each.state for each in found["listed"]] == [DeliveryState.PENDING] * 3
     with pytest.raises(ConfigurationError, match="it was migrated to"):
         await node.start()
+
+
+@pytest.mark.parametrize("length_bytes", [WINDOW_BYTES, WINDOW_BYTES + 1, 2 * WINDOW_BYTES])
+async def test_an_object_that_is_longer_than_a_window_and_not_sealed_comes_along(
+    tmp_path: Path, length_bytes: int
+) -> None:
+    first, second = on_cluster(tmp_path / "first"), on_sqlite(tmp_path / "second")
+    objects = FolderObjectStore(str(tmp_path / "first" / "objects"))
+    data = Random(1).randbytes(length_bytes)
+    node = Node(tmp_path / "node", Clock(), url=first.postgresql, objects=objects, large_object_bytes=3 * WINDOW_BYTES)
+    async with node as journal:
+        await kept(journal, b"before it", 1)
+        stored = await kept(journal, data, 2)
+    assert stored.payload.name.startswith("journal/")
+    assert migrate(first, second, identify=identify_nothing).copied.not_whole == 0
+    assert content(second)["instance"][1]["payload"] == data
 
 
 def test_a_source_whose_object_store_is_not_there_is_refused(tmp_path: Path) -> None:
