@@ -44,6 +44,8 @@ ROUND_S, LOOK_S = 1.0, 0.25
 LEAVE_LIMIT_S = 4.0
 """The time that an end waits for the database."""
 TIDY_ROUNDS = 60
+SOONER_S = 2.0
+"""A next try that is so much sooner than it was written is written anew."""
 
 T = TypeVar("T")
 
@@ -107,8 +109,8 @@ class SharedDestinationLeases:
         self._are_alike = True
         self._problem = ""
         self._standings: Callable[[], Mapping[str, DestinationStanding]] = dict
-        self._written: dict[str, DestinationStanding] = {}
-        """As they were written last, with the time until the next try as it was then."""
+        self._written: dict[str, tuple[DestinationStanding, float]] = {}
+        """As they were written last, and when that was."""
         self._taken: dict[str, tuple[DestinationStanding, float]] = {}
         """Destinations of ours → how each stood when it was taken, and when that was."""
         self._viewed_at_s = 0.0
@@ -147,11 +149,14 @@ class SharedDestinationLeases:
 
     def standing_of(self, destination: str) -> DestinationStanding | None:
         if destination in self._held:
-            standing, at_s = self._taken.get(destination, (None, 0.0))
+            found = self._taken.get(destination)
         else:
-            standing, at_s = self.view.standings.get(destination), self._viewed_at_s
-        if standing is None:
-            return None
+            standing = self.view.standings.get(destination)
+            found = None if standing is None else (standing, self._viewed_at_s)
+        return None if found is None else self._by_now(*found)
+
+    def _by_now(self, standing: DestinationStanding, at_s: float) -> DestinationStanding:
+        """The standing of that time, with the wait that is left."""
         return replace(standing, wait_s=max(standing.wait_s - (self._clock_s() - at_s), 0.0))
 
     def ended(self, destination: str) -> None:
@@ -278,19 +283,29 @@ class SharedDestinationLeases:
                 log.warning("destination_lease_lost", destination=destination)
 
     def _changed_standings(self) -> Mapping[str, tuple[int, DestinationStanding]]:
-        """Those that are not as they were written last; a wait that only goes by is no change."""
+        """Those that are not as they were written last; a wait that only goes by is no change. Where no courier ran
+        under the present lease, its last one here knows less than the node that wrote last."""
         return {
             destination: (self._held[destination].token, standing)
             for destination, standing in self._standings().items()
-            if destination in self._held and not _is_as(standing, self._written.get(destination))
+            if destination in self._held and self._held[destination].was_own and self._is_news(destination, standing)
         }
+
+    def _is_news(self, destination: str, standing: DestinationStanding) -> bool:
+        found = self._written.get(destination)
+        if found is None:
+            return True
+        written = self._by_now(*found)
+        is_sooner = standing.wait_s + SOONER_S < written.wait_s
+        return is_sooner or replace(standing, wait_s=0.0) != replace(written, wait_s=0.0)
 
     async def _write_standings(self) -> None:
         """Once a round at most, and what has changed alone."""
         changed = self._changed_standings()
         if changed:
             await self._step(lambda table: table.write_standings(changed))
-            self._written |= {destination: standing for destination, (_, standing) in changed.items()}
+            written_at_s = self._clock_s()
+            self._written |= {destination: (standing, written_at_s) for destination, (_, standing) in changed.items()}
 
     async def _release(self) -> None:
         idle = {destination: held.token for destination, held in self._held.items() if held.is_idle}
@@ -308,8 +323,9 @@ class SharedDestinationLeases:
         sent_at_s = self._clock_s()
         taken = await self._step(lambda table: table.take(self._node.instance, destinations, LEASE_S))
         standings = await self._step(lambda table: table.read_standings(taken)) if taken else {}
-        self._taken |= {destination: (standing, self._clock_s()) for destination, standing in standings.items()}
-        self._written |= standings
+        found = {destination: (standing, self._clock_s()) for destination, standing in standings.items()}
+        self._taken |= found
+        self._written |= found
         for destination, token in taken.items():
             self._held[destination] = _Held(token, sent_at_s)
         self._let_go(taken.keys() - self._wanted)  # rules may have been loaded meanwhile
@@ -373,11 +389,6 @@ class SharedDestinationLeases:
             held.is_leaving, held.ends_at_s = True, self._clock_s() + LET_GO_S
         if going:
             log.info("destinations_left", destinations=going)
-
-
-def _is_as(standing: DestinationStanding, written: DestinationStanding | None) -> bool:
-    """True when it says the same but for a wait that goes by: each try changes the number of failures."""
-    return written is not None and replace(standing, wait_s=0.0) == replace(written, wait_s=0.0)
 
 
 def _leave(table: NodeTable, standings: Mapping[str, tuple[int, DestinationStanding]], instance: str) -> None:

@@ -99,8 +99,7 @@ class Courier:
         self._idle_s = context.idle_s
         self._state = DestinationState(peer, context)
         if standing is not None:  # another node worked on it before
-            self._state.standing.go_on(standing)
-            self._state.refusals.go_on(standing.refusals)
+            self._go_on(standing)
         self._ledger = self._state.ledger
         self._feeder = Feeder(self._state, context, self._work_arrived)
         self._outcomes = OutcomeHandler(self._state, context, self._feeder)
@@ -110,6 +109,18 @@ class Courier:
         self._idle = 0
         self._hire_after_s = 0.0
         self._group: asyncio.TaskGroup | None = None
+
+    def _go_on(self, standing: DestinationStanding) -> None:
+        self._state.standing.go_on(standing)
+        try:
+            self._state.refusals.go_on(standing.refusals)
+        except ValueError as error:
+            log.warning(
+                "refusals_not_read",
+                destination=self.name,
+                error=str(error),
+                consequence="its refusals are counted anew",
+            )
 
     # --- from outside ---------------------------------------------------------------------------------------------
 

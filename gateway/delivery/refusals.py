@@ -149,10 +149,16 @@ class RefusalCount:
         return json.dumps([self._sort, self._count, self._reason, self._is_held, row, apart, self._failures])
 
     def go_on(self, text: str) -> None:
-        """Go on with what `as_text` gave at another node."""
+        """Go on with what `as_text` gave at another node.
+
+        Raises ValueError, and changes nothing: a gateway of another version wrote it.
+        """
         if not text:
             return
-        self._sort, self._count, self._reason, self._is_held, row, apart, self._failures = json.loads(text)
+        found = json.loads(text)
+        if not _is_as_written(found):
+            raise ValueError("it is no row of refusals as this version writes it")
+        self._sort, self._count, self._reason, self._is_held, row, apart, self._failures = found
         self._row = OrderedDict(((first, last), 0) for first, last in row)
         self._apart = OrderedDict(((first, last), 0) for first, last in apart)
 
@@ -202,6 +208,14 @@ class RefusalCount:
         self._taken[kind] = None
         if len(self._taken) > MOST_KINDS:
             del self._taken[next(iter(self._taken))]
+
+
+def _is_as_written(found: object) -> bool:
+    """True for a value that `RefusalCount.as_text` gives."""
+    match found:
+        case [int() | str() | None, int(), str(), bool(), list(row), list(apart), int()]:
+            return all(isinstance(each, list) and [*map(type, each)] == [int, int] for each in (*row, *apart))
+    return False
 
 
 def _put_last(ranges: OrderedDict[Range, int], each: Range) -> None:

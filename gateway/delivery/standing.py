@@ -51,10 +51,11 @@ class Standing:
         return DestinationStanding(self.is_up, self.reason, self._circuit.openings, self.wait_s(), refusals)
 
     def go_on(self, standing: DestinationStanding) -> None:
-        """Go on with how it stood at another node: one that is down is not tried before its time."""
+        """Go on with how it stood at another node. One that is down is tried with one object at once: it may be down
+        for that node alone. In vain, it waits longer than it did before."""
         self.is_up = standing.is_up
         if standing.failures:
-            self._circuit = Circuit(standing.failures, 0, loop_clock_s() + standing.wait_s, standing.reason)
+            self._circuit = Circuit(standing.failures, 0, 0.0, standing.reason)
         self._meter.set("gateway_destination_up", int(standing.is_up), destination=self._destination)
 
     def probe_now(self) -> None:

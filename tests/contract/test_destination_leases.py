@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from random import Random
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -339,3 +340,29 @@ async def test_a_standing_is_written_when_it_has_changed_alone(
     one.leases.share(lambda: {"pacs": dataclasses.replace(DOWN, wait_s=next(standings))})
     await cluster.rounds(3)
     assert len(written) == 1, "a wait that goes by is no change"
+    one.leases.share(lambda: {"pacs": dataclasses.replace(DOWN, wait_s=0.0)})
+    await cluster.rounds(2)
+    assert len(written) == 2, "an operator has it tried at once"
+
+
+@pytest.mark.postgresql
+async def test_a_node_that_lets_go_of_what_it_took_before_a_courier_ran_says_nothing_of_it(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = cluster.start("one", ["pacs"])
+    one.leases.share(lambda: {"pacs": DOWN})  # of a courier that ended long ago
+    written: list[object] = []
+    monkeypatch.setattr(one.table, "write_standings", written.append)
+    take = one.table.take
+
+    def taken_and_not_wanted(*arguments: Any) -> Mapping[str, int]:
+        found = take(*arguments)
+        one.leases.want([])  # rules are loaded meanwhile
+        return found
+
+    monkeypatch.setattr(one.table, "take", taken_and_not_wanted)
+    await cluster.rounds(1)
+    assert one.leases.tokens().keys() == {"pacs"}
+    await cluster.rounds(2)
+    assert one.leases.tokens() == {}
+    assert written == []

@@ -316,7 +316,6 @@ async def test_another_node_goes_on_with_the_refusals_of_a_destination_that_is_l
     other.to().behave = refuse
     await bench.service.drain(1.0)
     await other.start(peer(retry=SLOW_RETRY))
-    other.service._probe("pacs")
     await bench.journal.until(lambda: len(other.to().sent) == 1 and not bench.journal.leased())
     assert bench.journal.states().count(DEAD) == 9, "what it refuses still is no dead letter"
     await other.service.drain(1.0)
@@ -341,3 +340,26 @@ async def test_refusals_as_text_are_the_same_refusals() -> None:
     assert [here.is_left_out(each) for each in deliveries] == [True, True, False]
     here.go_on("")
     assert here.number_left_out == 2
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "no JSON",
+        "7",
+        "{}",
+        "[]",
+        '[1, 2, "no", true, [], [], 0, "more"]',
+        '[[1], 2, "no", true, [], [], 0]',
+        '[1, 2, "no", 1, [], [], 0]',
+        '[1, 2, "no", true, [7], [], 0]',
+        '[1, 2, "no", true, [], [[1, 2, 3]], 0]',
+        '[1, 2, "no", true, [], [["1", 2]], 0]',
+        '[1, 2, "no", true, [], [], null]',
+    ],
+)
+async def test_refusals_that_another_version_wrote_are_refused_and_change_nothing(text: str) -> None:
+    here = RefusalCount(Random(1))
+    with pytest.raises(ValueError, match=r"."):
+        here.go_on(text)
+    assert here.as_text() == ""

@@ -9,8 +9,9 @@ from structlog.testing import capture_logs
 
 from gateway.model.delivery import Delivered, DeliveryState, Outcome
 from gateway.model.node import DestinationStanding
+from gateway.model.peer import Retry
 from gateway.ports.destination import Outbound
-from gateway.ports.errors import ConfigurationError, QueueBroken
+from gateway.ports.errors import ConfigurationError, DestinationDown, QueueBroken
 from tests.support.fakes.delivery import ScriptedDestination, peer, reload, table
 from tests.support.fakes.handed_leases import HandedLeases
 from tests.support.fakes.memory_journal import MemoryJournal, real_clock
@@ -62,24 +63,41 @@ async def test_a_destination_that_is_down_at_another_node_is_shown_as_such(bench
     assert (status.is_here, status.is_up, status.reason, status.wait_s) == (False, False, "connection refused", 7.0)
 
 
-async def test_a_destination_that_was_down_at_another_node_is_not_tried_before_its_time(
+async def test_a_destination_that_was_down_for_another_node_is_tried_at_once_and_is_up_when_it_answers(
     bench: Bench, leases: HandedLeases
 ) -> None:
-    leases.standings["pacs"] = DestinationStanding(False, "connection refused", 3, 3600.0)
+    leases.standings["pacs"] = DestinationStanding(False, "no route to host", 3, 3600.0)
     leases.hand("pacs")
-    bench.journal.add("pacs")
+    bench.journal.add_many(20)
     await bench.start(peer("pacs"))
     (status,) = bench.service.status()
-    assert (status.is_here, status.is_up, status.reason) == (True, False, "connection refused")
-    assert status.wait_s > 3000
-    assert leases.shared()["pacs"].failures == 3
-    assert bench.to().sent == []
-    bench.journal.operate(lambda store: 0)  # an operator may have mended it
+    assert (status.is_here, status.is_up, status.reason, status.wait_s) == (True, False, "no route to host", 0.0)
     await bench.journal.until_all(DELIVERED)
     await bench.journal.until(lambda: leases.shared()["pacs"] == DestinationStanding(True))
     leases.hand()
     await until_ended(leases, "pacs")
     assert leases.shared()["pacs"] == DestinationStanding(True), "the last word of its courier"
+
+
+async def test_a_destination_that_is_down_here_too_is_tried_with_one_object_and_waits_longer_than_before(
+    bench: Bench, leases: HandedLeases
+) -> None:
+    async def refuse(channel: int) -> None:
+        raise DestinationDown("connection refused")
+
+    bench.to().reach = refuse
+    leases.standings["pacs"] = DestinationStanding(False, "no route to host", 3, 3600.0, '["of another version"]')
+    leases.hand("pacs")
+    bench.journal.add_many(20)
+    with capture_logs() as logs:
+        await bench.start(peer("pacs", retry=Retry(first_delay_s=3600.0, max_delay_s=36_000.0, jitter=0.0)))
+        await bench.journal.until(lambda: leases.shared()["pacs"].failures == 4 and not bench.journal.leased())
+    standing = leases.shared()["pacs"]
+    assert standing.reason == "connection refused"
+    assert standing.wait_s > 3600 * 2
+    assert len(bench.journal.settlements) == 1, "of one try"
+    (log,) = [each for each in logs if each["event"] == "refusals_not_read"]
+    assert log["destination"] == "pacs"
 
 
 async def test_what_another_node_accepted_is_looked_for_when_it_is_told(bench: Bench, leases: HandedLeases) -> None:
