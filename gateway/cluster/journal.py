@@ -337,7 +337,7 @@ class ClusterJournal(StoreJournal):
 
     async def _keep(self) -> None:
         """Ask the database twice a second, and look for changes by others, until cancelled."""
-        looking: asyncio.Task[bool] | None = None
+        looking: asyncio.Task[tuple[bool, UnsealedPayloads]] | None = None
         is_again = False
         try:
             while True:
@@ -360,25 +360,32 @@ class ClusterJournal(StoreJournal):
         if is_again:
             self._commits.refuse_waiting(SpoolFull(reason))
 
-    async def _looked(self, looking: asyncio.Task[bool]) -> None:
+    async def _looked(self, looking: asyncio.Task[tuple[bool, UnsealedPayloads]]) -> None:
         try:
-            is_changed = looking.result()
+            is_changed, unsealed = looking.result()
             self.writing.worked("database")
+            await self._count(unsealed)
             if is_changed:
                 self._changed(set(await self._read(lambda reader: reader.deliveries.pending_destinations())))
         except Temporary as error:
             self._database_failed(str(error))
 
-    async def _look(self) -> bool:
-        """True when another process changed the queue. Raises Temporary when the database takes nothing."""
+    async def _look(self) -> tuple[bool, UnsealedPayloads]:
+        """True when another process changed the queue; what is not sealed. Raises Temporary when the database takes
+        nothing."""
 
         def look(store: Store) -> tuple[bool, UnsealedPayloads]:
             store.sync()
             return store.changed_elsewhere(), cast(SharedStore, store).payloads.unsealed()
 
-        is_changed, unsealed = await self._call(look)
+        return await self._call(look)
+
+    async def _count(self, unsealed: UnsealedPayloads) -> None:
+        since = self._unsealed.since(unsealed, self._now())
+        if since is not None:
+            came = await self._read(lambda reader: cast(SharedStore, reader).payloads.added_since(since))
+            self._unsealed.came(*came, self._now())
         self._counted(unsealed)
-        return is_changed
 
     def _counted(self, unsealed: UnsealedPayloads) -> None:
         was_full = bool(self._unsealed.shortage)

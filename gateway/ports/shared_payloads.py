@@ -83,6 +83,10 @@ class SharedPayloads(Protocol):
         """The groups that are not sealed yet, as they were noted last. Inside a transaction too."""
         ...
 
+    def added_since(self, moment: datetime) -> tuple[int, int]:
+        """Number and bytes of the groups that came after it, sealed or not."""
+        ...
+
 
 class PayloadSealing(Protocol):
     """The way of groups out of the journal, and of objects out of the object store. One node at a time does it."""

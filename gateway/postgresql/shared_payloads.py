@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Sequence
+from datetime import datetime
 
 from psycopg import Error, errors
 
@@ -18,7 +19,7 @@ from gateway.ports.shared_payloads import JournalGroup, UnsealedPayloads
 from gateway.postgresql.statements import of_hour
 from gateway.postgresql.transactions import PostgreSQLTransaction, PostgreSQLTransactions
 from gateway.postgresql.unsealed_groups import UnsealedGroups
-from gateway.relational.rows import batch, cleaned, moment
+from gateway.relational.rows import batch, cleaned, microseconds, moment
 
 HOUR_US = 3_600_000_000
 NAME = re.compile(r"journal/(\d{1,9})/(\d{1,18})")
@@ -119,6 +120,25 @@ class PostgreSQLSharedPayloads:
         groups, length_bytes, oldest_at, problem, counted_at = found
         oldest = None if oldest_at is None else moment(oldest_at)
         return UnsealedPayloads(groups, length_bytes, oldest, problem, moment(counted_at))
+
+    def added_since(self, moment: datetime) -> tuple[int, int]:
+        """Number and bytes of the groups that came after it, sealed or not."""
+        after = microseconds(moment)
+        with self._transactions.errors():
+            hours = [hour for (hour,) in self._transactions.rows("journal_hours") if hour >= after // HOUR_US]
+        found = [self._added_since(hour, after) for hour in hours]
+        return sum(groups for groups, _ in found), sum(length_bytes for _, length_bytes in found)
+
+    def _added_since(self, hour: int, after: int) -> tuple[int, int]:
+        try:
+            with self._transactions.errors():
+                rows = list(self._transactions.made_rows(of_hour("count_groups_since", hour, after=after)))
+        except QueueBroken as error:
+            if isinstance(error.__cause__, errors.UndefinedTable):  # dropped a moment ago: all is sealed
+                return 0, 0
+            raise
+        groups, length_bytes = rows[0]
+        return groups, length_bytes
 
 
 class PostgreSQLPayloadSealing:

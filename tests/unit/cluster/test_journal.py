@@ -187,6 +187,27 @@ async def test_the_database_does_not_fill_up_while_the_object_store_is_away(
         keeper.close()
 
 
+async def test_the_limit_holds_when_the_node_that_seals_stands_still(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Sealer, "start", lambda self: None)
+    monkeypatch.setattr(Sealer, "join", lambda self: None)
+    node = Node(tmp_path / "first", clock, unsealed_limit_bytes=1000)
+    async with node as journal:
+        keeper = node.open_store("keeping")
+        await kept(journal, b"x" * 300, 1)
+        node.sealer().do_round(keeper)  # the last round before it stands still
+        await until(lambda: journal.unsealed()[0].length_bytes == 300)
+        clock.advance(61.0)
+        for number in (2, 3, 4):
+            await kept(journal, b"x" * 300, number)
+            clock.advance(5.0)
+            await until(lambda groups=number: journal.unsealed()[0].groups == groups)  # type: ignore[misc]
+        with pytest.raises(SpoolFull, match="each counts for itself"):
+            journal.receiver()
+        keeper.close()
+
+
 def refuses(*_: object) -> None:
     raise SpoolFull("it is away")
 

@@ -46,6 +46,27 @@ def test_what_is_said(found: UnsealedPayloads, shortage: str, warning: str) -> N
         limit.check()
 
 
+def test_a_node_counts_for_itself_what_came_since_no_node_counts_any_more() -> None:
+    limit, stale = UnsealedLimit(1000), unsealed(900, age_s=61)
+    assert limit.since(unsealed(900, age_s=60), NOON) is None
+    assert limit.since(UnsealedPayloads(), NOON) is None
+    assert limit.since(stale, NOON) == stale.counted_at
+    limit.came(2, 99, NOON)
+    limit.counted(stale, NOON)
+    assert "each counts for itself" in limit.warning
+    limit.came(3, 100, NOON)
+    limit.counted(stale, NOON)
+    with pytest.raises(SpoolFull, match=r"holds 1000 B in 6 groups.*no node has sealed since"):
+        limit.check()
+    assert limit.since(stale, NOON + timedelta(seconds=4)) is None
+    limit.counted(stale, NOON + timedelta(seconds=4))
+    assert limit.shortage
+    assert limit.since(stale, NOON + timedelta(seconds=5)) == stale.counted_at
+    limit.counted(unsealed(100), NOON)
+    assert (limit.shortage, limit.unsealed.length_bytes) == ("", 100)
+    assert limit.since(stale, NOON) == stale.counted_at, "counted anew"
+
+
 def test_objects_are_taken_again_below_nine_tenths() -> None:
     limit = UnsealedLimit(1000)
     states = []

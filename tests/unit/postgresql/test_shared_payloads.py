@@ -7,6 +7,7 @@ import os
 import random
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import timedelta
 
 import pytest
 
@@ -135,6 +136,21 @@ def test_what_is_not_sealed_is_told_to_all_nodes(store: PostgreSQLStore, url: st
     store.sealing.note_unsealed("")
     assert other.payloads.unsealed() == UnsealedPayloads(0, 0, None, "", at)
     other.close()
+
+
+def test_what_came_since_a_moment_is_counted_in_the_tables_of_all_hours(url: str) -> None:
+    clock = Clock()
+    store = PostgreSQLStore(url, now=clock)
+    added(store, b"x" * 5000)
+    moment = store._transactions.clock.now()
+    assert store.payloads.added_since(moment) == (0, 0)
+    for length_bytes in (10, 100_000):
+        clock.advance(1800.0)
+        added(store, b"y" * length_bytes)
+    assert store.payloads.added_since(moment) == (2, 100_010)
+    assert store.payloads.added_since(moment - timedelta(seconds=1)) == (3, 105_010)
+    assert store.payloads.added_since(moment + timedelta(hours=2)) == (0, 0)
+    store.close()
 
 
 def test_the_oldest_ones_are_sealed_first(store: PostgreSQLStore) -> None:
