@@ -15,6 +15,10 @@ from gateway.relational.row_reader import RowReader
 from gateway.relational.rows import microseconds
 from gateway.relational.statements import Statements
 
+FOLDED_EACH_US = 60_000_000
+FOLDED_ABOVE, FOLDED_AT_ONCE = 500, 10_000
+"""Changes of what is kept that lie as they are, and those that are replaced by their sum in one transaction."""
+
 
 class PostgreSQLDeliveryQueue(RelationalDeliveryQueue):
     """The `DeliveryQueue` port on one connection.
@@ -40,6 +44,7 @@ class PostgreSQLDeliveryQueue(RelationalDeliveryQueue):
         super().__init__(statements, index, reader, acceptor)
         self._tokens = tokens
         self._is_node = is_node
+        self._folded_at_us = 0
 
     def claim(
         self, destination: str, limit: int, lease_s: float, now: datetime, apart: ExcludedLikenesses | None = None
@@ -77,3 +82,12 @@ class PostgreSQLDeliveryQueue(RelationalDeliveryQueue):
         if self._is_node:
             self._statements.post("lock_delivered", ids=delivery_ids)
         super()._mark_settled(delivery_ids, now_us)
+
+    def forget(self, settled_before: datetime, limit: int, indexed_before: datetime | None = None) -> int:
+        """Delete up to `limit` instances that owe nothing and settled earlier; once a minute the changes of what is
+        kept are replaced by their sum."""
+        now_us = self._clock.now_us()
+        if abs(now_us - self._folded_at_us) >= FOLDED_EACH_US:
+            folded = self._statements.single("fold_changes", few=FOLDED_ABOVE, limit=FOLDED_AT_ONCE)
+            self._folded_at_us = self._folded_at_us if folded == FOLDED_AT_ONCE else now_us
+        return super().forget(settled_before, limit, indexed_before)

@@ -131,7 +131,7 @@ class RelationalDeliveryQueue(ABC):
         return self._statements.do("expire_leases")
 
     def depths(self) -> list[QueueDepth]:
-        """Counts of what is still kept for a delivery; reads every such row."""
+        """Counts of what is still kept for a delivery."""
         with self._statements.errors():
             return [
                 QueueDepth(destination, rows.STATES[state], count, size_bytes, moment(oldest_at))

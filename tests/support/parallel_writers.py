@@ -19,6 +19,7 @@ from gateway.model.delivery import Delivery, DeliveryState, Dispatch
 from gateway.model.instance import Instance
 from gateway.ports.delivery_administration import DeliveryFilter
 from gateway.ports.retrying import retried
+from gateway.postgresql.statements import SQL
 from gateway.postgresql.store import PostgreSQLStore
 from gateway.relational.rows import batch
 from tests.support.identifiers import attributes, entry
@@ -79,6 +80,18 @@ INVARIANTS = {
             SELECT 1 FROM delivery WHERE delivery.instance_id = instance.instance_id AND state <> 'delivered')""",
     "a delivery has no instance": """
         SELECT count(*) FROM delivery LEFT JOIN instance USING (instance_id) WHERE instance.instance_id IS NULL""",
+    "what is kept is not what its changes come to": f"""
+        SELECT count(*)
+        FROM ({SQL["depths"].removesuffix(";")}) AS said (destination, state, number, size_bytes, oldest_at)
+        FULL JOIN (
+            SELECT destination, state, count(*) AS number, sum(payload_length)::bigint AS size_bytes,
+                   min(created_at) AS oldest_at
+            FROM delivery JOIN instance USING (instance_id) WHERE state <> 'delivered' GROUP BY destination, state
+        ) AS counted USING (destination, state, number, size_bytes, oldest_at)
+        WHERE said.* IS NULL OR counted.* IS NULL""",
+    "changes of nothing have a length": """
+        SELECT count(*) FROM (SELECT 1 FROM queue_change GROUP BY destination, state
+                              HAVING sum(number) < 0 OR (sum(number) = 0 AND sum(size_bytes) <> 0)) AS odd""",
     "an attempt has no delivery": """
         SELECT count(*) FROM attempt LEFT JOIN delivery USING (delivery_id) WHERE delivery.delivery_id IS NULL""",
 }
@@ -121,7 +134,7 @@ class Writer:
     def step(self) -> None:
         """One of all that a node does."""
         steps = [self.accept] * 4 + [self.claim] * 3 + [self.settle] * 4 + [self.forget] * 2
-        self.random.choice([*steps, self.operate, self.take_over])()
+        self.random.choice([*steps, self.operate, self.take_over, self.fold])()
 
     def accept(self) -> None:
         arrivals = [self._arrival() for _ in range(self.random.randint(1, 6))]
@@ -173,6 +186,11 @@ class Writer:
         """As one that takes the lease of a destination: what others had claimed for it is due again."""
         destinations = batch([self.random.choice(DESTINATIONS)])
         self.transaction(lambda: self.store._transactions.do("free_claimed", destinations=destinations))
+
+    def fold(self) -> None:
+        """As the node that keeps house, which is not always one alone."""
+        values = {"few": 3, "limit": self.random.randint(1, 50)}
+        self.counts["folded"] += self.transaction(lambda: self.store._transactions.single("fold_changes", **values))
 
     def drain(self) -> None:
         """Deliver all that is left, and forget all."""

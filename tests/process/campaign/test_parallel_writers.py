@@ -20,5 +20,15 @@ STEPS = int(os.environ.get("GATEWAY_WRITER_STEPS", "400"))
 @pytest.mark.parametrize("writers", [2, 3, 4])
 def test_whatever_nodes_do_at_once_adds_up(writers: int) -> None:
     total = write_in_parallel(shared_server().new_schema(), writers=writers, steps=STEPS, seed=writers)
-    for count in ("instances", "deliveries", "settled", "forgotten", "held", "released", "retried", "discarded"):
+    for count in (
+        "instances",
+        "deliveries",
+        "settled",
+        "forgotten",
+        "held",
+        "released",
+        "retried",
+        "discarded",
+        "folded",
+    ):
         assert total[count] > 0

@@ -24,6 +24,7 @@ OF_ENDED_LEASES = {("delivery", "ready_at"), ("delivery", "leased_until")}
 POSTGRESQL_ALONE = {
     "gateway_schema": "the version of the tables",
     "due": "what claims change of the pending ones: read and added with `delivery`",
+    "queue_change": "what is kept, counted of `delivery` as its rows are added",
     "node": "runs of nodes, which all ended",
     "destination_lease": "leases of nodes, which all ended",
     **dict.fromkeys(

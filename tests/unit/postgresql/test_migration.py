@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from contextlib import closing
@@ -15,20 +16,40 @@ from gateway.postgresql.address import address
 from gateway.postgresql.connection import connect, version_of
 from gateway.postgresql.statements import SCHEMA_VERSION, SQL
 from gateway.postgresql.store import PostgreSQLStore
+from tests.support.parallel_writers import broken_invariants
 from tests.support.samples import NOON, TO_PACS, Clock, instance
 
 pytestmark = pytest.mark.postgresql
 
 OLD_STATEMENTS = Path(__file__).with_name("statements_of_schema_3.sql")
 ADDING = re.compile(
-    r"CREATE (UNLOGGED )?TABLE|CREATE (UNIQUE )?INDEX|CREATE SEQUENCE|INSERT INTO|"
+    r"CREATE (UNLOGGED )?TABLE|CREATE (UNIQUE )?INDEX|CREATE SEQUENCE|CREATE FUNCTION|CREATE TRIGGER|INSERT INTO|"
     r"ALTER TABLE \w+ ALTER \w+ SET STORAGE|ALTER TABLE \w+ ADD COLUMN .*(DEFAULT| NULL)"
 )
+OLD_INSTANCE = [
+    "1.2",
+    "1.2.3",
+    "1.2.840.10008.1.2.1",
+    "1.3",
+    "1.4",
+    1,
+    "small",
+    0,
+    4096,
+    "",
+    0,
+    None,
+    None,
+    "",
+    0,
+    "{}",
+]
+UNSETTLED = "an instance is settled that owes something, or the other way round"
 TAKES_AWAY = re.compile(r"UPDATE gateway_schema SET oldest")
 
 
 def statements(text: str) -> list[str]:
-    bare = re.sub(r"--.*", "", text)
+    bare = re.sub(r"\$\$.*?\$\$", "", re.sub(r"--.*", "", text), flags=re.DOTALL)
     return [" ".join(each.split()) for each in bare.split(";") if each.strip()]
 
 
@@ -80,6 +101,34 @@ def test_an_older_version_goes_on_beside_a_newer_one(url: str, connection: psyco
             (claimed,) = store.deliveries.claim("pacs", 10, 60.0, NOON)
         assert claimed.destination == "pacs"
     assert version_of(connection) == 99
+
+
+def test_what_is_kept_is_counted_by_the_step_and_by_what_an_older_version_sends(url: str) -> None:
+    """The older one knows nothing of the counts."""
+    sent = dict(old_statements())
+
+    def accept(old: psycopg.Connection[Any], number: int, state: str) -> None:
+        old.execute(sent["insert_instances"].encode(), {"instances": json.dumps([[number, *OLD_INSTANCE]])})
+        row = [number, number, "pacs", "all", "[]", state, 0, 1_000_000 - number]
+        old.execute(sent["insert_deliveries"].encode(), {"deliveries": json.dumps([row])})
+
+    def kept(store: PostgreSQLStore) -> list[tuple[str, int, int]]:
+        return [(each.state.value, each.count, each.size_bytes) for each in store.deliveries.depths()]
+
+    with psycopg.connect(url, autocommit=True) as old:
+        for step in range(1, 8):
+            old.execute(SQL[f"schema_{step}"].encode())
+        old.execute(SQL["set_schema_version"].encode(), {"version": 7})
+        for number, state in enumerate(("pending", "held", "delivered"), 1):
+            accept(old, number, state)
+        with closing(PostgreSQLStore(url, now=Clock())) as store:
+            assert kept(store) == [("held", 1, 4096), ("pending", 1, 4096)]
+            for number, state in enumerate(("pending", "held", "delivered"), 4):
+                accept(old, number, state)
+            discarded = {"ids": "[2]", "present": 0}
+            assert old.execute(sent["discard"].encode(), discarded).fetchall() == [(2, 2)]
+            assert kept(store) == [("held", 1, 4096), ("pending", 2, 8192)]
+        assert set(broken_invariants(old)) <= {"an instance names an association that is not there", UNSETTLED}
 
 
 @pytest.mark.parametrize("version", range(1, SCHEMA_VERSION))
