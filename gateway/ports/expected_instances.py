@@ -59,6 +59,8 @@ class ExpectedView:
     """Instances for this node that it has not answered."""
     answers: tuple[HandoverAnswer, ...]
     """Answers to what this node handed over."""
+    is_joined: bool = False
+    """Others wait until this node knows of their C-MOVEs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,9 @@ class ExpectedInstances(Protocol):
         """From now on the node receives instances: others wait until it knows of their C-MOVEs."""
         ...
 
-    def look(self, node: str) -> ExpectedView: ...
+    def look(self, node: str) -> ExpectedView:
+        """The node is seen by this: it is not gone, nor are its C-MOVEs."""
+        ...
 
     def read_moves(self, move_ids: Collection[str]) -> Sequence[SharedMove]:
         """Those that have ended are left out."""
@@ -98,7 +102,7 @@ class ExpectedInstances(Protocol):
         ...
 
     def unaware(self, move: SharedMove) -> Collection[str]:
-        """The other nodes that receive, are not known to be gone, and do not know of this C-MOVE."""
+        """The other nodes that receive, and do not know of this C-MOVE."""
         ...
 
     def finish(self, finished: Finished) -> None:
@@ -113,8 +117,8 @@ class ExpectedInstances(Protocol):
         """The bytes that were handed over; None when they are gone."""
         ...
 
-    def tidy(self) -> None:
-        """Remove what belongs to nodes that are gone."""
+    def tidy(self, unseen_s: float) -> None:
+        """Remove what belongs to nodes that neither looked nor beat (`NodeTable.beat`) for so long."""
         ...
 
     def leave(self, node: str) -> None:

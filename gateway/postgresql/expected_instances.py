@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from gateway.ports.expected_instances import ExpectedView, Finished, HandedInstance, HandoverAnswer, SharedMove
-from gateway.postgresql.node_table import LIVE_S
 from gateway.postgresql.step_connection import StepConnection
 from gateway.relational.rows import batch
 
-GONE_S = 10.0
-"""A node that was not seen for so long waits for nothing any more: its leases are over too."""
 STATEMENT_LIMIT_S = 5.0
 """The longest statement: an instance may have to be written."""
 
@@ -25,11 +22,12 @@ class PostgreSQLExpectedInstances(StepConnection):
         self._run("join_expecting", instance=node)
 
     def look(self, node: str) -> ExpectedView:
-        moves, handed, answers = self._rows("look_for_expected", instance=node)
+        is_joined, moves, handed, answers = self._rows("look_for_expected", instance=node)
         return ExpectedView(
             frozenset(moves),
             tuple(HandedInstance(*row) for row in handed),
             tuple(HandoverAnswer(*row) for row in answers),
+            is_joined,
         )
 
     def read_moves(self, move_ids: Collection[str]) -> Sequence[SharedMove]:
@@ -56,7 +54,7 @@ class PostgreSQLExpectedInstances(StepConnection):
         )
 
     def unaware(self, move: SharedMove) -> Collection[str]:
-        return self._rows("unaware_nodes", instance=move.node, move_id=move.move_id, live_us=round(LIVE_S * 1_000_000))
+        return self._rows("unaware_nodes", instance=move.node, move_id=move.move_id)
 
     def finish(self, finished: Finished) -> None:
         with self._transaction():
@@ -87,8 +85,8 @@ class PostgreSQLExpectedInstances(StepConnection):
         found = self._run("read_handed", handover_id=handover_id)
         return None if found is None else bytes(found)
 
-    def tidy(self) -> None:
-        self._run("tidy_expected", kept_us=round(GONE_S * 1_000_000))
+    def tidy(self, unseen_s: float) -> None:
+        self._run("tidy_expected", kept_us=round(unseen_s * 1_000_000))
 
     def leave(self, node: str) -> None:
         self._run("leave_expecting", instance=node)

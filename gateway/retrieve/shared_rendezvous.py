@@ -14,8 +14,9 @@ rows deleted, NOTIFY ───────────────────�
 Notices are a help: each node looks at the rows each second, and more often while it waits for another one.
 
 No C-STORE costs a question to the database while a look of the last `FRESH_S` is there. A node whose last look is older
-asks before it decides. So a node that waited for `KNOWN_AFTER_S` after its rows were committed needs no more answers:
-another one that does not know of the C-MOVE by then has an old look, or takes nothing.
+asks before it decides, and so does one whose row was gone: nobody waited for it. So a node that waited for
+`KNOWN_AFTER_S` after its rows were committed needs no more answers: another one that does not know of the C-MOVE by
+then has an old look, or takes nothing.
 """
 
 from __future__ import annotations
@@ -24,10 +25,7 @@ import asyncio
 import contextlib
 import uuid
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
-from typing import TypeVar
 
 import structlog
 
@@ -45,13 +43,14 @@ from gateway.ports.expected_instances import (
 from gateway.retrieve.expected_sender import ExpectedSender
 from gateway.retrieve.get_fetcher import FetchedInstance, Take
 from gateway.retrieve.handed_bytes import HandedBytes
+from gateway.retrieve.look_record import FRESH_S, GONE_S, LookRecord
 from gateway.retrieve.move_rendezvous import ExpectedMove, IncomingInstance, RefusedByRetrieve
 from gateway.retrieve.rendezvous_table import ENDED, RendezvousTable, taken_by
 from gateway.retrieve.shared_data_set import SharedDataSet
+from gateway.retrieve.shared_steps import SharedSteps
 
 log = structlog.get_logger()
 
-FRESH_S = 3.0
 KNOWN_AFTER_S = FRESH_S + 0.5
 LOOK_S, BUSY_LOOK_S = 1.0, 0.1
 """The time between two looks without a notice; while another node is waited for."""
@@ -59,11 +58,11 @@ AWARE_LOOK_S = 0.02
 """The time between two questions whether all nodes know of a C-MOVE."""
 LOST_S = 15.0
 """An instance that was handed over is refused when no look has succeeded for so long."""
+REFRESH_LIMIT_S = 4.0
+"""The longest time that a C-STORE waits for a look."""
 TIDY_S = 5.0
 LEAVE_LIMIT_S = 4.0
 """The time that an end waits for the database."""
-
-T = TypeVar("T")
 
 
 @dataclass(slots=True, eq=False)
@@ -83,7 +82,7 @@ class SharedRendezvous:
 
     Args:
         table: the rendezvous of this process; C-MOVEs of other nodes wait in it as its own do.
-        open_shared: opens the tables, whose steps run in a thread of this object.
+        open_shared: see `SharedSteps`.
         node: this run of the node.
         handed_bytes: the bytes of instances on their way to another node, and from one.
         clock_s: see `awake_clock_s`.
@@ -99,12 +98,10 @@ class SharedRendezvous:
         clock_s: Callable[[], float] = awake_clock_s,
     ) -> None:
         self._table = table
-        self._open_shared = open_shared
-        self._shared: ExpectedInstances | None = None
+        self._step = SharedSteps(open_shared)
         self._node = node
         self._bytes = handed_bytes
         self._clock_s = clock_s
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="expected-instances")
         self._own: dict[str, tuple[SharedMove, ExpectedMove]] = {}
         self._announced: set[str] = set()
         """C-MOVEs of ours whose rows are there."""
@@ -116,8 +113,11 @@ class SharedRendezvous:
         self._ended: set[str] = set()
         self._answers: dict[str, HandoverAnswer] = {}
         self._done: set[str] = set()
+        self._known: set[str] | None = None
+        """C-MOVEs of others that the database says this node knows of; None: that is not certain."""
         self._looking = asyncio.Lock()
-        self._looked_at_s = self._tidied_at_s = float("-inf")
+        self._looks = LookRecord(clock_s)
+        self._tidied_at_s = float("-inf")
         self._wake = asyncio.Event()
         self._problem = ""
 
@@ -148,7 +148,7 @@ class SharedRendezvous:
         if not self._problem:
             log.warning("expected_instances_not_read", reason=str(error))
         self._problem = str(error)
-        if self._clock_s() - self._looked_at_s >= LOST_S:
+        if self._looks.age_s >= LOST_S:
             for each in self._handed_over.values():
                 each.answer(Temporary.dimse_status, "the node that waits for it cannot be reached")
 
@@ -172,9 +172,7 @@ class SharedRendezvous:
         for waiting in self._others.values():
             waiting.close()
         self._table.close()
-        if self._shared is not None:
-            self._shared.close()
-        self._thread.shutdown(wait=False)
+        self._step.close()
 
     # --- who waits ----------------------------------------------------------------------------------------------
 
@@ -204,7 +202,7 @@ class SharedRendezvous:
 
     async def announce(self, expected: ExpectedMove) -> None:
         move = next(move for move, each in self._own.values() if each is expected)
-        await self._step(lambda shared: shared.expect(move))
+        await self._expect(move)
         self._announced.add(move.move_id)
         written_at_s = self._clock_s()
         while unaware := await self._step(lambda shared: shared.unaware(move)):
@@ -213,40 +211,72 @@ class SharedRendezvous:
                 return
             await asyncio.sleep(AWARE_LOOK_S)
 
+    async def _expect(self, move: SharedMove) -> None:
+        await self._step(lambda shared: shared.expect(move))
+
     # --- who receives -------------------------------------------------------------------------------------------
 
     def is_expected(self, sop_instance_uid: str) -> bool:
-        return self._table.is_expected(sop_instance_uid) or not self._is_fresh
-
-    @property
-    def _is_fresh(self) -> bool:
-        return self._clock_s() - self._looked_at_s < FRESH_S
+        return self._table.is_expected(sop_instance_uid) or not self._looks.is_fresh
 
     async def deliver(self, incoming: IncomingInstance, take_body: Callable[[], EncodedDataSet]) -> int | None:
-        if not self._is_fresh:
-            await self.look(is_enough=lambda: self._is_fresh)
+        if not self._looks.is_fresh:
+            await self._refresh()
         return await self._table.deliver(incoming, take_body)
+
+    async def _refresh(self) -> None:
+        """Look, or take what a look brought meanwhile: one for all that wait, also when it fails.
+
+        Raises as `ExpectedInstances`.
+        """
+        failures = self._looks.failures
+        try:
+            async with asyncio.timeout(REFRESH_LIMIT_S), self._looking:
+                if self._looks.is_fresh:
+                    return
+                if self._looks.failures > failures:
+                    raise Temporary(self._looks.failure)
+                await self._look()
+        except TimeoutError:
+            raise Temporary("the database does not say which retrieve waits for this") from None
 
     # --- looking ------------------------------------------------------------------------------------------------
 
-    async def look(self, is_enough: Callable[[], bool] = lambda: False) -> None:
-        """Tell what this node is done with, and follow what others wrote; nothing when it `is_enough` what another
-        caller's look found meanwhile. Raises as `ExpectedInstances`."""
+    async def look(self) -> None:
+        """Tell what this node is done with, and follow what others wrote. Raises as `ExpectedInstances`."""
         async with self._looking:
-            if is_enough():
-                return
+            await self._look()
+
+    async def _look(self) -> None:
+        try:
             await self._settle()
+            began_at_s, view = await self._view()
+            await self._follow_moves(view)
+        except GatewayError as error:
+            self._looks.failed(str(error))
+            raise
+        self._looks.succeeded(began_at_s)
+        for answer in view.answers:
+            if answer.handover_id in self._handed_over:
+                self._handed_over[answer.handover_id].answer(answer.status, answer.comment)
+        for handed in view.handed:
+            if handed.handover_id not in self._taking:
+                taking = asyncio.create_task(self._take(handed), name="instance of another node")
+                self._taking[handed.handover_id] = taking
+
+    async def _view(self) -> tuple[float, ExpectedView]:
+        """The time at which a look began, and its view, while other nodes wait for this one. They did not when its row
+        was gone: what it knew does not count then, and what it sees counts from after its row is there."""
+        began_at_s = self._clock_s()
+        view = await self._step(lambda shared: shared.look(self._node))
+        if not view.is_joined:
+            self._looks.forget()
+            self._known = None
+            log.warning("expected_instances_joined_again", consequence="other nodes wait for this one again")
+            await self._step(lambda shared: shared.join(self._node))
             began_at_s = self._clock_s()
             view = await self._step(lambda shared: shared.look(self._node))
-            await self._follow_moves(view)
-            self._looked_at_s = began_at_s
-            for answer in view.answers:
-                if answer.handover_id in self._handed_over:
-                    self._handed_over[answer.handover_id].answer(answer.status, answer.comment)
-            for handed in view.handed:
-                if handed.handover_id not in self._taking:
-                    taking = asyncio.create_task(self._take(handed), name="instance of another node")
-                    self._taking[handed.handover_id] = taking
+        return began_at_s, view
 
     async def _settle(self) -> None:
         """Write what this node is done with; it is tried again with the next look when that fails."""
@@ -257,13 +287,15 @@ class SharedRendezvous:
         self._ended -= moves
         self._done -= done
         for handover_id in answers:
-            del self._answers[handover_id]
+            self._answers.pop(handover_id, None)
             self._taking.pop(handover_id, None)
 
     async def _follow_moves(self, view: ExpectedView) -> None:
         """C-MOVEs of other nodes wait here from now on, or do so no longer."""
-        for move_id in self._announced - view.moves:  # the node stood still, or a standby without them was promoted
-            await self._step(partial(_expect, self._own[move_id][0]))
+        lost = [self._own[move_id][0] for move_id in self._announced - view.moves]
+        for move in lost:  # the node stood still, or a standby without them was promoted
+            if move.move_id in self._announced:  # it may have ended meanwhile
+                await self._expect(move)
         others = view.moves - self._own.keys() - self._ended
         new, gone = others - self._others.keys(), self._others.keys() - others
         for move in await self._step(lambda shared: shared.read_moves(new)) if new else ():
@@ -276,13 +308,15 @@ class SharedRendezvous:
             for each in self._handed_over.values():
                 if each.move_id == move_id:
                     each.answer(*ENDED)
-        if new or gone:
-            known = set(self._others)
+        known = set(self._others)
+        if known != self._known:
+            self._known = None
             await self._step(lambda shared: shared.know(self._node, known))
+            self._known = known
 
     async def _tidy(self) -> None:
-        if self._clock_s() - self._tidied_at_s >= TIDY_S:
-            await self._step(lambda shared: shared.tidy())
+        if self._looks.is_steady and self._clock_s() - self._tidied_at_s >= TIDY_S:
+            await self._step(lambda shared: shared.tidy(GONE_S))
             self._tidied_at_s = self._clock_s()
 
     # --- the node at which an instance arrives ------------------------------------------------------------------
@@ -355,17 +389,3 @@ class SharedRendezvous:
 
     async def _read(self, handover_id: str) -> bytes | None:
         return await self._step(lambda shared: shared.read(handover_id))
-
-    # --- the thread ---------------------------------------------------------------------------------------------
-
-    async def _step(self, step: Callable[[ExpectedInstances], T]) -> T:
-        def stepped() -> T:
-            if self._shared is None:
-                self._shared = self._open_shared()
-            return step(self._shared)
-
-        return await asyncio.get_running_loop().run_in_executor(self._thread, stepped)
-
-
-def _expect(move: SharedMove, shared: ExpectedInstances) -> None:
-    shared.expect(move)

@@ -15,6 +15,7 @@ from gateway.ports.expected_instances import ExpectedInstances, ExpectedView, Fi
 from gateway.postgresql.expected_instances import PostgreSQLExpectedInstances
 from gateway.postgresql.node_table import PostgreSQLNodeTable
 from gateway.postgresql.store import PostgreSQLStore
+from gateway.retrieve.look_record import GONE_S
 from tests.support.expecting import HANDED, MOVE
 from tests.support.fakes.memory_expected_instances import MemoryExpectedInstances
 from tests.support.postgresql_server import shared_server
@@ -46,7 +47,9 @@ def _in_postgresql(stack: ExitStack) -> Shared:
 
     def lose(node: str) -> None:
         with psycopg.connect(url, autocommit=True) as connection:
-            connection.execute("UPDATE node SET seen_at = seen_at - 60000000 WHERE instance = %s", (node,))
+            for table, column in (("node", "seen_at"), ("expecting_node", "joined_at"), ("expected_move", "made_at")):
+                age = f"UPDATE {table} SET {column} = {column} - 60000000 WHERE instance = %s"
+                connection.execute(age.encode(), (node,))
 
     one, two = (stack.enter_context(closing(PostgreSQLExpectedInstances(url))) for _ in range(2))
     return Shared(one, two, lose)
@@ -88,13 +91,30 @@ def test_nodes_that_receive_are_unaware_until_they_know(shared: Shared) -> None:
     assert [*shared.one.unaware(MOVE)] == ["two"], "another start knows nothing"
 
 
-def test_a_node_that_is_gone_or_left_need_not_know(shared: Shared) -> None:
+def test_a_node_that_left_need_not_know_nor_one_that_is_gone_once_that_is_certain(shared: Shared) -> None:
     for node in ("two", "three", "just started"):
         shared.two.join(node)
     shared.one.expect(MOVE)
     shared.lose("two")
     shared.two.leave("three")
+    assert sorted(shared.one.unaware(MOVE)) == ["just started", "two"], "its last look may still count"
+    shared.one.tidy(GONE_S)
     assert [*shared.one.unaware(MOVE)] == ["just started"]
+
+
+def test_a_node_whose_row_is_gone_is_not_waited_for_until_it_joins_again(shared: Shared) -> None:
+    shared.two.join("two")
+    assert shared.two.look("two").is_joined
+    assert shared.two.look("two").is_joined, "and stays so within a second of the last look"
+    shared.lose("two")
+    shared.one.tidy(GONE_S)
+    assert not shared.two.look("two").is_joined
+    shared.two.know("two", ["another"])
+    shared.one.expect(MOVE)
+    assert shared.one.unaware(MOVE) == []
+    shared.two.join("two")
+    assert shared.two.look("two").is_joined
+    assert [*shared.one.unaware(MOVE)] == ["two"]
 
 
 def test_what_is_handed_over_is_seen_by_the_one_that_waits_and_its_answer_by_the_giver(shared: Shared) -> None:
@@ -127,10 +147,10 @@ def test_nothing_is_left_of_a_node_that_left_or_is_gone(shared: Shared) -> None:
     for move in (MOVE, of_three):
         shared.one.expect(move)
         shared.two.hand_over("two", dataclasses.replace(HANDED, handover_id=move.move_id, move_id=move.move_id), b"x")
-    shared.two.tidy()
+    shared.two.tidy(GONE_S)
     assert shared.two.look("two").moves == {MOVE.move_id, "m3"}, "nobody is gone"
     shared.lose("one")
-    shared.two.tidy()
+    shared.two.tidy(GONE_S)
     assert shared.two.look("two").moves == {"m3"}
     shared.one.leave("three")
     assert shared.two.look("two") == NOTHING

@@ -18,7 +18,7 @@ CREATE INDEX expected_instance_by_move ON expected_instance (move_id);
 CREATE TABLE expecting_node (
     instance text COLLATE "C" PRIMARY KEY,
     moves jsonb NOT NULL,
-    joined_at bigint NOT NULL -- by the server's clock
+    joined_at bigint NOT NULL -- by the server's clock; then its last look
 ) WITH (fillfactor = 50);
 
 -- An instance on its way from the node at which it arrived to the one that waits. Nobody was promised anything: what is lost with

@@ -21,7 +21,7 @@ class MemoryExpectedInstances:
         self.known: dict[str, Collection[str]] = {}
         self.gone: set[str] = set()
         self.is_cut = False
-        self.looks = 0
+        self.looks = self.tidied = 0
 
     def _check(self) -> None:
         if self.is_cut:
@@ -40,6 +40,7 @@ class MemoryExpectedInstances:
             frozenset(self.moves),
             tuple(each for each in mine if each.handover_id not in self.answers),
             tuple(self.answers[each] for each in given if each in self.answers),
+            node in self.known,
         )
 
     def read_moves(self, move_ids: Collection[str]) -> Sequence[SharedMove]:
@@ -48,7 +49,8 @@ class MemoryExpectedInstances:
 
     def know(self, node: str, move_ids: Collection[str]) -> None:
         self._check()
-        self.known[node] = tuple(move_ids)
+        if node in self.known:
+            self.known[node] = tuple(move_ids)
 
     def expect(self, move: SharedMove) -> None:
         self._check()
@@ -56,7 +58,7 @@ class MemoryExpectedInstances:
 
     def unaware(self, move: SharedMove) -> Collection[str]:
         self._check()
-        others = self.known.keys() - self.gone - {move.node}
+        others = self.known.keys() - {move.node}
         return [node for node in others if move.move_id not in self.known[node]]
 
     def finish(self, finished: Finished) -> None:
@@ -88,8 +90,9 @@ class MemoryExpectedInstances:
         self._check()
         return self.handed[handover_id][2] if handover_id in self.handed else None
 
-    def tidy(self) -> None:
+    def tidy(self, unseen_s: float) -> None:
         self._check()
+        self.tidied += 1
         for node in self.gone:
             self.leave(node)
 

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack, ExitStack, suppress
 from typing import Any
 
 import pytest
 
 from gateway.dimse.protocol.memory import MemoryDataSet, MemoryReceiver
-from gateway.ports.errors import Refusal, SpoolFull
+from gateway.ports.errors import Refusal, SpoolFull, Temporary
+from gateway.ports.expected_instances import ExpectedView, SharedMove
 from gateway.retrieve import shared_rendezvous
 from gateway.retrieve.handed_bytes import HandedBytes
+from gateway.retrieve.look_record import FRESH_S, STEADY_S
 from gateway.retrieve.move_rendezvous import RefusedByRetrieve
 from gateway.retrieve.rendezvous_table import RendezvousTable
-from gateway.retrieve.shared_rendezvous import FRESH_S, KNOWN_AFTER_S, LOST_S, TIDY_S, SharedRendezvous
+from gateway.retrieve.shared_rendezvous import KNOWN_AFTER_S, LOST_S, SharedRendezvous
 from tests.support.fakes.memory_expected_instances import MemoryExpectedInstances
 from tests.support.fakes.memory_object_store import MemoryObjectStore
 from tests.support.processes import GUARD_S
@@ -59,6 +62,13 @@ class Cluster:
         if name in self.running:
             await self.stop(name)
         await self.nodes.pop(name).close()
+
+    async def go_on(self, duration_s: float) -> None:
+        """Time goes on, while nodes look again and again."""
+        for _ in range(round(duration_s)):
+            self.now_s += 1.0
+            for name in self.running:
+                await self.nodes[name].look()
 
     async def until(self, is_so: Any) -> None:
         async with asyncio.timeout(GUARD_S):
@@ -237,6 +247,73 @@ async def test_nothing_is_taken_by_a_node_that_cannot_ask(cluster: Cluster) -> N
     assert refused.value.dimse_status == 0xA700
 
 
+async def test_a_failed_look_is_the_answer_for_all_that_waited_for_it(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    two = await cluster.node("two")
+    await cluster.stop("two")
+    cluster.now_s += FRESH_S
+    begun, go_on, tries = asyncio.Event(), threading.Event(), []
+    loop = asyncio.get_running_loop()
+
+    def fail(node: str) -> ExpectedView:
+        tries.append(node)
+        loop.call_soon_threadsafe(begun.set)
+        go_on.wait(GUARD_S)
+        raise SpoolFull("it hangs")
+
+    monkeypatch.setattr(cluster.shared, "look", fail)
+    giving = [asyncio.create_task(give(two)) for _ in range(20)]
+    async with asyncio.timeout(GUARD_S):
+        await begun.wait()
+    go_on.set()
+    errors = await asyncio.gather(*giving, return_exceptions=True)
+    assert {(type(error), str(error)) for error in errors} == {(SpoolFull, "it hangs"), (Temporary, "it hangs")}
+    assert tries == ["two"]
+    with pytest.raises(SpoolFull, match="hangs"):
+        await give(two)
+    assert tries == ["two", "two"], "whoever comes later asks again"
+
+
+async def test_nothing_waits_long_for_a_database_that_hangs(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    two = await cluster.node("two")
+    await cluster.stop("two")
+    cluster.now_s += FRESH_S
+    go_on = threading.Event()
+    monkeypatch.setattr(shared_rendezvous, "REFRESH_LIMIT_S", 0.02)
+    monkeypatch.setattr(cluster.shared, "look", lambda node: go_on.wait(GUARD_S))
+    try:
+        async with asyncio.timeout(GUARD_S):
+            errors = await asyncio.gather(*(give(two) for _ in range(20)), return_exceptions=True)
+        assert {type(error) for error in errors} == {Temporary}
+        assert not go_on.is_set()
+    finally:
+        go_on.set()
+    monkeypatch.undo()
+    assert await give(two) is None
+
+
+async def test_what_a_node_knows_is_written_again_when_that_failed(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = await cluster.node("one"), await cluster.node("two")
+    await cluster.stop("two")
+
+    def fail(node: str, move_ids: Any) -> None:
+        raise SpoolFull("cut off")
+
+    with one.expecting(expected := expectation(Taker())):
+        announcing = asyncio.create_task(one.announce(expected))
+        await cluster.until(lambda: cluster.shared.moves)
+        with monkeypatch.context() as patched:
+            patched.setattr(cluster.shared, "know", fail)
+            with pytest.raises(SpoolFull):
+                await two.look()
+        await two.look()
+        await announcing
+        assert cluster.now_s == 100.0, "it waited for no time"
+
+
 async def test_no_c_move_is_sent_that_the_database_does_not_know(cluster: Cluster) -> None:
     one = await cluster.node("one")
     cluster.shared.is_cut = True
@@ -244,6 +321,48 @@ async def test_no_c_move_is_sent_that_the_database_does_not_know(cluster: Cluste
         await one.announce(expected)
     cluster.shared.is_cut = False
     await cluster.until(lambda: not cluster.shared.moves)
+
+
+async def test_a_node_whose_row_went_is_waited_for_again(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, two = await cluster.node("one"), await cluster.node("two")
+    await cluster.stop("two")
+    cluster.shared.leave("two")
+    assert not two.is_expected("1.3.1")
+    join = cluster.shared.join
+
+    def cut(node: str) -> None:
+        raise SpoolFull("cut off")
+
+    monkeypatch.setattr(cluster.shared, "join", cut)
+    with pytest.raises(SpoolFull):
+        await two.look()
+    assert two.is_expected("1.3.1"), "nobody waited for it: what it saw does not count"
+    monkeypatch.setattr(cluster.shared, "join", join)
+    with one.expecting(expected := expectation(Taker())):
+        await one.announce(expected)
+        giving = asyncio.create_task(give(two))
+        cluster.running["two"] = asyncio.create_task(two.run())
+        assert await giving == 0x0000
+        assert len(cluster.shared.known["two"]) == 1
+
+
+async def test_what_is_seen_counts_from_after_others_wait(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A C-MOVE is written between the look that finds the row gone and the row: nobody waited for this node."""
+    one, two = await cluster.node("one"), await cluster.node("two")
+    await cluster.stop("one")
+    await cluster.stop("two")
+    cluster.shared.leave("two")
+    join = cluster.shared.join
+    with one.expecting(expected := expectation(Taker())):
+        move = SharedMove("m1", "one", "pacs", ("10.1.0.5",), "GATEWAY", 7, expected.sop_instance_uids)
+
+        def join_late(node: str) -> None:
+            cluster.shared.expect(move)
+            join(node)
+
+        monkeypatch.setattr(cluster.shared, "join", join_late)
+        await two.look()
+        assert two.is_expected("1.3.1")
 
 
 # --- nodes that are gone --------------------------------------------------------------------------------------------
@@ -257,7 +376,7 @@ async def test_a_giver_hears_that_the_node_that_waits_is_gone(cluster: Cluster) 
         giving = asyncio.create_task(give(two))
         await cluster.until(lambda: cluster.shared.handed)
         cluster.shared.gone.add("one")
-        cluster.now_s += TIDY_S
+        await cluster.go_on(STEADY_S)
         with pytest.raises(RefusedByRetrieve, match="has ended"):
             await giving
     assert (cluster.shared.moves, cluster.shared.handed) == ({}, {})
@@ -276,6 +395,49 @@ async def test_rows_that_went_while_the_node_stood_still_are_written_again(clust
         assert cluster.shared.moves == before
         cluster.running |= {"one": asyncio.create_task(one.run()), "two": asyncio.create_task(two.run())}
         assert await give(two) == 0x0000
+
+
+async def test_a_retrieve_that_ends_while_another_is_written_again(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = await cluster.node("one")
+    await cluster.stop("one")
+    begun, go_on, expect = asyncio.Event(), threading.Event(), cluster.shared.expect
+    loop = asyncio.get_running_loop()
+
+    def slow(move: SharedMove) -> None:
+        loop.call_soon_threadsafe(begun.set)
+        go_on.wait(GUARD_S)
+        expect(move)
+
+    with ExitStack() as stack:
+        for _ in range(2):
+            stack.enter_context(one.expecting(expected := expectation(Taker())))
+            await one.announce(expected)
+        cluster.shared.moves = {}
+        monkeypatch.setattr(cluster.shared, "expect", slow)
+        looking = asyncio.create_task(one.look())
+        async with asyncio.timeout(GUARD_S):
+            await begun.wait()
+    go_on.set()
+    await looking
+    assert len(cluster.shared.moves) == 1
+    await one.look()
+    assert cluster.shared.moves == {}
+
+
+async def test_a_node_judges_others_once_it_was_not_cut_off_for_a_while(cluster: Cluster) -> None:
+    await cluster.node("one")
+    cluster.shared.gone.add("two")
+    cluster.shared.known["two"] = ()
+    for _ in range(2):
+        await cluster.go_on(STEADY_S - 1)
+        cluster.now_s += FRESH_S
+    await cluster.nodes["one"].look()
+    assert cluster.shared.tidied == 0
+    await cluster.go_on(STEADY_S)
+    await cluster.until(lambda: cluster.shared.tidied)
+    assert "two" not in cluster.shared.known
 
 
 async def test_a_giver_does_not_wait_for_a_database_that_stays_away(cluster: Cluster) -> None:
