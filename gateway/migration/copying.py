@@ -48,7 +48,7 @@ class CopiedPayloads:
     damaged: list[str] = field(default_factory=list)
     """SOP Instance UIDs of objects whose stored bytes had changed: they were copied as they are."""
     missing: list[str] = field(default_factory=list)
-    """The same of objects whose bytes are not there, or cannot be read."""
+    """The same of objects whose bytes are not there."""
     not_whole: int = 0
     """The number of both."""
 

@@ -107,6 +107,16 @@ def reopen(settings: Settings, *, identify: Identify, open_side: OpenSide = open
         return mark
 
 
+def _reason_of_another(there: MigrationMark) -> str:
+    """The reason why a destination with this mark, which is of another migration, is not filled."""
+    if there.role == "source":
+        return there.refusal
+    return (
+        f"it holds the beginning of a migration from {there.place}, which was given up with `gateway store reopen`, or "
+        "is another one than this; empty it, or name another place"
+    )
+
+
 def _refuse_same(source: Settings, destination: Settings) -> None:
     if (source.postgresql or source.queue_path) == (destination.postgresql or destination.queue_path):
         raise ConfigurationError(f"{opening.shown(source)}: both configurations name it; name a new, empty one in --to")
@@ -130,8 +140,9 @@ class _Migration:
             destination.begin(mark.migration_id)
             copying.run()
             self._compare()
-            self._finish(mark)
         self._mark(source, MigrationMark(mark.migration_id, "source", destination.shown, is_complete=True))
+        if not is_over:
+            self._finish(mark)
         return Migrated(
             source.shown, destination.shown, source.store.rows.tally(), destination.store.rows.tally(), copying.copied
         )
@@ -148,13 +159,11 @@ class _Migration:
         if begun is not None and begun.role == "destination":
             begun = None  # it came from elsewhere once
         if begun is not None and there is not None and begun.migration_id == there.migration_id:
-            if begun.is_complete and not there.is_complete:
-                raise ConfigurationError(f"{source.shown}: {begun.refusal}")
             return there, there.is_complete
         if begun is not None and (begun.is_complete or begun.place != destination.shown):
             raise ConfigurationError(f"{source.shown}: {begun.refusal}")
         if there is not None and there.refusal:
-            raise ConfigurationError(f"{destination.shown}: {there.refusal}")
+            raise ConfigurationError(f"{destination.shown}: {_reason_of_another(there)}")
         self._require_empty(destination)
         destination.require_unused()
         migration_id = uuid.uuid4().hex if begun is None else begun.migration_id
@@ -196,7 +205,8 @@ class _Migration:
             )
 
     def _finish(self, mark: MigrationMark) -> None:
-        """Identifiers and time, with the mark that all is there."""
+        """Identifiers and time, with the mark that all is there. The source is marked before: once the destination may
+        start, no message offers to give the migration up."""
         source, destination = self._source.store, self._destination.store
         with destination.transaction():
             destination.rows.give_identifiers_behind(source.rows.identifiers_given())

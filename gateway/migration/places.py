@@ -68,7 +68,7 @@ class MigrationSource(MigrationSide, Protocol):
     def chunks(self, payload: PayloadRef) -> Iterator[bytes]:
         """The stored bytes, whatever they are.
 
-        Raises PayloadMissing: they are certainly not there, or cannot be read; Temporary: the place cannot be asked.
+        Raises PayloadMissing: they are certainly not there; Temporary: they cannot be read now.
         """
         ...
 

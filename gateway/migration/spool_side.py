@@ -106,7 +106,10 @@ class SpoolSide:
                 raise Temporary(f"{error}; spool: {self._payloads.presence.problem}") from error
             if isinstance(error, PayloadMissing):
                 raise
-            raise PayloadMissing(str(error)) from error
+            raise Temporary(
+                f"spool {self._root}: {error} and the rights of the file, "
+                "or put a copy of what can be read in its place"
+            ) from error
 
     def _read(self, payload: PayloadRef) -> Iterator[bytes]:
         try:

@@ -26,7 +26,7 @@ class MigrationMark:
                 return ""
             return (
                 f"it holds the beginning of a migration from {self.place}; run `gateway store migrate` again, which "
-                "goes on, or name another place"
+                "goes on unless that one was reopened, or empty this one, or name another place"
             )
         if self.is_complete:
             return (

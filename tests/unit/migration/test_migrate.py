@@ -75,12 +75,24 @@ def refusal(settings: Settings) -> str:
     return mark.refusal
 
 
+@pytest.mark.parametrize("is_last", [False, True], ids=["before the last mark", "behind the last mark"])
+def test_no_message_offers_to_reopen_a_source_whose_destination_may_start(tmp_path: Path, is_last: bool) -> None:
+    steps = run(filled(on_sqlite(tmp_path / "0"), steps=5), on_sqlite(tmp_path / "00"))
+    first, second = filled(on_sqlite(tmp_path / "1"), steps=5), on_sqlite(tmp_path / "2")
+    with pytest.raises(CutOff):
+        run(first, second, steps=steps if is_last else steps - 1)
+    assert "it was migrated to" in refusal(first)
+    assert ("the beginning of a migration from" in refusal(second)) is not is_last
+    run(first, second)
+    assert refusal(second) == ""
+
+
 def test_a_source_that_is_reopened_is_as_before_and_leaves_the_destination_to_be_emptied(tmp_path: Path) -> None:
     first, second = filled(on_sqlite(tmp_path / "first"), steps=5), on_cluster(tmp_path / "second")
     with pytest.raises(CutOff):
         run(first, second, steps=4)
     assert reopen(first, identify=identify_nothing).place.startswith("postgresql")
-    with pytest.raises(ConfigurationError, match="the beginning of a migration from"):
+    with pytest.raises(ConfigurationError, match=r"a migration from .* which was given up with .*empty"):
         run(first, second)
     with pytest.raises(ConfigurationError, match="it was not migrated; there is nothing to reopen"):
         reopen(first, identify=identify_nothing)

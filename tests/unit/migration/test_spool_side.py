@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,7 +16,7 @@ from gateway.migration.spool_side import SpoolSide, in_use
 from gateway.model.delivery import DeliveryState
 from gateway.model.instance import PayloadRef
 from gateway.model.settings import Settings
-from gateway.ports.errors import ConfigurationError
+from gateway.ports.errors import ConfigurationError, Temporary
 from gateway.repair.rebuild import rebuild
 from gateway.spool.lock import InUse
 from gateway.spool.redo import encode
@@ -100,6 +102,25 @@ def owed(settings: Settings) -> set[tuple[object, ...]]:
         for each in content(settings)["listed"]
         if each.state is not DeliveryState.DELIVERED
     }
+
+
+def test_only_bytes_that_are_not_there_are_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = filled(on_sqlite(tmp_path / "1")), on_sqlite(tmp_path / "2")
+    before = content(first)
+
+    pread = os.pread
+
+    def fails(descriptor: int, length_bytes: int, offset_bytes: int) -> bytes:
+        if os.readlink(f"/proc/self/fd/{descriptor}").endswith(".seg"):
+            raise OSError(errno.EIO, "Input/output error")
+        return pread(descriptor, length_bytes, offset_bytes)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("gateway.migration.spool_side.os.pread", fails)
+        with pytest.raises(Temporary, match=r"1/spool: payload .*Input/output error; look at the disk and the rights"):
+            migrate(first, second, identify=identify_nothing)
+    assert migrate(first, second, identify=identify_nothing).copied.missing == []
+    assert content(second) == before
 
 
 def test_a_place_in_use_says_what_to_do() -> None:
