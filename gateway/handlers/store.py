@@ -38,11 +38,7 @@ class StoreHandler:
         table: RoutingTable = event.association.table  # of when the request arrived, whatever is reloaded meanwhile
         incoming = incoming_of(event)
         rendezvous = self._rendezvous
-        if (
-            rendezvous is not None
-            and table.query_retrieve.is_fetching
-            and rendezvous.is_expected(incoming.sop_instance_uid)
-        ):
+        if rendezvous is not None and rendezvous.is_expected(incoming.sop_instance_uid):
             return self._delivered_or_accepted(event, incoming, table, rendezvous)
         return self._intake.accept_soon(incoming, table)
 
@@ -50,7 +46,7 @@ class StoreHandler:
         self, event: Event, incoming: Incoming, table: RoutingTable, rendezvous: MoveRendezvous
     ) -> int:
         try:
-            status = await rendezvous.deliver(_for_retrieves(event), event.take_body)
+            status = await rendezvous.deliver(_for_retrieves(event, table), event.take_body)
         except GatewayError as error:
             self._intake.log.refused(incoming, error)
             raise
@@ -69,13 +65,14 @@ def incoming_of(event: Event) -> Incoming:
     )
 
 
-def _for_retrieves(event: Event) -> IncomingInstance:
+def _for_retrieves(event: Event, table: RoutingTable) -> IncomingInstance:
     return IncomingInstance(
         peer=event.facts.peer,
         remote_host=event.facts.remote_host,
         sop_class_uid=event.sop_class_uid,
         sop_instance_uid=event.sop_instance_uid,
         transfer_syntax_uid=event.transfer_syntax_uid,
+        known_peers=table.peers.keys(),
         originator_ae_title=str(event.command.get("MoveOriginatorApplicationEntityTitle") or ""),
         originator_message_id=event.command.get("MoveOriginatorMessageID"),
     )

@@ -27,18 +27,6 @@ class Spool:
     """Above this an object gets a file of its own."""
 
 
-ONLY_QUERIED = frozenset(
-    {
-        "worklist",
-        "relevant_patient_information",
-        "substance_administration",
-        "unified_procedure_step",
-        "repository_query",
-    }
-)
-"""Services in `QueryRetrieve.relay` whose objects are not retrieved."""
-
-
 @dataclass(frozen=True, slots=True)
 class QueryRetrieve:
     """The answers to C-FIND, C-MOVE and C-GET, and the destinations of a C-MOVE: the `query_retrieve:` section."""
@@ -73,12 +61,6 @@ class QueryRetrieve:
     """Move Originator AE Title of C-STORE sub-operations; empty: the requestor's calling AE title."""
     keep_s: float = 0.0
     """The least time that an indexed instance stays after its last delivery, where `spool.retention` is shorter."""
-    is_fetching: bool = field(init=False, default=False)
-    """A retrieve may bring instances from peers: what they send may be meant for it."""
-
-    def __post_init__(self) -> None:
-        is_fetching = bool(self.sources) or not self.relay.keys() <= ONLY_QUERIED
-        object.__setattr__(self, "is_fetching", is_fetching)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,13 +10,14 @@ an AE title or a Message ID gives no right to hand over an instance.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
 import structlog
 
+from gateway.dimse.acceptor.hosts import is_within
 from gateway.ports.encoded_data_set import EncodedDataSet
 from gateway.ports.errors import Refusal
 from gateway.retrieve.expected_sender import ExpectedSender
@@ -44,6 +45,8 @@ class IncomingInstance:
     sop_class_uid: str
     sop_instance_uid: str
     transfer_syntax_uid: str
+    known_peers: Collection[str]
+    """Names of all peers, as the rules have them by which this one was named."""
     originator_ae_title: str = ""
     originator_message_id: int | None = None
 
@@ -80,6 +83,15 @@ class ExpectedMove:
             )
             return False
         return not self.is_over or self._is_named(incoming)
+
+    def may_be_meant(self, incoming: IncomingInstance) -> bool:
+        """True when it comes from a host of the peer that was asked, and the rules by which it came do not have that
+        peer: those of a node that is not reloaded yet, or of before or after the peer was renamed."""
+        return (
+            self.sender.peer not in incoming.known_peers
+            and is_within(incoming.remote_host, self.sender.hosts)
+            and (not self.is_over or self._is_named(incoming))
+        )
 
     def is_of_this(self, incoming: IncomingInstance) -> bool:
         """True when it has the message ID of this C-MOVE, whatever title the source gives as the originator's."""

@@ -110,6 +110,10 @@ class RendezvousTable:
         """The C-MOVE that it names; else all that wait for it, since any copy is as good and each C-MOVE brings one;
         else one that waited for it until just now."""
         waiting = self._expected.get(incoming.sop_instance_uid, ())
+        for expected in waiting:
+            if expected.may_be_meant(incoming):
+                peer = expected.sender.peer
+                raise RefusedByRetrieve(Temporary.dimse_status, f"the rules in force here have no peer {peer}")
         if not any(expected.sender.peer == incoming.peer for expected in waiting):
             return ()
         meant = [expected for expected in waiting if expected.is_meant(incoming)]

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import structlog
@@ -41,6 +41,7 @@ from gateway.ports.encoded_data_set import EncodedDataSet
 from gateway.ports.errors import ClassMismatch, GatewayError, NotAllowed, Refusal, SpoolFull, Temporary, Unreadable
 from gateway.ports.meter import Meter
 from gateway.query.attributes import indexed_paths
+from gateway.retrieve.move_rendezvous import IncomingInstance, MoveRendezvous
 from gateway.retrieve.retrieve_backends import RetrieveBackends
 from gateway.routing.language.kinds import build_actions, build_predicate
 from gateway.routing.table import Coercion, Route, RoutingTable
@@ -421,3 +422,31 @@ def test_every_offered_event_has_one_handler() -> None:
     bound = bindings(nobody, RetrieveBackends(nobody, nobody, nobody, nobody, nobody, nobody))
     names = [event.name for event, *_ in bound]
     assert names == ["EVT_C_ECHO", "EVT_C_STORE", "EVT_C_FIND", "EVT_C_GET", "EVT_C_MOVE"]
+
+
+class Expecting:
+    """A rendezvous whose retrieve takes all."""
+
+    def __init__(self) -> None:
+        self.delivered: list[IncomingInstance] = []
+
+    def is_expected(self, sop_instance_uid: str) -> bool:
+        return True
+
+    async def deliver(self, incoming: IncomingInstance, take_body: object) -> int | None:
+        self.delivered.append(incoming)
+        return 0x0000
+
+
+async def test_a_retrieve_gets_its_instances_also_where_the_rules_have_no_sources() -> None:
+    """They were reloaded, or those of this node are not yet."""
+    rendezvous, journal = Expecting(), journal_in_memory()
+    handler = StoreHandler(Intake(journal, IntakeLog(MemoryMeter()), lambda: NOW), cast(MoveRendezvous, rendezvous))
+    event: Any = FakeEvent(FakeAssociation(table()), MemoryDataSet(data_set(UID)))
+    event.command, event.take_body = {}, lambda: event.body
+    answer = handler(event)
+    assert not isinstance(answer, int | Completion)
+    assert await answer == 0x0000
+    assert journal.committed == []
+    (incoming,) = rendezvous.delivered
+    assert (incoming.peer, {*incoming.known_peers}) == ("ct1", {"pacs"})

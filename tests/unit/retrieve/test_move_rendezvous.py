@@ -17,7 +17,7 @@ from gateway.retrieve.move_rendezvous import ExpectedMove, IncomingInstance, Mov
 from gateway.retrieve.rendezvous_table import RendezvousTable
 
 DATA = bytes(range(256)) * 4096
-OFFER = IncomingInstance("pacs", "10.1.0.5", "1.2", "1.3.1", "1.2.840.10008.1.2.1", "GATEWAY", 7)
+OFFER = IncomingInstance("pacs", "10.1.0.5", "1.2", "1.3.1", "1.2.840.10008.1.2.1", {"pacs", "ct"}, "GATEWAY", 7)
 
 
 class Taker:
@@ -63,6 +63,23 @@ class Body(MemoryDataSet):
 async def give(rendezvous: MoveRendezvous, body: MemoryDataSet | None = None, **changes: Any) -> int | None:
     incoming = dataclasses.replace(OFFER, **changes)
     return await rendezvous.deliver(incoming, lambda: body or MemoryDataSet(DATA))
+
+
+async def test_nothing_that_may_be_meant_goes_by_rules_that_do_not_have_the_source(rendezvous: RendezvousTable) -> None:
+    """Rules of a node that is not reloaded yet, or of after the source was renamed."""
+    taker = Taker()
+    with rendezvous.expecting(expectation(taker)):
+        for peer in ("archive", ""):
+            with pytest.raises(RefusedByRetrieve, match="no peer pacs") as refused:
+                await give(rendezvous, peer=peer, known_peers={"archive"})
+            assert refused.value.dimse_status == 0xA700
+        assert await give(rendezvous, peer="archive", known_peers={"archive"}, remote_host="10.9.9.9") is None
+        assert await give(rendezvous, peer="archive", known_peers={"archive", "pacs"}) is None
+    with pytest.raises(RefusedByRetrieve):
+        await give(rendezvous, peer="archive", known_peers={"archive"})
+    unnamed: dict[str, Any] = {"originator_ae_title": "", "originator_message_id": None}
+    assert await give(rendezvous, peer="archive", known_peers={"archive"}, **unnamed) is None
+    assert taker.taken == []
 
 
 async def test_handed_over(rendezvous: RendezvousTable) -> None:

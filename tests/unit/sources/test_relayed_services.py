@@ -10,9 +10,8 @@ import pytest
 
 from gateway.config.spec.query_retrieve import RelaySpec
 from gateway.dimse.protocol.context import QUERY_RETRIEVE
-from gateway.model.settings import ONLY_QUERIED, QueryRetrieve
 from gateway.query.sop_classes import COMPOSITE_INSTANCE_ROOT, ROOT_OF, WITHOUT_BULK_DATA
-from gateway.sources.relayed_services import BY_SOP_CLASS, RETRIEVED, RETRIEVING, SERVICES
+from gateway.sources.relayed_services import BY_SOP_CLASS, RETRIEVED, SERVICES
 from tests.support.identifiers import attributes
 
 
@@ -25,25 +24,6 @@ def test_every_sop_class_is_known() -> None:
 
 def test_the_settings_name_every_service() -> None:
     assert {field.name for field in dataclasses.fields(RelaySpec)} == SERVICES.keys()
-
-
-def test_what_is_only_queried_is_known() -> None:
-    assert SERVICES.keys() - {each.service for each in RETRIEVING} == ONLY_QUERIED
-
-
-FETCHING: dict[str, tuple[dict[str, Any], bool]] = {
-    "nobody is asked": ({}, False),
-    "the gateway alone": ({"is_local": True}, False),
-    "a source": ({"sources": ("pacs",)}, True),
-    "worklists alone": ({"relay": {"worklist": ("ris",)}}, False),
-    "hanging protocols": ({"relay": {"worklist": ("ris",), "hanging_protocol": ("vna",)}}, True),
-}
-
-
-@pytest.mark.parametrize("name", FETCHING)
-def test_what_peers_send_may_be_meant_for_a_retrieve(name: str) -> None:
-    settings, expected = FETCHING[name]
-    assert QueryRetrieve(**settings).is_fetching is expected
 
 
 STEP = {"ScheduledProcedureStepSequence": [{"ScheduledProcedureStepID": "S1"}]}
