@@ -10,7 +10,7 @@ from functools import partial
 from typing import Protocol
 
 from gateway.identity.command import CommandVerifier
-from gateway.identity.fair_threads import FairThreads
+from gateway.identity.fair_threads import MOST_WAITING, FairThreads
 from gateway.identity.password_file import PasswordFileVerifier
 from gateway.identity.token import TokenVerifier
 from gateway.identity.values import NotVerifiable, NotVerified, OfferedIdentity, VerifiedIdentity
@@ -119,7 +119,7 @@ def _open(settings: IdentityMethod, now: Callable[[], float]) -> _Method:
                 frozenset({"username_passcode"}),
                 PasswordFileVerifier(path, now),
                 FairThreads(at_once),
-                FairThreads(at_once),
+                FairThreads(at_once, most_per_host=MOST_WAITING),  # a look takes no time; a flood must fit in
             )
         case TokenKeys():
             return _Method(frozenset({"jwt"}), TokenVerifier(settings), FairThreads(at_once))

@@ -305,6 +305,7 @@ async def test_deliveries(site: Site, name: str) -> None:
         return await site.count(name) == len(OBJECTS)
 
     await until(all_there, 120.0, f"all objects at {name}")
+    await site.gateway.idle()  # a file is whole when its response was sent
     check(await site.got(name), ExplicitVRBigEndian)
 
 

@@ -442,5 +442,6 @@ def test_every_state_of_the_code_has_a_row() -> None:
     codes = set(re.findall(r'Condition\(\s*"([a-z_]+)"', source))
     codes |= set(re.findall(r'^    "([a-z]+)": "', source, re.MULTILINE))
     codes |= {f"{place}_{what}" for place in ("spool", "database") for what in ("full", "not_writable")}
+    codes |= {"journal_full"}
     rows = re.findall(r"^\| `([a-z_]+)` \|", DOCUMENT.read_text(), re.MULTILINE)
     assert sorted(rows) == sorted({*codes, "ok"}) == sorted({*CODES, "ok"})

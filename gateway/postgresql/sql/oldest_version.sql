@@ -1,2 +1,2 @@
--- The oldest version that these tables serve. Those of version 6 and later say it.
-SELECT oldest FROM gateway_schema;
+-- The oldest schema version whose code may use these tables; that of the tables where they do not say.
+SELECT coalesce((to_jsonb(gateway_schema) ->> 'oldest')::integer, version) FROM gateway_schema;
