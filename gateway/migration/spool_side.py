@@ -59,6 +59,7 @@ class SpoolSide:
             workers = undo.enter_context(concurrent.futures.ThreadPoolExecutor(1))
             self._payloads = SpoolStore(settings.spool, disk=LocalDisk(), monotonic=time.monotonic, workers=workers)
             undo.callback(self._payloads.close)
+            undo.callback(workers.shutdown)  # before: it deletes what was not kept
             self.store = opening.open_alone(settings)
             undo.callback(self.store.close)
             self._folder = SpoolFolder(self._root)
