@@ -173,6 +173,7 @@ class SharedRendezvous:
             waiting.close()
         self._table.close()
         self._step.close()
+        self._bytes.close()
 
     # --- who waits ----------------------------------------------------------------------------------------------
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
+from collections.abc import Iterable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import replace
 
 import pytest
 
+from gateway.common.buffer import Buffer
 from gateway.dimse.protocol.memory import MemoryDataSet, MemoryReceiver
 from gateway.ports.errors import PayloadMissing, Temporary
-from gateway.retrieve.handed_bytes import HandedBytes
+from gateway.retrieve.handed_bytes import THREADS, HandedBytes
 from tests.support.expecting import HANDED
 from tests.support.fakes.memory_object_store import MemoryObjectStore
 
@@ -31,9 +35,11 @@ def objects() -> MemoryObjectStore:
 
 
 @pytest.fixture
-def handed_bytes(objects: MemoryObjectStore) -> HandedBytes:
+def handed_bytes(objects: MemoryObjectStore) -> Iterator[HandedBytes]:
     Discarded.number = 0
-    return HandedBytes(objects, Discarded, len(SMALL))
+    made = HandedBytes(objects, Discarded, len(SMALL))
+    yield made
+    made.close()
 
 
 async def nothing_is_read(handover_id: str) -> bytes | None:
@@ -74,3 +80,33 @@ async def test_what_is_gone_or_cut_short_is_nobody_s_instance(handed_bytes: Hand
     with pytest.raises(Temporary, match="no more"):
         await handed_bytes.read(replace(HANDED, length_bytes=len(SMALL)), gone)
     assert Discarded.number == 1
+
+
+class HangingStore(MemoryObjectStore):
+    def __init__(self) -> None:
+        super().__init__()
+        self.hangs, self.goes_on = threading.Event(), threading.Event()
+
+    def put(self, name: str, chunks: Iterable[Buffer], length_bytes: int, part_bytes: int = 0) -> None:
+        self.hangs.set()
+        self.goes_on.wait()
+        super().put(name, chunks, length_bytes, part_bytes)
+
+
+async def test_no_end_waits_for_an_object_store_that_hangs() -> None:
+    objects = HangingStore()
+    handed_bytes = HandedBytes(objects, Discarded, len(SMALL))
+    async with AsyncExitStack() as stack:
+        putting = [
+            asyncio.create_task(handed_bytes.put(f"h{number}", MemoryDataSet(LARGE), stack))
+            for number in range(THREADS + 1)
+        ]
+        await asyncio.sleep(0)
+        await asyncio.to_thread(objects.hangs.wait)
+        handed_bytes.close()
+        with pytest.raises(Temporary, match="this node ends"):
+            await putting[-1]  # it had not begun
+        with pytest.raises(Temporary, match="this node ends"):
+            await handed_bytes.put("late", MemoryDataSet(LARGE), stack)
+        objects.goes_on.set()
+        await asyncio.gather(*putting[:-1])
