@@ -57,7 +57,7 @@ PLACES: dict[str, list[str]] = {
     "SeriesTime": TIMES,
     "Modality": ["CT", "MR", "", "C*"],
     "SeriesNumber": NUMBERS,
-    "ImageType": WORDS,
+    "ImageType": [word for word in WORDS if word.isascii()],  # a CS has no other characters (PS3.5 §6.2)
     "InstanceNumber": NUMBERS,
     "AcquisitionDateTime": MOMENTS,
     "ContentTime": TIMES,

@@ -16,7 +16,7 @@ def public(kind: type) -> set[str]:
 @pytest.mark.parametrize("kind", [SQLiteKind, PostgreSQLKind])
 def test_a_kind_answers_what_is_asked_and_nothing_else(kind: type) -> None:
     made_at_first = {"shown", "local_path"}
-    of_nodes = {"open_shared"}
+    of_nodes = {"open_shared", "open_for_check"}
     assert (public(kind) | made_at_first) - of_nodes == public(StoreKind)
 
 
