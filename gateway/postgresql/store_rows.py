@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
-from gateway.ports.store_rows import KEY_COLUMNS, TABLES, OwedRow, RowKey, StoredRow
+from gateway.ports.store_rows import TABLES, StoredRow
 from gateway.postgresql.statements import SQL
 from gateway.postgresql.transactions import PostgreSQLTransactions
 from gateway.relational.rows import batch
+from gateway.relational.store_rows import RelationalStoreRows
 
 FROM = {"delivery": "delivery LEFT JOIN due USING (delivery_id)"}
 """Table → what its rows are read from, where that is more than the table."""
@@ -24,19 +25,18 @@ READ = {
 """Table and column → how it is read, where its name does not say so."""
 TEXTS = frozenset(
     {
-        *("facts", "sop_class_uid", "sop_instance_uid", "transfer_syntax_uid", "study_instance_uid"),
         *(
+            "facts",
+            "sop_class_uid",
+            "sop_instance_uid",
+            "transfer_syntax_uid",
+            "study_instance_uid",
             "series_instance_uid",
-            "payload_name",
-            "kept_facts",
-            "destination",
-            "rule",
-            "actions_json",
-            "state",
-            "reason",
         ),
+        *("payload_name", "kept_facts", "destination", "rule", "actions_json", "state", "reason"),
     }
 )
+"""Columns that are texts."""
 IDENTITY = {
     "patient": "jsonb_build_array(coalesce({0} ->> '00100020', ''), coalesce({0} ->> '00100021', ''), "
     "coalesce({0} #>> '{{00100010=,0,0}}', ''), coalesce({0} ->> '00100030', ''), "
@@ -47,37 +47,17 @@ IDENTITY = {
 """Table → the text whose SHA-256 its `identity` is, of the attributes: as in `upsert_patient.sql` and its like."""
 
 
-class PostgreSQLStoreRows:
+class PostgreSQLStoreRows(RelationalStoreRows):
     """The `StoreRows` port on one connection."""
 
+    sql = SQL
+    placeholder = "%({})s"
+    read_from = FROM
+    read_as = READ
+
     def __init__(self, transactions: PostgreSQLTransactions) -> None:
+        super().__init__(transactions)
         self._transactions = transactions
-
-    def read(self, table: str, after: RowKey | None, limit: int) -> Sequence[StoredRow]:
-        """The next rows behind a key."""
-        key = TABLES[table][: KEY_COLUMNS[table]]
-        values: dict[str, int] = {"limit": limit}
-        condition = "true"
-        if after is not None:
-            values |= {f"after_{column}": value for column, value in zip(key, after, strict=True)}
-            condition = f"({', '.join(key)}) > ({', '.join(f'%(after_{column})s' for column in key)})"
-        statement = SQL["stored_rows"].format(
-            columns=", ".join(READ.get((table, column), column) for column in TABLES[table]),
-            table=FROM.get(table, table),
-            after=condition,
-            key=", ".join(key),
-        )
-        with self._transactions.errors():
-            return list(self._transactions.made_rows((statement, values)))
-
-    def last_key(self, table: str) -> RowKey | None:
-        """The key of the last row."""
-        key = TABLES[table][: KEY_COLUMNS[table]]
-        statement = SQL["last_stored_row"].format(
-            table=table, key=", ".join(key), backwards=", ".join(f"{column} DESC" for column in key)
-        )
-        with self._transactions.errors():
-            return next(iter(self._transactions.made_rows((statement, {}))), None)
 
     def add(self, table: str, rows: Sequence[StoredRow]) -> None:
         """Add rows with the identifiers that they have."""
@@ -92,16 +72,6 @@ class PostgreSQLStoreRows:
         if table == "delivery":
             self._transactions.do("add_due_rows", first=rows[0][0], last=rows[-1][0])
 
-    def owed(self, instance_ids: Sequence[int]) -> Iterable[OwedRow]:
-        """The deliveries of these instances that were not delivered."""
-        with self._transactions.errors():
-            return list(self._transactions.rows("owed_of_instances", ids=batch(instance_ids)))
-
-    def tally(self) -> Mapping[str, int]:
-        """Kind of row → number."""
-        with self._transactions.errors():
-            return dict(self._transactions.rows("tally"))
-
     def identifiers_given(self) -> Mapping[str, int]:
         """Table → the last identifier that was given."""
         with self._transactions.errors():
@@ -110,16 +80,6 @@ class PostgreSQLStoreRows:
     def give_identifiers_behind(self, last: Mapping[str, int]) -> None:
         """No identifier up to these is given from now on."""
         self._transactions.single("give_identifiers_behind", last=batch(list(last.items())))
-
-    def clock(self) -> tuple[int, int] | None:
-        """The queue's time as it was written last, and the wall clock's then."""
-        with self._transactions.errors():
-            found = self._transactions.single("read_clock")
-        return None if found is None else (int(found[0]), int(found[1]))
-
-    def set_clock(self, queue_time: int, wall_time: int) -> None:
-        """Write them."""
-        self._transactions.do("keep_clock", queue_time=queue_time, wall_time=wall_time)
 
 
 def _value(column: str, place: int) -> str:
