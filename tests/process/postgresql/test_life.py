@@ -176,12 +176,14 @@ async def test_a_database_that_lost_its_last_transactions_is_made_whole_by_a_res
         before = connection.execute("SELECT segment, end_bytes FROM known").fetchone()
     assert [await status_of_store(gateway) for _ in range(3)] == [0x0000] * 3
     await until(lambda: _has(gateway, 4), what="four rows")
+    gateway.pause()  # it looks at the server once, after what follows
     server.kill()
     await asyncio.to_thread(server.start)
     with psycopg.connect(url) as connection:  # what a standby lacks that was behind
         connection.execute("DELETE FROM instance WHERE instance_id > 1")
         connection.execute("DELETE FROM delivery WHERE instance_id > 1")
         connection.execute("UPDATE known SET segment = %s, end_bytes = %s", before)
+    gateway.resume()
     await until(lambda: _asks_for_a_restart(gateway), what="the reason in /readyz")
     statuses = [await status_of_store(gateway)]
     while statuses[-1] == 0x0000:  # in the segments, before the committer knows
