@@ -25,8 +25,11 @@ from tests.support.seaweedfs import stop_shared_seaweedfs
 from tests.support.steady_loop import SteadyEventLoopPolicy
 from tests.support.stock_defects import work_around
 
-settings.register_profile("gateway", deadline=None)  # how long an example takes depends on who else uses the machine
-settings.register_profile("quick", deadline=None, max_examples=FEWEST_EXAMPLES)
+# No deadline: how long an example takes depends on who else uses the machine. Examples are those of the run before, so
+# that a change is judged by itself; `--hypothesis-profile=search` looks for new ones.
+settings.register_profile("gateway", deadline=None, derandomize=True)
+settings.register_profile("quick", deadline=None, derandomize=True, max_examples=FEWEST_EXAMPLES)
+settings.register_profile("search", deadline=None)
 work_around()
 asyncio.set_event_loop_policy(SteadyEventLoopPolicy())
 
@@ -40,7 +43,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     QUICK_RUN.is_on = config.getoption("quick")
-    settings.load_profile("quick" if QUICK_RUN.is_on else "gateway")
+    settings.load_profile(config.getoption("--hypothesis-profile") or ("quick" if QUICK_RUN.is_on else "gateway"))
 
 
 def pytest_report_header() -> str:
