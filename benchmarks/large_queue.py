@@ -12,11 +12,14 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import psycopg
 
 from gateway.model.delivery import Delivery, DeliveryState
+from gateway.operations.delivery_listing import LOOKED_AT
 from gateway.ports.delivery_administration import DeliveryFilter
 from gateway.postgresql.server_clock import ServerClock
 from gateway.postgresql.store import PostgreSQLStore
@@ -48,6 +51,14 @@ INSERT INTO due (delivery_id, destination, likeness, due_at, entered_at, lease)
 SELECT delivery_id, destination, likeness, due_at, created_at, 0 FROM delivery
 """,
 )
+LISTS = {
+    "all": DeliveryFilter(),
+    "of what is down": DeliveryFilter(destination=DOWN, state=DeliveryState.PENDING),
+    "dead letters": DeliveryFilter(state=DeliveryState.DEAD),
+    "of a rule": DeliveryFilter(rule="all"),
+    "of a study": DeliveryFilter(study_instance_uid="1.2.3.7"),
+    "younger than a moment": DeliveryFilter(created_after=datetime(2020, 1, 1, tzinfo=UTC)),
+}
 DEAD_ROWS = "SELECT relname, n_dead_tup FROM pg_stat_user_tables WHERE relname IN ('due', 'delivery', 'instance')"
 
 
@@ -108,8 +119,14 @@ def ask(store: PostgreSQLStore) -> None:
     """The questions of `gateway status` and `gateway queue list`."""
     every = [timed(store.deliveries.depths) for _ in range(QUESTIONS)]
     print(said("depths of all queues", every))
-    which = DeliveryFilter(destination=DOWN, state=DeliveryState.PENDING)
-    print(said("list of 50", [timed(lambda: store.administration.list(which, 50)) for _ in range(QUESTIONS)]))
+    print(
+        said("destinations with pending ones", [timed(store.deliveries.pending_destinations) for _ in range(QUESTIONS)])
+    )
+    for name, which in LISTS.items():
+        lists = [timed(partial(store.administration.list, which, 50)) for _ in range(QUESTIONS)]
+        totals = [timed(partial(store.administration.total, which, LOOKED_AT)) for _ in range(QUESTIONS)]
+        total = store.administration.total(which, LOOKED_AT)
+        print(f"{said(f'list of 50, {name}', lists)}; {said('its total', totals)}: {total}")
 
 
 def measure(url: str, number: int, turns: int) -> None:

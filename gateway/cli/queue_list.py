@@ -14,6 +14,7 @@ from gateway.cli.render import age, local_time, size, table
 from gateway.common.plain_text import printable, shown_uid
 from gateway.model.delivery import Delivery
 from gateway.operations.delivery_listing import FIELDS, age_s, shown_reason
+from gateway.ports.delivery_administration import DeliveryTotal
 
 WIDTH = 120
 """Columns of the table where the output is no terminal."""
@@ -78,14 +79,20 @@ def _start(text: str, most: int) -> str:
     return text if len(text) <= most else text[: most - 1] + CUT
 
 
-def summary(shown: int, total: int, *, is_newest_first: bool, form: str) -> str:
+def summary(shown: int, total: DeliveryTotal, *, is_newest_first: bool, form: str) -> str:
     """One line that says how many of all deliveries are shown."""
-    if not total:
+    if not total.number:
         return "nothing"
     order = "newest" if is_newest_first else "oldest"
-    some = f"{shown} of {total} deliveries, {order} first; see --limit" if shown < total else _all(total)
+    some = (
+        f"{shown} of {_all(total)}, {order} first; see --limit"
+        if shown < total.number or not total.is_exact
+        else _all(total)
+    )
     return f"{some}; times are {datetime.now().astimezone():%Z}" if form == "text" else some
 
 
-def _all(total: int) -> str:
-    return "1 delivery" if total == 1 else f"{total} deliveries"
+def _all(total: DeliveryTotal) -> str:
+    if total.is_exact:
+        return "1 delivery" if total.number == 1 else f"{total.number} deliveries"
+    return f"at least {total.number} deliveries (counting stopped there)"

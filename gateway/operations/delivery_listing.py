@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from gateway.common.plain_text import shown_uid, without_peers_words
-from gateway.model.delivery import Attempt, Delivery, DeliveryState
-from gateway.ports.delivery_administration import DeliveryAdministration, DeliveryFilter
+from gateway.model.delivery import Attempt, Delivery
+from gateway.ports.delivery_administration import DeliveryAdministration, DeliveryFilter, DeliveryTotal
 from gateway.ports.store import Store
 from gateway.ports.store_access import StoreAccess
 
@@ -22,13 +22,16 @@ FIELDS = (
 )
 """The fields of `delivery_json`, in order."""
 
+LOOKED_AT = 200_000
+"""Deliveries that a total looks at one by one; then it stops, and the answer says so."""
+
 
 @dataclass(frozen=True, slots=True)
 class DeliveryListing:
     """Deliveries at one time."""
 
     rows: list[Delivery]
-    total: int
+    total: DeliveryTotal
     """The number of all that fit; `rows` are the first of them."""
     now: datetime
     """The queue's time."""
@@ -52,7 +55,10 @@ async def list_deliveries(
         wanted = _in_queue_time(which, administration)
         rows = administration.list(wanted, limit, is_newest_first=is_newest_first)
         now = administration.now()
-        total = administration.count(wanted, tuple(DeliveryState)) if len(rows) == limit else len(rows)
+        total = DeliveryTotal(len(rows), is_exact=len(rows) < limit)
+        if not total.is_exact:
+            found = administration.total(wanted, LOOKED_AT)
+            total = dataclasses.replace(found, number=max(found.number, len(rows)))
         to_describe = rows if is_described else []
         described = [delivery_json(row, administration, now, with_values=with_values) for row in to_describe]
         return DeliveryListing(rows, total, now, described)

@@ -26,6 +26,15 @@ class DeliveryFilter:
     created_after: datetime | None = None
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class DeliveryTotal:
+    """How many deliveries fit."""
+
+    number: int
+    is_exact: bool
+    """False: counting stopped before all were looked at; `number` are known to fit."""
+
+
 class DeliveryAdministration(Protocol):
     """Part of a `Store`: the verbs (retry, hold, release, discard) happen inside its transactions."""
 
@@ -64,6 +73,11 @@ class DeliveryAdministration(Protocol):
 
     def count(self, which: DeliveryFilter, states: Collection[DeliveryState]) -> int:
         """The number that fit."""
+        ...
+
+    def total(self, which: DeliveryFilter, looked_at: int) -> DeliveryTotal:
+        """The number that fit, in any state. What is owed for a destination or in a state is exact; of anything else,
+        the first `looked_at` deliveries are looked at."""
         ...
 
     def last(self) -> int:

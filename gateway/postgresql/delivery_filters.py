@@ -23,6 +23,9 @@ CONDITIONS = {
     "created_after": "delivery.created_at > %(created_after)s",
 }
 
+FOUND = ("ids", "instance_ids", "sop_instance_uid", "study_instance_uid")
+"""Those that an index finds."""
+
 
 def select(which: DeliveryFilter, limit: int, *, is_newest_first: bool = False) -> MadeStatement:
     """The statement that finds these deliveries, and its values. `limit` -1 is no limit."""
@@ -40,6 +43,23 @@ def paged(name: str, which: DeliveryFilter, states: Collection[DeliveryState]) -
     conditions = [CONDITIONS[each] for each in values] + [f"delivery.state IN ({listed})"]
     statement = SQL[name].replace("{source}", _source(values)).replace("{filter}", " AND ".join(conditions))
     return statement, values
+
+
+def some(which: DeliveryFilter, looked_at: int) -> MadeStatement:
+    """The statement that counts the first deliveries that fit, and how many it looked at, up to `looked_at`. Those of
+    objects that are named are found by an index, all others are looked at in the order of their identifiers."""
+    values = _values(which)
+    found = [name for name in values if name in FOUND]
+    pieces = {
+        "{source}": _source(values),
+        "{found}": " AND ".join(CONDITIONS[name] for name in found) or "true",
+        "{order}": "" if found else "ORDER BY delivery.delivery_id",
+        "{filter}": " AND ".join(CONDITIONS[name] for name in values if name not in FOUND) or "true",
+    }
+    statement = SQL["count_some"]
+    for mark, words in pieces.items():
+        statement = statement.replace(mark, words)
+    return statement, {**values, "looked_at": looked_at}
 
 
 def _source(values: Collection[str]) -> str:

@@ -10,17 +10,20 @@ from gateway.postgresql.connection import Connection, check_version, database_er
 from gateway.postgresql.gateway_lock import holders
 from gateway.postgresql.statements import SQL
 
+COUNTED_SINCE = 8
+"""The schema version since which what is kept is counted as it changes."""
+
 
 class DatabaseInspection:
     """One connection that looks. Raises psycopg.Error."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._has_tables = version_of(connection) > 0
+        self._version = version_of(connection)
 
     def identity(self) -> tuple[str, bool]:
         """The spool that the database belongs to, and whether it has instances."""
-        if not self._has_tables:
+        if not self._version:
             return "", False
         bound = self._connection.execute(SQL["read_spool"].encode()).fetchone()
         has_instances = self._connection.execute(SQL["has_instances"].encode()).fetchone()
@@ -28,7 +31,10 @@ class DatabaseInspection:
 
     def waiting(self) -> Mapping[str, int]:
         """Destination → pending deliveries."""
-        return dict(self._connection.execute(SQL["waiting"].encode()).fetchall()) if self._has_tables else {}
+        if not self._version:
+            return {}
+        name = "waiting" if self._version >= COUNTED_SINCE else "waiting_before_8"
+        return dict(self._connection.execute(SQL[name].encode()).fetchall())
 
     def is_gateway_running(self) -> bool:
         """True while a gateway holds the lock of this schema, or nodes do."""

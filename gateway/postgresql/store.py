@@ -46,6 +46,7 @@ class PostgreSQLDialect:
     find_instances = staticmethod(PostgreSQLQueryBuilder.select_instances)
     deliveries = staticmethod(delivery_filters.select)
     paged = staticmethod(delivery_filters.paged)
+    some = staticmethod(delivery_filters.some)
 
 
 DIALECT = PostgreSQLDialect()

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import builtins
+import dataclasses
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from gateway.model.delivery import Attempt, Delivery, DeliveryState
-from gateway.ports.delivery_administration import DeliveryFilter
+from gateway.ports.delivery_administration import DeliveryFilter, DeliveryTotal
 from gateway.relational import rows
 from gateway.relational.row_reader import RowReader
 from gateway.relational.rows import batch, microseconds
 from gateway.relational.statements import Dialect, MadeStatement, Statements
+
+OWED = (DeliveryState.PENDING, DeliveryState.DEAD, DeliveryState.HELD)
 
 
 class RelationalDeliveryAdministration:
@@ -81,7 +84,21 @@ class RelationalDeliveryAdministration:
 
     def count(self, which: DeliveryFilter, states: Collection[DeliveryState]) -> int:
         """The number that fit."""
-        return self._column(self._dialect.paged("count", which, states))[0]
+        is_counted = _is_of_destination_and_state(which) and DeliveryState.DELIVERED not in states
+        return self._column(self._dialect.paged("count_owed" if is_counted else "count", which, states))[0]
+
+    def total(self, which: DeliveryFilter, looked_at: int) -> DeliveryTotal:
+        """The number that fit, in any state. What is owed for a destination or in a state is exact; of anything else,
+        the first `looked_at` deliveries are looked at."""
+        owed, rest = 0, which
+        if _is_of_destination_and_state(which):
+            owed = 0 if which.state is DeliveryState.DELIVERED else self.count(which, OWED)
+            if which.state in OWED:
+                return DeliveryTotal(owed, is_exact=True)
+            rest = dataclasses.replace(which, state=DeliveryState.DELIVERED)
+        with self._statements.errors():
+            ((fitting, seen),) = self._statements.made_rows(self._dialect.some(rest, looked_at))
+        return DeliveryTotal(owed + fitting, is_exact=seen < looked_at)
 
     def last(self) -> int:
         """The newest delivery's identifier; 0 without any."""
@@ -116,3 +133,8 @@ class RelationalDeliveryAdministration:
     def on_the_wall(self, moment: datetime) -> datetime:
         """The wall clock's time at a moment of the queue's time that is near."""
         return self._clock.on_the_wall(moment)
+
+
+def _is_of_destination_and_state(which: DeliveryFilter) -> bool:
+    """True when it speaks of nothing else."""
+    return which == DeliveryFilter(destination=which.destination, state=which.state)

@@ -104,5 +104,9 @@ class Dialect(Protocol):
         ...
 
     def paged(self, name: str, which: DeliveryFilter, states: Collection[DeliveryState]) -> MadeStatement:
-        """The statement `name` (`page`, `count`) over the deliveries in one of `states` that fit."""
+        """The statement `name` (`page`, `count`, `count_owed`) over the deliveries in one of `states` that fit."""
+        ...
+
+    def some(self, which: DeliveryFilter, looked_at: int) -> MadeStatement:
+        """How many of up to `looked_at` deliveries fit, and how many were looked at."""
         ...

@@ -41,6 +41,7 @@ class SQLiteDialect:
     find_instances = staticmethod(SQLiteQueryBuilder.select_instances)
     deliveries = staticmethod(delivery_filters.select)
     paged = staticmethod(delivery_filters.paged)
+    some = staticmethod(delivery_filters.some)
 
 
 class SQLiteStore:

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from gateway.model.delivery import DeliveryState, Dispatch
-from gateway.ports.delivery_administration import DeliveryFilter
+from gateway.ports.delivery_administration import DeliveryFilter, DeliveryTotal
 from gateway.ports.delivery_queue import QueueDepth
 from gateway.ports.store import Store
 from tests.support.samples import HELD, NOON, TO_PACS, TO_VNA, Clock, instance
@@ -187,6 +187,49 @@ def test_pages_and_counts_fit_the_filter(site: Store, which: DeliveryFilter, num
     if found:
         listed = site.administration.list(DeliveryFilter(ids=tuple(found)), 100)
         assert sorted(uids(listed)) == sorted(uids(site.administration.list(which, 100)))
+
+
+@pytest.mark.parametrize(("which", "numbers"), FILTERS.values(), ids=FILTERS)
+def test_a_total_that_looks_at_all_is_exact(site: Store, which: DeliveryFilter, numbers: str) -> None:
+    assert site.administration.total(which, 6) == DeliveryTotal(len(numbers), is_exact=True)
+
+
+BOUNDED = {
+    "what is owed is counted anyway": (DeliveryFilter(destination="pacs", state=DeliveryState.PENDING), 0, 1, True),
+    "the delivered ones are looked at": (ANY, 1, 4, False),
+    "as far as the second one, which is delivered": (ANY, 2, 5, False),
+    "of one destination": (DeliveryFilter(destination="pacs"), 2, 3, False),
+    "delivered ones only": (DeliveryFilter(state=DeliveryState.DELIVERED), 2, 1, False),
+    "a rule": (DeliveryFilter(rule="second"), 1, 1, False),
+    "a rule and a state": (DeliveryFilter(rule="second", state=DeliveryState.DEAD), 4, 1, False),
+    "an age": (DeliveryFilter(created_before=NOON + timedelta(seconds=1)), 2, 2, False),
+    "one object": (DeliveryFilter(sop_instance_uid="1.2.3.4.5.4"), 2, 1, True),
+    "objects": (DeliveryFilter(instance_ids=(1, 2, 3)), 2, 2, False),
+    "one identifier": (DeliveryFilter(ids=(5,), rule="second"), 2, 0, True),
+}
+
+
+@pytest.mark.parametrize(("which", "looked_at", "number", "is_exact"), BOUNDED.values(), ids=BOUNDED)
+def test_a_total_says_when_counting_stopped(
+    site: Store, which: DeliveryFilter, looked_at: int, number: int, is_exact: bool
+) -> None:
+    assert site.administration.total(which, looked_at) == DeliveryTotal(number, is_exact)
+
+
+def test_a_total_follows_what_verbs_and_settlements_change(site: Store, clock: Clock) -> None:
+    with site.transaction():
+        site.administration.hold(DeliveryFilter(destination="pacs"))
+        site.administration.release(DeliveryFilter(destination="pacs"), clock(), "vna")
+        site.administration.discard(DeliveryFilter(destination=""))
+    settle_all(site, claim(site, clock, "vna", limit=1), DeliveryState.DELIVERED)
+    numbers = {state: site.administration.total(DeliveryFilter(state=state), 5).number for state in DeliveryState}
+    assert numbers == {
+        DeliveryState.PENDING: 2,
+        DeliveryState.DELIVERED: 2,
+        DeliveryState.DEAD: 0,
+        DeliveryState.HELD: 0,
+    }
+    assert site.administration.count(DeliveryFilter(destination="vna"), STATES) == 2
 
 
 def test_identifiers_that_no_delivery_has(site: Store, queue: Store) -> None:

@@ -18,7 +18,7 @@ from gateway.model.instance import Instance, PayloadRef
 from gateway.model.likeness import ExcludedLikenesses, likeness_of
 from gateway.model.migration import MigrationMark
 from gateway.model.query import Attributes, Query
-from gateway.ports.delivery_administration import DeliveryFilter
+from gateway.ports.delivery_administration import DeliveryFilter, DeliveryTotal
 from gateway.ports.delivery_queue import AcceptedInstance, QueueDepth
 from tests.support.fakes.memory_index import MemoryIndex
 
@@ -318,6 +318,16 @@ class MemoryStore:
 
     def count(self, which: DeliveryFilter, states: Collection[DeliveryState]) -> int:
         return len(self._fitting(which, states))
+
+    def total(self, which: DeliveryFilter, looked_at: int) -> DeliveryTotal:
+        is_counted = which == DeliveryFilter(destination=which.destination, state=which.state)
+        fitting = {*self._fitting(which, tuple(DeliveryState))}
+        owed = {*self._fitting(which, KEPT)} if is_counted else set()
+        if is_counted and which.state in KEPT:
+            return DeliveryTotal(len(owed), is_exact=True)
+        objects = DeliveryFilter(which.ids, which.instance_ids, sop_instance_uid=which.sop_instance_uid)
+        found = self._fitting(objects, tuple(DeliveryState))
+        return DeliveryTotal(len(owed | fitting.intersection(found[:looked_at])), is_exact=len(found) < looked_at)
 
     def _fitting(self, which: DeliveryFilter, states: Collection[DeliveryState]) -> builtins.list[int]:
         return sorted(row.delivery.delivery_id for row in self._matching(which) if row.delivery.state in states)

@@ -19,6 +19,7 @@ from click.testing import CliRunner, Result
 
 from gateway.cli import main
 from gateway.model.delivery import DeliveryState, Dispatch
+from gateway.operations import delivery_listing
 from gateway.operations.delivery_listing import FIELDS
 from gateway.sqlite.store import SQLiteStore
 from tests.support.samples import NOON, instance, settlement
@@ -72,6 +73,19 @@ def test_the_summary_says_how_many_there_are(rules: Path) -> None:
         "1 of 11 deliveries, newest" in listed(rules, "--limit", "1", "--sort", "newest", "--state", "pending").stderr
     )
     assert listed(rules, "--state", "held").stderr == "nothing\n"
+
+
+@pytest.mark.parametrize("form", ["text", "csv", "json"])
+def test_a_total_that_stopped_says_so_in_each_form(rules: Path, monkeypatch: pytest.MonkeyPatch, form: str) -> None:
+    monkeypatch.setattr(delivery_listing, "LOOKED_AT", 6)
+    listing = ("--limit", "2", "--format", form)
+    said = listed(rules, "--rule", LONG_RULE, *listing)
+    assert "2 of at least 5 deliveries (counting stopped there), oldest first; see --limit" in said.stderr
+    assert "2 of 12 deliveries" not in said.stderr
+    assert "2 of 11 deliveries" in listed(rules, "--state", "pending", *listing).stderr, "counted without a look"
+    monkeypatch.setattr(delivery_listing, "LOOKED_AT", 1)
+    few = listed(rules, "--rule", LONG_RULE, *listing)
+    assert "2 of at least 2 deliveries (counting stopped there), oldest first" in few.stderr
 
 
 @pytest.mark.parametrize(("sort", "ids"), [("oldest", [1, 2, 3]), ("newest", [12, 11, 10])])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 
 import psycopg
@@ -11,6 +12,7 @@ from gateway.ports.errors import ConfigurationError, SpoolFull
 from gateway.postgresql.address import address
 from gateway.postgresql.connection import version_of
 from gateway.postgresql.inspection import inspected
+from gateway.postgresql.statements import SCHEMA_VERSION, SQL
 from tests.support.processes import POLL_S
 from tests.support.samples import TO_PACS, TO_VNA, Clock, instance
 from tests.unit.postgresql.conftest import OpenStore
@@ -41,6 +43,18 @@ def test_spool_and_backlog_are_told(url: str, open_store: OpenStore, clock: Cloc
     with inspected(address(url)) as found:
         while found.is_gateway_running():  # the server notices a moment later
             threading.Event().wait(POLL_S)
+
+
+@pytest.mark.parametrize("version", [7, SCHEMA_VERSION])
+def test_the_backlog_is_told_before_the_tables_are_brought_up_to_date(url: str, version: int) -> None:
+    with psycopg.connect(url, autocommit=True) as old:
+        for step in range(1, version + 1):
+            old.execute(SQL[f"schema_{step}"].encode())
+        old.execute(SQL["set_schema_version"].encode(), {"version": version})
+        rows = [[number, number, "pacs", "all", "[]", "pending", 0, number] for number in range(1, 4)]
+        old.execute(SQL["insert_deliveries"].encode(), {"deliveries": json.dumps(rows)})
+    with inspected(address(url)) as found:
+        assert found.waiting() == {"pacs": 3}
 
 
 def test_a_server_that_may_lose_what_it_has_is_told(url: str) -> None:
