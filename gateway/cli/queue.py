@@ -108,6 +108,31 @@ SHOW_VALUES = click.option(
     "--show-values", is_flag=True, help="Show what peers say of objects in Error Comments: it may name a patient."
 )
 EVERYTHING = click.option("--all", "everything", is_flag=True, help="Every delivery, instead of a filter.")
+DRY_RUN = click.option("--dry-run", "is_dry_run", is_flag=True, help="Say how many it means, and do nothing.")
+LONGEST_REASON = 200
+
+
+def _reason(context: click.Context, option: click.Parameter, value: str | None) -> str:
+    """A short line for the record."""
+    reason = _given(context, option, value)
+    if len(reason) > LONGEST_REASON or not reason.isprintable():
+        raise click.BadParameter(f"write one line of at most {LONGEST_REASON} characters")
+    return reason
+
+
+WHY = click.option(
+    "--why",
+    metavar="TEXT",
+    callback=_reason,
+    help="The reason, kept in the record (`gateway operations`), where all operators read it: name no patient.",
+)
+
+
+def verb_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds the options that every verb takes beside the filters."""
+    for option in (WHY, DRY_RUN, EVERYTHING, rules_option):
+        command = option(command)
+    return command
 
 
 @queue.command("list")
@@ -174,28 +199,25 @@ def show(delivery_id: int, rules: Path, show_values: bool, form: str) -> None:
 
 @queue.command()
 @filtered(queue_administration.RETRY.states)
-@rules_option
-@EVERYTHING
-def retry(which: DeliveryFilter, rules: Path, everything: bool) -> None:
+@verb_options
+def retry(which: DeliveryFilter, rules: Path, everything: bool, is_dry_run: bool, why: str) -> None:
     """Try dead and pending deliveries now; they are given up as late as if they had arrived now."""
-    _change(queue_administration.RETRY, which, everything, rules)
+    _change(queue_administration.RETRY, which, everything, rules, is_dry_run=is_dry_run, why=why)
 
 
 @queue.command()
 @filtered(queue_administration.HOLD.states)
-@rules_option
-@EVERYTHING
-def hold(which: DeliveryFilter, rules: Path, everything: bool) -> None:
+@verb_options
+def hold(which: DeliveryFilter, rules: Path, everything: bool, is_dry_run: bool, why: str) -> None:
     """Keep pending and dead deliveries until they are released."""
-    _change(queue_administration.HOLD, which, everything, rules)
+    _change(queue_administration.HOLD, which, everything, rules, is_dry_run=is_dry_run, why=why)
 
 
 @queue.command()
 @filtered(queue_administration.RELEASE.states)
-@rules_option
 @click.option("--to", metavar="PEER", help="Send them there, whatever destination they were held for, or none.")
-@EVERYTHING
-def release(which: DeliveryFilter, rules: Path, to: str | None, everything: bool) -> None:
+@verb_options
+def release(which: DeliveryFilter, rules: Path, to: str | None, everything: bool, is_dry_run: bool, why: str) -> None:
     """Deliver held deliveries: to the destinations that they were held for, or to --to.
 
     A delivery that is held without a destination (`unmatched: hold`) stays until --to names one. The actions of the
@@ -203,17 +225,17 @@ def release(which: DeliveryFilter, rules: Path, to: str | None, everything: bool
     """
     if to is not None:
         _require_destination(to, rules)
-    _change(queue_administration.RELEASE, which, everything, rules, to)
+    _change(queue_administration.RELEASE, which, everything, rules, to, is_dry_run=is_dry_run, why=why)
 
 
 @queue.command()
 @filtered(queue_administration.DISCARD.states)
-@rules_option
-@EVERYTHING
+@verb_options
 @click.option("--yes", is_flag=True, help="Do not ask.")
-def discard(which: DeliveryFilter, rules: Path, everything: bool, yes: bool) -> None:
+def discard(which: DeliveryFilter, rules: Path, everything: bool, yes: bool, is_dry_run: bool, why: str) -> None:
     """Delete dead, held and pending deliveries: they are never sent. Asks first."""
-    _change(queue_administration.DISCARD, which, everything, rules, confirm=_leave if yes else _confirm)
+    confirm = _leave if yes else _confirm
+    _change(queue_administration.DISCARD, which, everything, rules, confirm=confirm, is_dry_run=is_dry_run, why=why)
 
 
 def _confirm(number: int) -> None:
@@ -297,8 +319,12 @@ def _change(
     rules: Path,
     to: str | None = None,
     confirm: Callable[[int], None] = _leave,
+    *,
+    is_dry_run: bool,
+    why: str,
 ) -> None:
     _require_filter(which, everything)
     with opened(rules) as access:
         _require_known(which, access, rules)
-        administer(access, verb, done(in_queue_time(access, which)), to, confirm)
+        meant = done(in_queue_time(access, which))
+        administer(access, verb, meant, to, confirm, why=why, is_dry_run=is_dry_run)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import getpass
 import logging
 import os
@@ -22,7 +23,7 @@ from gateway.lifecycle import exit_code
 from gateway.lifecycle.logs import warnings_to_stderr
 from gateway.operations import queue_administration
 from gateway.operations.administration_record import record
-from gateway.operations.queue_administration import Progress, Verb, carry_out
+from gateway.operations.queue_administration import Operator, Progress, Verb, carry_out
 from gateway.ports.delivery_administration import DeliveryFilter
 from gateway.ports.store_access import StoreAccess
 
@@ -35,18 +36,25 @@ def administer(
     which: DeliveryFilter,
     to: str | None = None,
     confirm: Callable[[int], None] = lambda number: None,
+    *,
+    why: str = "",
+    is_dry_run: bool = False,
 ) -> None:
-    """Do `verb` to all that fits, say how many, and log who did it; `confirm` is asked first, where there is any.
+    """Do `verb` to all that fits, say how many, and record who did it and `why`; `confirm` is asked first, where there
+    is any. A dry run says how many that are now.
 
     Exits 1 when it was interrupted, or when something was not done to a delivery whose identifier was named.
     Raises GatewayError of the store.
     """
     sentences = done(queue_administration.left_out(access, verb, which))
     if number := done(queue_administration.count(access, verb, which)):
-        confirm(number)
-        _carry_out(access, verb, which, to)
+        if is_dry_run:
+            click.echo(f"{count(number, 'delivery')} would be {verb.done}{f' to {to}' if to else ''}; nothing was done")
+        else:
+            confirm(number)
+            _carry_out(access, verb, which, to, Operator(_operator_name(), why), number)
     elif not sentences:
-        click.echo(f"0 deliveries {verb.done}")
+        click.echo(f"0 deliveries {'would be ' if is_dry_run else ''}{verb.done}")
         click.echo("nothing fits; see `gateway queue list`", err=True)
     if sentences:
         fail("; ".join(sentences), exit_code.FAILURE)
@@ -61,12 +69,15 @@ def done(work: Coroutine[Any, Any, T]) -> T:
         loop.close()
 
 
-def _carry_out(access: StoreAccess, verb: Verb, which: DeliveryFilter, to: str | None) -> None:
+def _carry_out(
+    access: StoreAccess, verb: Verb, which: DeliveryFilter, to: str | None, by: Operator, meant: int
+) -> None:
     began_at, began_s = datetime.now(UTC), time.monotonic()
     progress = Progress()
     try:
         with _signals() as signals:
-            done(carry_out(access, verb, which, progress, destination=to, is_stopped=lambda: bool(signals)))
+            stopped = functools.partial(bool, signals)
+            done(carry_out(access, verb, which, progress, by=by, meant=meant, destination=to, is_stopped=stopped))
     finally:
         with warnings_to_stderr(logging.INFO):
             lasted_s = time.monotonic() - began_s
@@ -98,6 +109,13 @@ def _report(verb: Verb, to: str | None, progress: Progress) -> None:
 def _operator() -> dict[str, Any]:
     """Log fields that name the operator."""
     return {"user": _user_name(), "uid": os.getuid(), "sudo_user": os.environ.get("SUDO_USER", "")}
+
+
+def _operator_name() -> str:
+    """The operator for the record: the user, and who became that one by sudo."""
+    found = _operator()
+    by = f", sudo of {found['sudo_user']}" if found["sudo_user"] else ""
+    return f"{found['user'] or 'uid'} ({found['uid']}{by})"
 
 
 def _user_name() -> str:

@@ -1,22 +1,27 @@
 """Operators' verbs on any number of deliveries, beside a gateway that goes on: many small transactions.
 
 Between two of them all that wait have a turn. An interrupted verb keeps its finished transactions; the same verb
-again does the rest.
+again does the rest. Each transaction notes in the record of operations what it did.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import partial
 from typing import TypeVar
 
+from gateway.common.steady_clock import utc_now
 from gateway.model.delivery import DeliveryState
+from gateway.operations.operation_listing import filter_as_json
 from gateway.ports.delivery_administration import DeliveryFilter
 from gateway.ports.errors import SpoolFull
+from gateway.ports.operation_log import OperationRecord, OperationState
 from gateway.ports.store import Store
 from gateway.ports.store_access import StoreAccess
 
@@ -46,6 +51,14 @@ RELEASE = Verb("release", "released", (DeliveryState.HELD,))
 DISCARD = Verb("discard", "discarded", (DeliveryState.DEAD, DeliveryState.HELD, DeliveryState.PENDING))
 
 
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """The name of an operator, and the reason in their words."""
+
+    name: str
+    why: str = ""
+
+
 @dataclass(slots=True)
 class Progress:
     """How far a verb has come. `held_for` counts released deliveries by the destination that they were held for."""
@@ -57,6 +70,13 @@ class Progress:
     """Deliveries that fit and stayed: they are held without a destination, and none was named."""
     held_for: Counter[str] = field(default_factory=Counter)
     is_complete: bool = False
+    operation_id: int = 0
+    """Its identifier in the record; 0 before it is there."""
+
+    @property
+    def stayed(self) -> int:
+        """Deliveries that fit and stayed."""
+        return self.busy + self.without_destination
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +86,11 @@ class _Batch:
     ids: tuple[int, ...]
     done: int
     held_for: dict[str, int]
+    without_destination: int
+
+    @property
+    def busy(self) -> int:
+        return len(self.ids) - self.done - self.without_destination
 
 
 async def carry_out(
@@ -74,34 +99,60 @@ async def carry_out(
     which: DeliveryFilter,
     progress: Progress,
     *,
+    by: Operator,
+    meant: int,
     destination: str | None = None,
     is_stopped: Callable[[], bool] = lambda: False,
     pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     elapsed_s: Callable[[], float] = time.monotonic,
+    wall: Callable[[], datetime] = utc_now,
 ) -> None:
     """Do `verb` to every delivery that fits now and that nobody works on, batch by batch, counted in `progress`.
 
-    `destination` is where `RELEASE` sends them. Returns early, between two transactions, when `is_stopped`.
-    What arrives meanwhile is left alone.
+    `meant` is their number, for the record; `destination` is where `RELEASE` sends them. Returns early, between two
+    transactions, when `is_stopped`. What arrives meanwhile is left alone.
 
     Raises:
         SpoolFull, Temporary, QueueBroken: of the store; what `progress` counts was done.
     """
     last, after = await access.read(lambda store: store.administration.last()), 0
+    progress.operation_id = await _begin(access, verb, which, by, meant, destination or "", wall())
     size = SMALLEST_BATCH
     while not is_stopped():
         ids = await access.read(partial(_page, which=which, verb=verb, after=after, last=last, limit=size))
         if not ids:
+            await _note(access, progress.operation_id, OperationState.COMPLETE, wall())
             await _with_room(access.sync)
             progress.is_complete = True
             return
         after = ids[-1]
         begun_s = elapsed_s()
-        do = partial(_do, verb=verb, ids=tuple(ids), destination=destination)
-        _count(progress, await _with_room(partial(access.write, do)), destination)
+        do = partial(
+            _do, verb=verb, ids=tuple(ids), destination=destination, operation_id=progress.operation_id, now=wall()
+        )
+        _count(progress, await _with_room(partial(access.write, do)))
         lasted_s = elapsed_s() - begun_s
         size = _next_size(size, lasted_s)
         await pause(max(2 * lasted_s, SHORTEST_PAUSE_S))
+    await _note(access, progress.operation_id, OperationState.INTERRUPTED, wall())
+
+
+async def _begin(
+    access: StoreAccess, verb: Verb, which: DeliveryFilter, by: Operator, meant: int, target: str, now: datetime
+) -> int:
+    """Keep the operation in the record before anything is done; its identifier."""
+    text = json.dumps(filter_as_json(which))
+    operation = OperationRecord(verb.name, by.name, by.why, target, text, meant, began_at=now, changed_at=now)
+    return await _with_room(partial(access.write, lambda store: store.operations.begin_operation(operation)))
+
+
+async def _note(access: StoreAccess, operation_id: int, state: OperationState, now: datetime) -> None:
+    """The operation ended."""
+
+    def note(store: Store) -> None:
+        store.operations.note_operation(operation_id, 0, 0, state, now)
+
+    await _with_room(partial(access.write, note))
 
 
 async def left_out(access: StoreAccess, verb: Verb, which: DeliveryFilter) -> list[str]:
@@ -143,8 +194,17 @@ def _next_size(size: int, lasted_s: float) -> int:
     return min(size * 2, LARGEST_BATCH) if lasted_s < FAST_S else size
 
 
-def _do(store: Store, *, verb: Verb, ids: tuple[int, ...], destination: str | None) -> _Batch:
-    """Carry out `verb` on these deliveries, inside a transaction."""
+def _do(
+    store: Store, *, verb: Verb, ids: tuple[int, ...], destination: str | None, operation_id: int, now: datetime
+) -> _Batch:
+    """Carry out `verb` on these deliveries and note it, inside a transaction."""
+    batch = _done(store, verb, ids, destination)
+    stayed = len(ids) - batch.done
+    store.operations.note_operation(operation_id, batch.done, stayed, OperationState.RUNNING, now)
+    return batch
+
+
+def _done(store: Store, verb: Verb, ids: tuple[int, ...], destination: str | None) -> _Batch:
     administration, these = store.administration, DeliveryFilter(ids=ids)
     held_for: dict[str, int] = {}
     match verb.name:
@@ -157,16 +217,15 @@ def _do(store: Store, *, verb: Verb, ids: tuple[int, ...], destination: str | No
         case _:
             held_for = administration.held_for(ids)
             done = administration.release(these, administration.now(), destination)
-    return _Batch(ids, done, held_for)
-
-
-def _count(progress: Progress, batch: _Batch, destination: str | None) -> None:
-    held_for = dict(batch.held_for)
     without_destination = 0 if destination else held_for.pop("", 0)
+    return _Batch(ids, done, held_for, without_destination)
+
+
+def _count(progress: Progress, batch: _Batch) -> None:
     progress.done += batch.done
-    progress.without_destination += without_destination
-    progress.busy += len(batch.ids) - batch.done - without_destination
-    progress.held_for.update(held_for)
+    progress.without_destination += batch.without_destination
+    progress.busy += batch.busy
+    progress.held_for.update(batch.held_for)
 
 
 def _unfit(store: Store, verb: Verb, which: DeliveryFilter) -> list[str]:

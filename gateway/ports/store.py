@@ -1,4 +1,4 @@
-"""The store: one durable place with the delivery queue, its administration, the index and the spool's ledger."""
+"""The store: one durable place with deliveries, operators' view and record, the index and the spool's ledger."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Protocol
 from gateway.ports.delivery_administration import DeliveryAdministration
 from gateway.ports.delivery_queue import DeliveryQueue
 from gateway.ports.index_store import IndexStore
+from gateway.ports.operation_log import OperationLog
 from gateway.ports.spool_ledger import SpoolLedger
 
 
@@ -22,6 +23,9 @@ class Store(Protocol):
 
     @property
     def administration(self) -> DeliveryAdministration: ...
+
+    @property
+    def operations(self) -> OperationLog: ...
 
     @property
     def index(self) -> IndexStore: ...

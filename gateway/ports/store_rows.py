@@ -55,13 +55,27 @@ TABLES: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "lease",
             "reason",
         ),
+        "operation": (
+            "operation_id",
+            "verb",
+            "operator",
+            "why",
+            "target",
+            "filter",
+            "meant",
+            "done",
+            "stayed",
+            "state",
+            "began_at",
+            "changed_at",
+        ),
         "attempt": ("delivery_id", "number", "started_at", "duration_us", "state", "status", "reason"),
     }
 )
 """Table → columns, parents first. No delivery is under a lease."""
 KEY_COLUMNS = MappingProxyType({table: 2 if table == "attempt" else 1 for table in TABLES})
 """Table → the number of its first columns that are its key, in whose order its rows are read."""
-IDENTIFIED = ("association", "patient", "study", "series", "instance", "delivery")
+IDENTIFIED = ("association", "patient", "study", "series", "instance", "delivery", "operation")
 """Tables whose first column is an identifier that is never given twice."""
 
 

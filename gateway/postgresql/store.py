@@ -29,6 +29,7 @@ from gateway.postgresql.transactions import PostgreSQLTransaction, PostgreSQLTra
 from gateway.relational.delivery_queue import Arrivals
 from gateway.relational.index_store import RelationalIndexStore
 from gateway.relational.index_tables import IndexTables
+from gateway.relational.operation_log import RelationalOperationLog
 from gateway.relational.queue_clock import QueueClock
 from gateway.relational.row_reader import RowReader
 from gateway.relational.statements import QueueTime, Statements
@@ -55,6 +56,13 @@ DIALECT = PostgreSQLDialect()
 def is_locked(statements: Statements) -> bool:
     """True while a gateway holds the lock of this schema, or nodes do."""
     return statements.single("lock_holders", **OF_SCHEMA) is not None
+
+
+def _log_and_index(
+    statements: Statements, tables: IndexTables, reader: RowReader
+) -> tuple[RelationalOperationLog, RelationalIndexStore]:
+    """The parts that are as on every relational database."""
+    return RelationalOperationLog(statements), RelationalIndexStore(statements, tables, reader)
 
 
 Prepare = Callable[[Connection], None]
@@ -131,7 +139,7 @@ class PostgreSQLStore:
         self._acceptor = acceptor = PostgreSQLAcceptor(transactions, tables, announce)
         self.deliveries = PostgreSQLDeliveryQueue(transactions, tables, reader, acceptor, tokens, is_node=bool(node))
         self.administration = PostgreSQLDeliveryAdministration(transactions, DIALECT, reader, announce)
-        self.index = RelationalIndexStore(transactions, tables, reader)
+        self.operations, self.index = _log_and_index(transactions, tables, reader)
         self.payloads, self.sealing = PostgreSQLSharedPayloads(transactions), PostgreSQLPayloadSealing(transactions)
         self.spool = PostgreSQLSpoolLedger(transactions, position)
         self.rows, self.contents = PostgreSQLStoreRows(transactions), PostgreSQLClusterContents(transactions)

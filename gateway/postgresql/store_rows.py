@@ -34,6 +34,7 @@ TEXTS = frozenset(
             "series_instance_uid",
         ),
         *("payload_name", "kept_facts", "destination", "rule", "actions_json", "state", "reason"),
+        *("verb", "operator", "why", "target", "filter"),
     }
 )
 """Columns that are texts."""

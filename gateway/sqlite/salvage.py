@@ -32,6 +32,7 @@ TABLES = (
     ("instance", "instance_id"),
     ("delivery", "delivery_id"),
     ("attempt", "delivery_id"),
+    ("operation", "operation_id"),
 )
 """Table and the key it is read by, parents first."""
 

@@ -15,6 +15,7 @@ from gateway.ports.gateway_clock import GatewayClock
 from gateway.relational.delivery_administration import RelationalDeliveryAdministration
 from gateway.relational.index_store import RelationalIndexStore
 from gateway.relational.index_tables import IndexTables
+from gateway.relational.operation_log import RelationalOperationLog
 from gateway.relational.queue_clock import QueueClock
 from gateway.relational.row_reader import RowReader
 from gateway.relational.spool_ledger import RelationalSpoolLedger
@@ -89,6 +90,7 @@ class SQLiteStore:
         self._transactions.on_foreign_write.append(tables.clear)
         self.deliveries = SQLiteDeliveryQueue(self._transactions, tables, reader, Acceptor(self._transactions, tables))
         self.administration = RelationalDeliveryAdministration(self._transactions, SQLiteDialect(), reader)
+        self.operations = RelationalOperationLog(self._transactions)
         self.index = RelationalIndexStore(self._transactions, tables, reader)
         self.spool = RelationalSpoolLedger(self._transactions)
         self.rows = SQLiteStoreRows(self._transactions)

@@ -31,7 +31,7 @@ from gateway.spool.store import SpoolStore
 from gateway.stores import opening
 from tests.support.postgresql_server import shared_server
 from tests.support.queue_history import DISPATCHES, ENTRIES, QUERIES
-from tests.support.samples import FACTS, NOON, Clock, instance, settlement
+from tests.support.samples import FACTS, NOON, Clock, an_operation, instance, settlement
 
 LARGE_BYTES = 2000
 LISTENERS = (Listener("main", 11112),)
@@ -104,6 +104,7 @@ class RandomHistory:
 
     def _operate(self, which: DeliveryFilter) -> None:
         administration = self._store.administration
+        self._store.operations.begin_operation(an_operation(self._clock(), why=f"so {self._random.random()} ü\0"))
         match self._random.choice(["retry", "hold", "release", "discard"]):
             case "retry":
                 administration.retry(which, self._clock())

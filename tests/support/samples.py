@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from gateway.model.association import AssociationFacts
 from gateway.model.delivery import Delivery, DeliveryState, Dispatch, Settlement
 from gateway.model.instance import Instance, PayloadRef
+from gateway.ports.operation_log import OperationRecord
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 FACTS = AssociationFacts("CT1", "GATEWAY", "10.1.2.3", 40123, listener="main", association_id="a1")
@@ -83,3 +86,9 @@ def settlement(
         started_at=NOON,
         duration_s=0.25,
     )
+
+
+def an_operation(now: datetime = NOON, **values: Any) -> OperationRecord:
+    """What an operator begins to do."""
+    begun = OperationRecord("hold", "anna", "", "", '{"destination": "pacs"}', 7, began_at=now, changed_at=now)
+    return dataclasses.replace(begun, **values)

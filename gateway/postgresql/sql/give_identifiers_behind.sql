@@ -5,7 +5,8 @@ SELECT count(setval(known.sequence::regclass, (row ->> 1)::bigint)) FROM (VALUES
     ('study', pg_get_serial_sequence('study', 'study_key')),
     ('series', pg_get_serial_sequence('series', 'series_key')),
     ('instance', 'instance_ids'),
-    ('delivery', 'delivery_ids')
+    ('delivery', 'delivery_ids'),
+    ('operation', pg_get_serial_sequence('operation', 'operation_id'))
 ) AS known (of_table, sequence)
 JOIN jsonb_array_elements(%(last)s::jsonb) AS row ON row ->> 0 = known.of_table
 WHERE (row ->> 1)::bigint > coalesce(pg_sequence_last_value(known.sequence::regclass), 0);

@@ -20,6 +20,7 @@ from gateway.model.migration import MigrationMark
 from gateway.model.query import Attributes, Query
 from gateway.ports.delivery_administration import DeliveryFilter, DeliveryTotal
 from gateway.ports.delivery_queue import AcceptedInstance, QueueDepth
+from gateway.ports.operation_log import OperationRecord, OperationState
 from tests.support.fakes.memory_index import MemoryIndex
 
 OWED = (DeliveryState.PENDING, DeliveryState.HELD)
@@ -70,6 +71,7 @@ class MemoryStore:
         self._spool_id = ""
         self._mark: MigrationMark | None = None
         self._known = ("", 0)
+        self._operations: builtins.list[OperationRecord] = []
         self._index = MemoryIndex()
 
     @property
@@ -78,6 +80,10 @@ class MemoryStore:
 
     @property
     def administration(self) -> MemoryStore:
+        return self
+
+    @property
+    def operations(self) -> MemoryStore:
         return self
 
     @property
@@ -344,6 +350,21 @@ class MemoryStore:
 
     def has_destination(self, destination: str) -> bool:
         return any(row.delivery.destination == destination for row in self.rows.values())
+
+    def begin_operation(self, operation: OperationRecord) -> int:
+        operation_id = self._operations[-1].operation_id + 1 if self._operations else 1
+        self._operations.append(dataclasses.replace(operation, operation_id=operation_id))
+        return operation_id
+
+    def note_operation(self, operation_id: int, done: int, stayed: int, state: OperationState, now: datetime) -> None:
+        place = next(place for place, each in enumerate(self._operations) if each.operation_id == operation_id)
+        was = self._operations[place]
+        self._operations[place] = dataclasses.replace(
+            was, done=was.done + done, stayed=was.stayed + stayed, state=state, changed_at=now
+        )
+
+    def last_operations(self, limit: int) -> Sequence[OperationRecord]:
+        return self._operations[::-1][:limit]
 
     def now(self) -> datetime:
         return self._now()

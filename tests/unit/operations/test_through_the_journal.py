@@ -12,11 +12,13 @@ import pytest
 from gateway.model.delivery import DeliveryState
 from gateway.model.settings import Spool
 from gateway.operations.delivery_listing import destinations, is_known_destination, list_deliveries, show_delivery
+from gateway.operations.operation_listing import list_operations
 from gateway.operations.queue_administration import (
     DISCARD,
     HOLD,
     RELEASE,
     RETRY,
+    Operator,
     Progress,
     carry_out,
     count,
@@ -83,15 +85,20 @@ async def do(access: StoreAccess, *verbs: object, which: DeliveryFilter = ALL) -
     numbers = []
     for verb in verbs:
         progress = Progress()
-        await carry_out(access, verb, which, progress, pause=at_once)  # type: ignore[arg-type]
+        await carry_out(access, verb, which, progress, by=Operator("anna"), meant=NUMBER, pause=at_once)  # type: ignore[arg-type]
         assert progress.is_complete
         numbers.append(progress.done)
     return numbers
 
 
-async def test_verbs_reach_every_delivery(access: StoreAccess) -> None:
+async def test_verbs_reach_every_delivery(access: StoreAccess, clock: Clock) -> None:
     assert await do(access, HOLD, HOLD, RELEASE, RETRY, DISCARD, DISCARD) == [NUMBER, 0, NUMBER, NUMBER, NUMBER, 0]
     assert await count(access, DISCARD, ALL) == 0
+    noted = await list_operations(access, 4, clock())
+    assert [(each["verb"], each["operator"], each["done"], each["state"]) for each in noted] == [
+        (verb, "anna", done, "complete")
+        for verb, done in [("discard", 0), ("discard", NUMBER), ("retry", NUMBER), ("release", NUMBER)]
+    ]
 
 
 async def test_what_is_listed_is_described(access: StoreAccess) -> None:

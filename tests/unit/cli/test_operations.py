@@ -1,0 +1,102 @@
+"""`gateway operations`, and what verbs of `gateway queue` leave in it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from gateway.cli import main
+from gateway.sqlite.store import SQLiteStore
+from tests.support.samples import NOON, TO_PACS, instance
+
+RULES = """\
+gateway: {ae_title: GATEWAY, listeners: [{port: 11112}], admit: any}
+peers:
+  pacs: {ae_title: PACS, address: "127.0.0.1:104"}
+  vna: {ae_title: VNA, address: "127.0.0.1:105"}
+routes: [{name: all, to: [pacs]}]
+unmatched: hold
+"""
+
+
+@pytest.fixture(autouse=True)
+def _three_deliveries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "rules").mkdir()
+    (tmp_path / "rules/site.yaml").write_text(RULES)
+    (tmp_path / "var").mkdir()
+    with contextlib.closing(SQLiteStore(tmp_path / "var/gateway.db", now=lambda: NOON)) as queue, queue.transaction():
+        queue.deliveries.accept([(instance(number), [TO_PACS]) for number in range(3)], NOON)
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(main, [*arguments])
+
+
+def operations() -> list[dict[str, object]]:
+    found: list[dict[str, object]] = json.loads(run("operations", "--format", "json").stdout)
+    return found
+
+
+def test_nothing_was_done() -> None:
+    found = run("operations")
+    assert (found.exit_code, found.stdout, found.stderr) == (0, "", "nothing was done\n")
+
+
+def test_a_verb_is_recorded() -> None:
+    assert run("queue", "hold", "--destination", "pacs", "--why", "the archive moves").exit_code == 0
+    assert run("queue", "release", "1", "--to", "vna").exit_code == 0
+    release, hold = operations()
+    assert (hold["verb"], hold["filter"], hold["why"]) == ("hold", {"destination": "pacs"}, "the archive moves")
+    assert (hold["meant"], hold["done"], hold["stayed"], hold["state"]) == (3, 3, 0, "complete")
+    assert str(os.getuid()) in str(hold["operator"])
+    assert (release["to"], release["filter"], release["done"]) == ("vna", {"ids": [1]}, 1)
+    shown = run("operations").stdout
+    assert "the archive moves" in shown
+    assert "destination=pacs" in shown
+    assert len(run("operations", "--limit", "1").stdout.splitlines()) == 2
+
+
+DRY_RUNS = {
+    "hold": (["hold", "--all"], "3 deliveries would be held; nothing was done\n"),
+    "retry": (["retry", "2"], "1 delivery would be retried; nothing was done\n"),
+    "discard, without a question": (["discard", "--all"], "3 deliveries would be discarded; nothing was done\n"),
+    "release": (["release", "--all", "--to", "vna"], "0 deliveries would be released\n"),
+}
+
+
+@pytest.mark.parametrize("name", DRY_RUNS)
+def test_a_dry_run_says_the_number_and_does_nothing(name: str) -> None:
+    arguments, said = DRY_RUNS[name]
+    before = run("queue", "list", "--format", "json").stdout
+    found = run("queue", *arguments, "--dry-run")
+    assert (found.exit_code, found.stdout) == (0, said)
+    assert run("queue", "list", "--format", "json").stdout == before
+    assert operations() == []
+
+
+def test_a_dry_run_names_what_it_would_not_be_done_to() -> None:
+    found = run("queue", "hold", "1", "99", "--dry-run")
+    assert (found.exit_code, found.stdout) == (1, "1 delivery would be held; nothing was done\n")
+    assert "there is no delivery 99" in found.stderr
+
+
+BAD_REASONS = {"empty": " ", "two lines": "a\nb", "long": "x" * 201, "controls a terminal": "\x1b[2J"}
+
+
+@pytest.mark.parametrize("name", BAD_REASONS)
+def test_a_reason_is_one_short_line(name: str) -> None:
+    found = run("queue", "hold", "--all", "--why", BAD_REASONS[name])
+    assert found.exit_code == 2
+    assert "--why" in found.stderr
+    assert operations() == []
+
+
+def test_a_verb_that_means_nothing_is_not_recorded() -> None:
+    assert run("queue", "hold", "--rule", "none").exit_code == 0
+    assert operations() == []
