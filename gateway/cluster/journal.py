@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -51,8 +50,6 @@ IDENTITY_PREFIX = "cluster-"
 POLL_S = 0.5
 """Interval between looks for other nodes' and processes' changes to the queue; with each the database is asked, so that
 `/readyz` says within two seconds that it does not answer."""
-GROUPS_TO_CACHE = 16
-"""Groups that wait to be written into the cache at most; further ones are left out of it."""
 OBJECT_THREADS = 4
 """Threads that fetch payloads, and as many that put large ones into the object store."""
 END_LIMIT_S = 8.0
@@ -100,7 +97,6 @@ class ClusterJournal(StoreJournal):
         self._keep_s = keep_s
         self.writing = Writing(meter, monotonic)
         self._recent = RecentPayloads()
-        self._caching = threading.BoundedSemaphore(GROUPS_TO_CACHE)
         self._unsealed = UnsealedLimit(unsealed_limit_bytes)
         self._identity = ""
 
@@ -325,13 +321,9 @@ class ClusterJournal(StoreJournal):
 
     def _cached_soon(self, name: str, pieces: Sequence[Buffer], length_bytes: int) -> None:
         """Keep a group in the cache. In the committer's thread."""
-        if not self._caching.acquire(blocking=False):  # the threads wait for something else, and memory stays flat
-            return
-        try:
-            putting = self._threads.workers.submit(self._folder.cache.put, name, pieces, length_bytes)
-        except RuntimeError:  # the threads are stopping
-            return
-        putting.add_done_callback(lambda _: self._caching.release())
+        if self._folder.cache.add(name, pieces, length_bytes):
+            with contextlib.suppress(RuntimeError):  # the threads are stopping
+                self._threads.workers.submit(self._folder.cache.write)
 
     # --- housekeeping -------------------------------------------------------------------------------------------
 

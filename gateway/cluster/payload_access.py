@@ -65,6 +65,9 @@ class PayloadAccess:
 
     def open_now(self, payload: PayloadRef) -> EncodedDataSet | None:
         """The bytes when they are in the cache; else None."""
+        waiting = self._cache.waiting(payload.name, payload.offset_bytes, payload.length_bytes)
+        if waiting is not None:
+            return InMemoryDataSet(waiting)
         found = self._cache.open(payload.name)
         if found is None:
             return None

@@ -11,7 +11,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from gateway.cluster import sealer
-from gateway.cluster.journal import ANSWER_LIMIT_S, GROUPS_TO_CACHE
+from gateway.cluster.journal import ANSWER_LIMIT_S
+from gateway.cluster.payload_cache import FILE_BYTES
 from gateway.cluster.sealer import Sealer
 from gateway.ports.errors import ConfigurationError, GatewayError, SpoolFull
 from gateway.spool.body import InMemoryDataSet
@@ -273,19 +274,21 @@ async def test_nodes_take_and_claim_side_by_side(tmp_path: Path, clock: Clock) -
                 body.close()
 
 
-async def test_groups_do_not_heap_up_before_a_cache_that_is_not_written(tmp_path: Path, clock: Clock) -> None:
+async def test_groups_are_at_hand_before_the_cache_is_written(tmp_path: Path, clock: Clock) -> None:
     """The threads that write it wait for an object store."""
-    node = Node(tmp_path, clock)
+    node = Node(tmp_path, clock, large_object_bytes=1024**2)
     may_go_on = threading.Event()
     async with node as journal:
         waiting = [journal._threads.workers.submit(may_go_on.wait, GUARD_S) for _ in range(WORKERS)]
-        stored = [
-            await journal.commit(instance(number), InMemoryDataSet([b"data"]), None, [TO_PACS])
-            for number in range(GROUPS_TO_CACHE + 5)
-        ]
-        assert journal._threads.workers._work_queue.qsize() == GROUPS_TO_CACHE
+        datas = [bytes([number]) * (FILE_BYTES // 4) for number in range(6)]
+        stored = [await kept(journal, data, number) for number, data in enumerate(datas)]
+        assert journal._threads.workers._work_queue.qsize() == 1
+        assert not any((tmp_path / "spool" / "cache").iterdir())
         may_go_on.set()
         await asyncio.gather(*map(asyncio.wrap_future, waiting))
-        for each in stored:
-            assert bytes((await journal.fetch(each.payload)).view()) == b"data"
-        await kept(journal, b"other", GROUPS_TO_CACHE + 6)
+        await journal._loop.run_in_executor(None, journal._threads.workers.shutdown)
+        assert any((tmp_path / "spool" / "cache").iterdir())
+        for each, data in zip(stored, datas, strict=True):
+            body = journal.open_cached(each.payload)
+            assert body is not None
+            assert bytes(body.view()) == data

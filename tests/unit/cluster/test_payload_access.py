@@ -92,6 +92,7 @@ async def test_bytes_that_are_not_what_they_were_are_refused(node: Node, *, is_s
 
 async def test_a_cache_that_is_not_what_it_was_is_passed_over(node: Node, tmp_path: Path) -> None:
     stored = await kept(node.journal, SMALL)
+    access(node)._cache.write()
     (path,) = (tmp_path / "spool" / "cache").iterdir()
     path.write_bytes(b"other")
     assert bytes(access(node).open(stored.payload).view()) == SMALL

@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
-from gateway.cluster.payload_cache import KEPT_SHARE, PayloadCache
+from gateway.cluster.payload_cache import FILE_BYTES, KEPT_SHARE, WAITING_BYTES, PayloadCache
+from gateway.common.buffer import Buffer
 from gateway.ports.errors import Temporary
 
 MOST_BYTES = 1000
@@ -30,42 +32,136 @@ def content(cache: PayloadCache, name: str, length_bytes: int = 1_000_000) -> by
         os.close(found[0])
 
 
-@pytest.mark.parametrize("chunks", [[], [b""], [b"one"], [b"one", bytearray(b" two"), memoryview(b" three")]], ids=len)
-def test_what_is_put_comes_back(cache: PayloadCache, chunks: list[bytes]) -> None:
-    data = b"".join(chunks)
-    cache.put("journal/1/2", chunks, len(data))
-    assert content(cache, "journal/1/2") == data
+def put(cache: PayloadCache, name: str, *pieces: Buffer) -> None:
+    """Keep a group, in a file."""
+    cache.add(name, pieces, sum(map(len, pieces)))
+    cache.write()
+
+
+PIECES = [[], [b""], [b"one"], [b"one", bytearray(b" two"), memoryview(b" three")]]
+
+
+@pytest.mark.parametrize("pieces", PIECES, ids=len)
+def test_what_is_put_comes_back(cache: PayloadCache, pieces: list[bytes]) -> None:
+    put(cache, "journal/1/2", *pieces)
+    assert content(cache, "journal/1/2") == b"".join(pieces)
     assert content(cache, "journal/1/3") is None
 
 
+@pytest.mark.parametrize("pieces", PIECES, ids=len)
+def test_a_part_of_what_is_in_memory_still(cache: PayloadCache, pieces: list[bytes]) -> None:
+    data = b"".join(pieces)
+    assert not cache.add("journal/1/2", pieces, len(data)), "too little for a file"
+    for start in range(len(data) + 1):
+        for length in range(len(data) - start + 1):
+            part = cache.waiting("journal/1/2", start, length)
+            assert part is not None
+            assert b"".join(part) == data[start : start + length]
+    assert content(cache, "journal/1/2") is None
+    assert cache.waiting("journal/1/3", 0, 0) is None
+    cache.write()
+    assert cache.waiting("journal/1/2", 0, 0) is None
+
+
+def test_groups_lie_in_one_file_once_they_are_enough(tmp_path: Path) -> None:
+    cache = PayloadCache(tmp_path / "cache")
+    groups = {f"journal/1/{number}": bytes([number]) * (FILE_BYTES // 4) for number in range(5)}
+    is_time = [cache.add(name, [data], len(data)) for name, data in groups.items()]
+    assert is_time == [False, False, False, True, False], "once, while nobody has written"
+    cache.write()
+    assert [content(cache, name, FILE_BYTES // 4) for name in groups] == [*groups.values()]
+    assert len([*(tmp_path / "cache").iterdir()]) == 1
+    assert not cache.add("journal/1/5", [b"x"], 1)
+
+
+def test_what_comes_while_a_file_is_written_goes_into_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = PayloadCache(tmp_path / "cache")
+    written_groups = cache._written_groups
+    later = {f"journal/1/{number}": bytes([number]) * FILE_BYTES for number in range(2, 4)}
+
+    def written(groups: dict[str, Any]) -> str:
+        for name, data in later.items():
+            if name not in groups:
+                assert not cache.add(name, [data], len(data))
+        return written_groups(groups)
+
+    monkeypatch.setattr(cache, "_written_groups", written)
+    assert cache.add("journal/1/1", [b"x" * FILE_BYTES], FILE_BYTES)
+    cache.write()
+    assert [content(cache, name, FILE_BYTES) for name in later] == [*later.values()]
+    assert len([*(tmp_path / "cache").iterdir()]) == 2
+    assert cache._waiting_bytes == 0
+
+
+def test_groups_do_not_heap_up_in_memory(tmp_path: Path) -> None:
+    cache = PayloadCache(tmp_path / "cache")
+    data = b"x" * FILE_BYTES
+    for number in range(WAITING_BYTES // FILE_BYTES + 3):
+        cache.add(f"journal/1/{number}", [data], len(data))
+    assert cache._waiting_bytes == WAITING_BYTES
+    assert cache.waiting("journal/1/0", 0, 1) == [b"x"]
+    assert cache.waiting(f"journal/1/{WAITING_BYTES // FILE_BYTES}", 0, 1) is None
+    cache.write()
+    assert cache._waiting_bytes == 0
+    assert cache.add("journal/1/99", [data], len(data))
+
+
+def test_what_is_dropped_stays_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In memory, in a file with others, and while the file is written."""
+    cache = PayloadCache(tmp_path / "cache")
+    for number in range(3):
+        cache.add(f"journal/1/{number}", [b"%d" % number], 1)
+    cache.drop("journal/1/0")
+    written_groups = cache._written_groups
+
+    def written(groups: dict[str, Any]) -> str:
+        cache.drop("journal/1/1")
+        return written_groups(groups)
+
+    monkeypatch.setattr(cache, "_written_groups", written)
+    cache.write()
+    assert [content(cache, f"journal/1/{number}", 1) for number in range(3)] == [None, None, b"2"]
+    assert len([*(tmp_path / "cache").iterdir()]) == 1
+    cache.drop("journal/1/2")
+    assert [*(tmp_path / "cache").iterdir()] == []
+    cache.add("journal/1/1", [b"data"], 4)
+    cache.write()
+    assert [*(tmp_path / "cache").iterdir()] == [], "all of it was dropped while it was written"
+    assert (cache._held_bytes, cache._waiting_bytes) == (0, 0)
+
+
 def test_a_start_begins_without_any(cache: PayloadCache, tmp_path: Path) -> None:
-    cache.put("journal/1/2", [b"data"], 4)
+    put(cache, "journal/1/2", b"data")
     assert content(PayloadCache(tmp_path / "cache"), "journal/1/2") is None
     assert list((tmp_path / "cache").iterdir()) == []
 
 
-def test_the_one_that_was_not_used_for_longest_leaves(cache: PayloadCache, tmp_path: Path) -> None:
+def test_the_file_that_was_not_used_for_longest_leaves(cache: PayloadCache, tmp_path: Path) -> None:
     for number in range(10):
-        cache.put(f"journal/1/{number}", [b"x" * 100], 100)
+        put(cache, f"journal/1/{number}", b"x" * 100)
     assert content(cache, "journal/1/0") is not None
-    cache.put("journal/1/10", [b"x" * 200], 200)
+    put(cache, "journal/1/10", b"x" * 200)
     kept = [number for number in range(11) if content(cache, f"journal/1/{number}") is not None]
     assert kept == [0, *range(3, 11)]
     assert sum(path.stat().st_size for path in (tmp_path / "cache").iterdir()) == MOST_BYTES
 
 
-def test_the_same_name_counts_once(cache: PayloadCache) -> None:
+def test_the_same_name_counts_once(cache: PayloadCache, tmp_path: Path) -> None:
     for _ in range(50):
-        cache.put("journal/1/1", [b"x" * 100], 100)
-    cache.put("journal/1/2", [b"y" * 100], 100)
-    assert content(cache, "journal/1/1") == b"x" * 100
+        put(cache, "journal/1/1", b"x" * 100)
+        cache.add("journal/1/3", [b"z" * 100], 100)
+    put(cache, "journal/1/2", b"y" * 100)
+    assert content(cache, "journal/1/1", 100) == b"x" * 100
+    assert cache._held_bytes == 400, "a file that holds one of two still is as long as before"
     cache.drop("journal/1/1")
-    assert cache._held_bytes == 100
+    cache.drop("journal/1/3")
+    assert cache._held_bytes == sum(path.stat().st_size for path in (tmp_path / "cache").iterdir()) <= 200
+    assert cache._waiting_bytes == 0
 
 
 def test_what_would_drive_out_everything_else_is_not_kept(cache: PayloadCache, tmp_path: Path) -> None:
     large = b"x" * (MOST_BYTES // KEPT_SHARE + 1)
-    cache.put("journal/1/1", [large], len(large))
+    put(cache, "journal/1/1", large)
     (tmp_path / "file").write_bytes(large)
     cache.adopt("large/1", tmp_path / "file", 0, len(large))
     assert (tmp_path / "file").exists()
@@ -84,11 +180,12 @@ def test_a_file_is_adopted_with_what_stands_before_the_payload(cache: PayloadCac
 
 
 def test_an_error_of_the_disk_leaves_out_and_is_logged_once(cache: PayloadCache, tmp_path: Path) -> None:
-    cache.put("journal/1/1", [b"data"], 4)
-    (tmp_path / "cache" / "journal_1_1").unlink()
+    put(cache, "journal/1/1", b"data")
+    (path,) = (tmp_path / "cache").iterdir()
+    path.unlink()
     (tmp_path / "cache").rmdir()
     with capture_logs() as logs:
-        cache.put("journal/1/2", [b"data"], 4)
+        put(cache, "journal/1/2", b"data")
         cache.adopt("large/1", tmp_path / "absent", 0, 4)
     assert [each["event"] for each in logs] == ["payload_not_cached"]
     assert [content(cache, name) for name in ("journal/1/1", "journal/1/2", "large/1")] == [None] * 3
