@@ -215,12 +215,13 @@ class Housekeeping:
         """Sweep, unless the store's position is behind an earlier one, or behind what was synced. Then another file was
         written over the database, or another server took its place, and payloads that it does not name are no garbage.
         """
-        position = Position(*reader.spool.replayed_position())
+        named = reader.spool.payload_names()
+        position = Position(*reader.spool.replayed_position())  # after the names: it may be replaced between the two
         if _order(position) < max(_order(self._position), _order(synced)):
             self._payloads.presence.fail("another database was written over the queue's file: it is older than before")
             return 0
         self._position = position
-        return self._payloads.sweep(candidates, reader.spool.payload_names())
+        return self._payloads.sweep(candidates, named)
 
 
 def _synced(store: Store) -> Position:

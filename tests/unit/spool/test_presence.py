@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import threading
 from collections.abc import Callable, MutableMapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -220,9 +221,9 @@ async def test_the_very_next_commit_is_refused_and_leaves_nothing(site: Site, mi
 async def test_a_file_that_this_gateway_did_not_write_is_set_aside(site: Site) -> None:
     async with site.journal() as journal:
         await commit(journal, b"ours", 1)
-        for name in ("segments/00000099.seg", "large/0000000000000077.obj"):
-            (site.folder / "spool" / name).write_bytes(b"of a backup")
         with capture_logs() as logs:
+            for name in ("segments/00000099.seg", "large/0000000000000077.obj"):
+                (site.folder / "spool" / name).write_bytes(b"of a backup")
             await until(lambda: not {"00000099.seg", "0000000000000077.obj"} & payload_files(site.folder))
         kept = sorted(path.name for path in (site.folder / "spool" / "quarantine").iterdir())
         assert [name.partition(".2")[0] for name in kept] == ["0000000000000077.obj", "00000099.seg"]
@@ -293,6 +294,30 @@ async def test_an_older_database_that_was_written_over_the_queue_deletes_nothing
         assert (site.folder / "spool" / kept.payload.name).exists()
         with pytest.raises(NotInPlace):
             await commit(journal, b"more", 2)
+
+
+async def test_a_database_that_is_written_over_while_a_sweep_asks_it_deletes_nothing(site: Site) -> None:
+    class Replaced(OverridableStore):
+        """Is an older copy from the time on at which a sweep has asked for its position."""
+
+        is_asked_for_the_last_time = is_older = False
+
+        def replayed_position(self) -> tuple[str, int]:
+            position = ("", 0) if Replaced.is_older else super().replayed_position()
+            if threading.current_thread().name != "spool-committer":
+                Replaced.is_older = Replaced.is_asked_for_the_last_time
+            return position
+
+        def payload_names(self) -> dict[str, int]:
+            return {} if Replaced.is_older else super().payload_names()
+
+    site.queue_factory = lambda: Replaced(site.folder / "queue.db", now=site.clock)
+    async with site.journal() as journal:
+        kept = await commit(journal, b"x" * 200_000, 1)
+        Replaced.is_asked_for_the_last_time = True
+        await until(journal.refusal)
+        assert "older than before" in journal.refusal()
+        assert (site.folder / "spool" / kept.payload.name).exists()
 
 
 async def test_a_large_file_that_is_deleted_while_it_is_written_is_not_acknowledged(site: Site) -> None:
