@@ -16,6 +16,10 @@ LONGEST_STEP_S = 0.05
 """A step of the loop, or a wait for sockets, counts for no more than this. Longer waits are several."""
 
 
+TURNS = 20
+"""A result of a thread, or what was read from a socket, has reached those who wait for it after fewer."""
+
+
 class SteadySelector(selectors.DefaultSelector):
     """Waits for sockets, and keeps the clock.
 
@@ -32,6 +36,10 @@ class SteadySelector(selectors.DefaultSelector):
     def now_s(self) -> float:
         """Seconds on the clock; it never goes back."""
         return self._now_s + min(self._monotonic() - self._looked_at_s, LONGEST_STEP_S)
+
+    def skip(self, seconds: float) -> None:
+        """Put the clock forward."""
+        self._now_s += seconds
 
     def _look(self) -> None:
         self._now_s, self._looked_at_s = self.now_s(), self._monotonic()
@@ -53,8 +61,26 @@ class SteadyEventLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self._steady.now_s()
 
+    def skip(self, seconds: float) -> None:
+        self._steady.skip(seconds)
+
 
 class SteadyEventLoopPolicy(asyncio.DefaultEventLoopPolicy):
     """Makes such event loops."""
 
     _loop_factory = SteadyEventLoop
+
+
+async def turns() -> None:
+    """Until everything that is there to be done now is done."""
+    for _ in range(TURNS):
+        await asyncio.sleep(0)
+
+
+async def let_pass(seconds: float) -> None:
+    """As if so much time went by, once everything that is there to be done now is done: for time limits that are to run
+    out, and long enough for everything that is to be in time on a machine that is busy."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, SteadyEventLoop)
+    await turns()
+    loop.skip(seconds)

@@ -7,7 +7,8 @@ import time
 
 import pytest
 
-from tests.support.steady_loop import LONGEST_STEP_S, SteadyEventLoop, SteadySelector
+from tests.support.processes import until
+from tests.support.steady_loop import LONGEST_STEP_S, SteadyEventLoop, SteadySelector, let_pass
 
 
 class StoodStill:
@@ -50,6 +51,25 @@ async def test_waits_are_as_long_as_ever() -> None:
     await asyncio.sleep(3 * LONGEST_STEP_S)
     assert time.monotonic() - begun_s >= 3 * LONGEST_STEP_S
     assert loop.time() - began_s >= 3 * LONGEST_STEP_S
+
+
+async def test_a_time_limit_runs_out_when_time_is_let_pass_and_what_was_there_before_is_in_time() -> None:
+    limit_s = 1000.0
+
+    async def in_time() -> str:
+        async with asyncio.timeout(limit_s):
+            return await asyncio.to_thread(str, "done")
+
+    async def late() -> None:
+        async with asyncio.timeout(limit_s):
+            await asyncio.Event().wait()
+
+    early, waiting = asyncio.create_task(in_time()), asyncio.create_task(late())
+    await until(early.done)
+    await let_pass(limit_s)
+    with pytest.raises(TimeoutError):
+        await waiting
+    assert await early == "done"
 
 
 def test_a_wait_without_a_limit_is_several() -> None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
+import asyncio
 import fcntl
 import os
+import threading
 from pathlib import Path
 
 import pytest
 
 from gateway.doctor.examine import examine
 from gateway.doctor.finding import DoctorFinding
+from tests.support.processes import until
+from tests.support.steady_loop import let_pass, turns
 from tests.unit.doctor.rig import codes, on, site_in
 
 
@@ -36,9 +39,22 @@ async def test_a_file_that_is_never_read_holds_nobody_up(tmp_path: Path) -> None
     """A pipe without a writer, as a file on a dead mount."""
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
-    site = dataclasses.replace(on(site_in(tmp_path), mounts=pipe), limit_s=0.5)
+    site, before = on(site_in(tmp_path), mounts=pipe), threading.enumerate()
+
+    def are_left() -> bool:
+        return {thread.name for thread in threading.enumerate() if thread not in before} == {"spool", "database"}
+
+    async def are_left_at_last() -> bool:
+        """One check begins when another one has ended."""
+        if are_left():
+            await turns()
+        return are_left()
+
     try:
-        findings = await examine(site)
+        examining = asyncio.create_task(examine(site))
+        await until(are_left_at_last)
+        await let_pass(site.limit_s)
+        findings = await examining
     finally:
         holder = os.open(pipe, os.O_RDWR | os.O_NONBLOCK)  # whoever waits at the pipe has it open now
         pipe.unlink()

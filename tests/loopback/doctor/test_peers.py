@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,12 +22,14 @@ from gateway.model.association import AssociationFacts
 from gateway.model.listener import Listener
 from gateway.model.peer import Peer
 from gateway.model.security import TLS
+from gateway.scu import echo_store
 from tests.support.certificates import Authority
 from tests.support.dimse.rig import serving
+from tests.support.steady_loop import let_pass
 from tests.unit.doctor.rig import codes, on, site_in, unused_port
 
-SHORT_S = 0.3
-"""For what never answers; the others have a minute."""
+SHORT_S = 5.0
+"""Less than the peers' own time limits."""
 Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
@@ -69,10 +72,6 @@ def sending(data: bytes) -> Answer:
         await reader.read()
 
     return answer
-
-
-async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    await reader.read()
 
 
 async def closing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -122,8 +121,18 @@ async def test_what_a_peer_answers(tmp_path: Path, answer: Answer, expected: str
 
 
 async def test_a_peer_that_says_nothing(tmp_path: Path) -> None:
+    asked = asyncio.Event()
+
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await request(reader)
+        asked.set()
+        await reader.read()
+
     async with answering(silent) as port:
-        [finding] = await found(site_in(tmp_path), archive(port), SHORT_S)
+        asking = asyncio.create_task(found(site_in(tmp_path), archive(port), SHORT_S))
+        await asked.wait()
+        await let_pass(SHORT_S)
+        [finding] = await asking
     assert finding.code == "no-answer"
 
 
@@ -132,8 +141,15 @@ async def test_nobody_listens(tmp_path: Path) -> None:
         assert codes(await found(site_in(tmp_path), archive(port))) == ["connection-refused"]
 
 
-async def test_a_host_that_takes_no_connection(tmp_path: Path) -> None:
+async def test_a_host_that_takes_no_connection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A listener whose queue is full drops what comes, as a firewall does."""
+    begun, echo = asyncio.Event(), echo_store.echo
+
+    async def noted(*arguments: Any) -> echo_store.EchoResult:
+        begun.set()
+        return await echo(*arguments)
+
+    monkeypatch.setattr(echo_store, "echo", noted)
     with socket.socket() as full:
         full.bind(("127.0.0.1", 0))
         full.listen(0)
@@ -143,7 +159,10 @@ async def test_a_host_that_takes_no_connection(tmp_path: Path) -> None:
             for one in fillers:
                 one.setblocking(False)
                 one.connect_ex(("127.0.0.1", port))
-            [finding] = await found(site_in(tmp_path), archive(port), SHORT_S)
+            asking = asyncio.create_task(found(site_in(tmp_path), archive(port), SHORT_S))
+            await begun.wait()
+            await let_pass(SHORT_S)
+            [finding] = await asking
         finally:
             for one in fillers:
                 one.close()
