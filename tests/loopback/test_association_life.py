@@ -236,12 +236,13 @@ async def test_a_host_that_is_rejected_again_and_again_is_closed_at_once_for_a_w
     meter = MemoryMeter()
     async with serving(admission=admission, timers=SLOW, meter=meter) as running:
         async with await Peer.associated(running.port) as honest:
-            answers = set()
-            for _ in range(int(BURST) + 40):
+            answers = []
+            while b"" not in answers:  # a machine that is busy gives the host time to be forgiven
                 async with await Peer.connect(running.port) as peer:
                     peer.send(associate_rq(calling="NOBODY"))
-                    answers.add((await peer.pdu())[:1])
-            assert answers == {b"\3", b""}
+                    answers.append((await peer.pdu())[:1])
+            assert set(answers) == {b"\3", b""}
+            assert len(answers) > BURST
             honest.send(message(ECHO_ID, echo_command()))
             assert (await honest.response())["Status"] == 0
         assert meter.total("gateway_connections_refused_total") > 0

@@ -308,12 +308,13 @@ async def test_connections_without_an_association_count_for_their_caller() -> No
 async def test_a_caller_that_is_rejected_again_and_again_is_closed_and_its_balancer_is_not() -> None:
     meter = MemoryMeter()
     async with serving(listener=BEHIND, admission=Callers(), meter=meter) as running:
-        answers = set()
-        for _ in range(int(BURST) + 40):
+        answers = []
+        while b"" not in answers:  # a machine that is busy gives the caller time to be forgiven
             async with await Peer.connect(running.port) as peer:
                 peer.send(line(CALLER) + associate_rq(calling="NOBODY"))
-                answers.add((await peer.pdu())[:1])
-        assert answers == {b"\3", b""}
+                answers.append((await peer.pdu())[:1])
+        assert set(answers) == {b"\3", b""}
+        assert len(answers) > BURST
         assert meter.total("gateway_connections_refused_total") > 0
         for header in (line(OTHER), local()):
             async with await Peer.connect(running.port) as peer:
@@ -370,11 +371,12 @@ async def test_without_a_balancer_a_failed_handshake_is_of_the_connection(certif
 @pytest.mark.parametrize("header", [line(CALLER), binary(CALLER)], ids=["version 1", "version 2"])
 async def test_stock_pynetdicom_behind_a_balancer(header: bytes) -> None:
     """Handlers see the caller where pynetdicom documents its address."""
-    told: list[tuple[str, Any]] = []
+    stored: list[Any] = []
+    told: list[tuple[str, Any]] = []  # in a thread of its own
 
     def store(event: Any) -> int:
-        told.append(("requestor", (event.assoc.requestor.address, event.assoc.requestor.port)))
-        told.append(("facts", event.facts.remote_host))
+        stored.append((event.assoc.requestor.address, event.assoc.requestor.port))
+        stored.append(event.facts.remote_host)
         return 0x0000
 
     def connection(event: Any) -> None:
@@ -400,11 +402,7 @@ async def test_stock_pynetdicom_behind_a_balancer(header: bytes) -> None:
 
     async with serving(listener=BEHIND, handlers=handlers) as running, relaying(running.port, header) as port:
         assert await asyncio.to_thread(send, port) == 0
-        await until(lambda: len(told) == 4)
+        await until(lambda: len(told) == 2)
     address = (CALLER, 40000)
-    assert told == [
-        ("EVT_CONN_OPEN", address),
-        ("requestor", address),
-        ("facts", CALLER),
-        ("EVT_CONN_CLOSE", address),
-    ]
+    assert stored == [address, CALLER]
+    assert told == [("EVT_CONN_OPEN", address), ("EVT_CONN_CLOSE", address)]

@@ -245,8 +245,10 @@ async def test_get_cancelled_in_a_sub_operation_50_of_50(
 ) -> None:
     if is_answered and manner != "waiting":  # the answer comes in time, however busy the machine is
         monkeypatch.setattr(cancellation, "CANCEL_GRACE_S", GUARD_S)
+    grace_s, side_by_side = cancellation.CANCEL_GRACE_S, asyncio.Barrier(10)
 
     async def once() -> None:
+        monkeypatch.setattr(cancellation, "CANCEL_GRACE_S", grace_s)
         retrieve = Retrieve("get")
         async with serving(get=getattr(retrieve, manner)) as port, await Requestor.open(port) as peer:
             peer.ask("get", 9)
@@ -265,6 +267,8 @@ async def test_get_cancelled_in_a_sub_operation_50_of_50(
             await until(retrieve.is_closed)
             if not is_answered:
                 peer.accept_store(command)  # late: nobody minds
+            await side_by_side.wait()
+            monkeypatch.setattr(cancellation, "CANCEL_GRACE_S", GUARD_S)  # for the number of instances of the next one
             peer.send(request("get", 10) + cancel("get", 10))
             assert (await peer.answer()).elements == {"Status": 0xFE00, **counters(0, 0, 0, remaining=NUMBER)}
 

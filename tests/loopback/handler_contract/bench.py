@@ -26,7 +26,7 @@ from tests.support.dimse import query_rig
 from tests.support.dimse.acceptor_rig import read_message
 from tests.support.dimse.query_rig import EVERYTHING, MR_ID, STUDY_FIND, STUDY_GET, STUDY_MOVE, Requestor, uid
 from tests.support.dimse.rig import IMPLICIT, VERIFICATION, message
-from tests.support.processes import free_port
+from tests.support.processes import free_port, until
 from tests.support.stock import no_delay
 
 MESSAGE_ID = 300
@@ -344,6 +344,8 @@ async def tried(side: Any, row: Row, destination: Destination) -> tuple[Seen, Se
     async with side.serving(row, run) as port, await Requestor.open(port, contexts=CONTEXTS) as peer:
         requestor = Conversation(peer, row, run)
         await requestor.converse()
+        if not row.shows_requests:  # stock pynetdicom closes a generator after the final response
+            await until(lambda: len(run.notes) >= len(row.notes), what="notes of the handler")
     stored = tuple(requestor.stored or destination.stored)
     associations = tuple(destination.associations) if row.shows_associations else ()
     more = [f"C-ECHO {echo}" for echo in requestor.echoes]

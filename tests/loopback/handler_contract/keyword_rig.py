@@ -19,10 +19,9 @@ from gateway.model.listener import Listener
 from gateway.model.peer import Peer
 from tests.support.caller import EXPLICIT
 from tests.support.dimse.query_rig import EVERYTHING, STUDY_MOVE, Requestor, image
-from tests.support.processes import free_port
+from tests.support.processes import GUARD_S, free_port
 from tests.support.stock import no_delay
 
-GUARD_S = 30.0
 REJECTED = bytes.fromhex("03000000000400010101")
 """A-ASSOCIATE-RJ: permanent, by the service user, without a reason."""
 

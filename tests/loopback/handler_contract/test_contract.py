@@ -6,11 +6,13 @@ from collections.abc import Iterator
 
 import pytest
 
+from gateway.dimse.protocol import cancellation
 from tests.loopback.handler_contract import document
 from tests.loopback.handler_contract.bench import Destination, Ours, Seen, Stock, tried
 from tests.loopback.handler_contract.differences import DIFFERENCES
 from tests.loopback.handler_contract.row import Image, Row, yielding
 from tests.loopback.handler_contract.table import ROWS, TABLES
+from tests.support.processes import GUARD_S
 
 IRREGULAR = {name for name, difference in DIFFERENCES.items() if not difference.stock}
 """What stock pynetdicom does otherwise each time."""
@@ -36,6 +38,12 @@ def said(seen: Seen) -> str:
 
 def expected(row: Row) -> str:
     return " ".join(filter(None, [row.sees, *row.notes, row.ends]))
+
+
+@pytest.fixture(autouse=True)
+def _long_grace(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A handler sees the C-CANCEL in its thread in time, however busy the machine is."""
+    monkeypatch.setattr(cancellation, "CANCEL_GRACE_S", GUARD_S)
 
 
 @pytest.mark.parametrize("name", ROWS)

@@ -10,9 +10,10 @@ from pynetdicom import build_context, evt
 
 from gateway.dimse.pynetdicom_contract.notifications import RAISED
 from gateway.model.peer import Peer
-from tests.loopback.handler_contract.keyword_rig import GUARD_S, move_handler, moved, ours, stock
+from tests.loopback.handler_contract.keyword_rig import move_handler, moved, ours, stock
 from tests.support.caller import EXPLICIT, MR
 from tests.support.dimse.query_rig import image, storing
+from tests.support.processes import GUARD_S
 
 LONG_BYTES = 300_000
 """More than is copied before it is sent."""

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import socket
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from pynetdicom import AE, evt
+from pynetdicom.pdu import A_ASSOCIATE_RJ
 
 from gateway.dimse.acceptor.admission import CALLED_NOT_RECOGNIZED, PERMANENT, SERVICE_USER, Admitted, Rejected
 from gateway.dimse.pynetdicom_contract.notifications import BEHIND, RAISED
@@ -131,11 +132,11 @@ async def ours(handlers: list[Any]) -> AsyncIterator[int]:
         yield await server.listen(Listener("main", 0, "127.0.0.1"))
 
 
-def associated(port: int, called: str = "GATEWAY", max_pdu: int = 16382) -> Any:
+def associated(port: int, called: str = "GATEWAY", max_pdu: int = 16382, more: Sequence[Any] = ()) -> Any:
     ae = AE("TESTER")
     ae.add_requested_context(VERIFICATION, IMPLICIT)
     ae.add_requested_context(MR, EXPLICIT)
-    handlers: Any = [(evt.EVT_CONN_OPEN, no_delay)]
+    handlers: Any = [(evt.EVT_CONN_OPEN, no_delay), *more]
     return ae.associate("127.0.0.1", port, ae_title=called, max_pdu=max_pdu, evt_handlers=handlers)
 
 
@@ -152,7 +153,10 @@ def store(port: int) -> None:
 
 
 def rejected(port: int) -> None:
-    assert associated(port, "NOBODY").is_rejected
+    refusals: list[Any] = []
+    noting = (evt.EVT_PDU_RECV, lambda event: refusals.append(type(event.pdu)))
+    associated(port, "NOBODY", more=[noting])
+    assert refusals == [A_ASSOCIATE_RJ]  # stock says "aborted" of a rejection that comes at once
 
 
 def aborted(port: int) -> None:

@@ -9,7 +9,7 @@ from gateway.model.listener import Listener
 from gateway.model.settings import HTTP, Settings, Spool
 from gateway.network.accepting import bind, close_all
 from gateway.ports.errors import ConfigurationError
-from tests.support.processes import free_port
+from tests.support.processes import free_port, free_ports
 
 
 def settings(*ports: int) -> Settings:
@@ -48,10 +48,10 @@ async def test_workers_listen_side_by_side_and_a_gateway_that_is_alone_beside_no
 
 @pytest.mark.parametrize("offset", [0, 3], ids=["the port of all", "that of the last worker"])
 async def test_http_ports_are_looked_at_too(offset: int) -> None:
-    taken = free_port()
-    theirs = await bind("127.0.0.1", taken)
+    first = free_ports(4)
+    theirs = await bind("127.0.0.1", first + offset)
     try:
-        with pytest.raises(ConfigurationError, match=rf"gateway.http: cannot listen on 127.0.0.1:{taken}"):
-            await refuse_taken_http(HTTP("127.0.0.1", taken - offset), 3)
+        with pytest.raises(ConfigurationError, match=rf"gateway.http: cannot listen on 127.0.0.1:{first + offset}"):
+            await refuse_taken_http(HTTP("127.0.0.1", first), 3)
     finally:
         close_all(theirs)

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from gateway.network.accepting import MOST_A_TURN, SocketAcceptor, bind, host_of
+from tests.support.processes import GUARD_S
 
 
 class Starved(socket.socket):
@@ -54,7 +55,7 @@ async def test_every_connection_is_given_on() -> None:
     taken: asyncio.Queue[socket.socket] = asyncio.Queue()
     acceptor = SocketAcceptor(await bind("127.0.0.1", 0), into(taken), on_shortage=lambda error: None)
     opened = [await asyncio.open_connection("127.0.0.1", acceptor.port) for _ in range(2 * MOST_A_TURN + 1)]
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(GUARD_S):
         connections = [await taken.get() for _ in opened]
     acceptor.close()
     for _, writer in opened:
@@ -75,7 +76,7 @@ async def test_after_a_shortage_nothing_is_tried_until_the_pause_is_over() -> No
         pause_s=0.01,
     )
     _, writer = await asyncio.open_connection("127.0.0.1", acceptor.port)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(GUARD_S):
         connection = await taken.get()
     assert told == [errno.EMFILE] * 3  # told once for each pause, not once for each attempt of a spinning loop
     assert listening.asked <= 3 + 2  # three refusals, the connection, and a look for the next one
@@ -89,7 +90,7 @@ async def test_those_that_are_closed_at_once_keep_nobody_waiting() -> None:
     turns: list[int] = []
     (listening,) = await bind("127.0.0.1", 0)
     opened = []
-    for _ in range(100):
+    for _ in range(101):  # the last one may still be on its way
         one = socket.create_connection(("127.0.0.1", listening.getsockname()[1]))
         opened.append(one)
 
@@ -100,7 +101,7 @@ async def test_those_that_are_closed_at_once_keep_nobody_waiting() -> None:
 
     acceptor = SocketAcceptor([listening], take, on_shortage=lambda error: None)
     acceptor._accept(listening)
-    assert len(turns) == 100
+    assert len(turns) in (100, 101)
     acceptor.close()
     for one in opened:
         one.close()
@@ -111,7 +112,7 @@ async def test_a_pause_ends_with_the_acceptor() -> None:
     told = asyncio.Event()
     acceptor = SocketAcceptor([listening], closing, on_shortage=lambda error: told.set())
     _, writer = await asyncio.open_connection("127.0.0.1", acceptor.port)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(GUARD_S):
         await told.wait()
     acceptor.close()
     assert listening.fileno() == -1
