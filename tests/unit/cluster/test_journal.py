@@ -15,6 +15,7 @@ from gateway.cluster.journal import ANSWER_LIMIT_S
 from gateway.cluster.payload_cache import FILE_BYTES
 from gateway.cluster.sealer import Sealer
 from gateway.ports.errors import ConfigurationError, GatewayError, SpoolFull
+from gateway.ports.shared_payloads import UnsealedPayloads
 from gateway.spool.body import InMemoryDataSet
 from gateway.spool.spool_threads import WORKERS
 from tests.support.cluster import Node, kept
@@ -169,7 +170,7 @@ async def test_the_database_does_not_fill_up_while_the_object_store_is_away(
                     seals.do_round(keeper)
                 seals._report("it is away")
                 seals._count(keeper)
-                await until(lambda: journal.unsealed()[0].groups == len(taken))
+                await until(lambda: is_told(journal.unsealed()[0], len(taken)))
                 assert ("it is away; at the limit" in journal.backlog()) == (number < 3)
             with pytest.raises(SpoolFull, match="in 4 groups"):
                 await kept(journal, b"x" * 300, 5)
@@ -211,6 +212,10 @@ async def test_the_limit_holds_when_the_node_that_seals_stands_still(
 
 def refuses(*_: object) -> None:
     raise SpoolFull("it is away")
+
+
+def is_told(unsealed: UnsealedPayloads, groups: int) -> bool:
+    return (unsealed.groups, unsealed.problem) == (groups, "it is away")
 
 
 async def test_objects_that_wait_for_a_frozen_database_are_refused_and_come_again(

@@ -41,8 +41,15 @@ def test_one_that_is_idle_is_used_again_and_there_are_no_more_than_allowed(thawe
 
 def test_a_thread_that_hangs_holds_up_no_end(thawed: threading.Event) -> None:
     threads = ObjectThreads(1, "test-objects")
-    hangs, waits, given_up = threads.submit(thawed.wait), threads.submit(int), threads.submit(int)
+    begun = threading.Event()
+
+    def hang() -> bool:
+        begun.set()
+        return thawed.wait()
+
+    hangs, waits, given_up = threads.submit(hang), threads.submit(int), threads.submit(int)
     given_up.cancel()
+    assert begun.wait(GUARD_S)
     assert not threads.stop(0.0)
     assert waits.cancelled(), "it has not begun"
     assert threads._threads[0].daemon

@@ -17,6 +17,7 @@ from gateway.sending.store_outcome import HAS_IT_ALREADY, outcome_of
 from tests.support.fakes.delivery import peer, reload, table
 from tests.support.fakes.handed_leases import HandedLeases
 from tests.support.fakes.memory_journal import CT, MR, MemoryJournal, real_clock
+from tests.support.samples import Clock
 from tests.unit.delivery.conftest import Bench
 
 DELIVERED, DEAD, PENDING = DeliveryState.DELIVERED, DeliveryState.DEAD, DeliveryState.PENDING
@@ -149,8 +150,9 @@ async def test_every_study_gets_its_turn_however_many_are_refused(bench: Bench) 
     assert len(bench.to().sent) <= 2 * 301
 
 
-async def test_what_is_left_out_is_given_up_for_its_age_at_last(bench: Bench) -> None:
-    bad: set[str] = set()
+async def test_what_is_left_out_is_given_up_for_its_age_at_last() -> None:
+    clock = Clock()
+    bench, bad = Bench(MemoryJournal(clock), clock), set[str]()
 
     async def refuse_bad(outbound: Outbound) -> Outcome:
         return REFUSED if outbound.sop_instance_uid in bad else Delivered()
@@ -158,10 +160,13 @@ async def test_what_is_left_out_is_given_up_for_its_age_at_last(bench: Bench) ->
     bench.to().behave = refuse_bad
     bad.update(f"1.2.3.{number}" for number in add_study(bench.journal, "1.9", 40))
     add_study(bench.journal, "1.8", 5)
-    await bench.start(peer(retry=Retry(first_delay_s=0.05, max_delay_s=0.05, jitter=0.0, give_up_after_s=1.0)))
+    await bench.start(peer(retry=Retry(first_delay_s=0.05, max_delay_s=0.05, jitter=0.0, give_up_after_s=3600.0)))
+    await bench.journal.until(lambda: bench.journal.states().count(DELIVERED) == 5)
+    clock.advance(3600.0)
     await bench.journal.until(lambda: PENDING not in bench.journal.states())
     assert bench.journal.states().count(DEAD) == 40
     assert bench.journal.states().count(DELIVERED) == 5
+    assert await bench.service.drain(1.0)
 
 
 # --- no presentation context ----------------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ from gateway.model.peer import Peer
 from gateway.model.security import TLS
 from gateway.ports.errors import ConfigurationError
 from tests.support.certificates import Authority
+from tests.support.processes import GUARD_S, until
 
 
 class Gauges:
@@ -187,7 +188,7 @@ async def test_a_mount_that_hangs_hangs_nobody(site: Site, monkeypatch: pytest.M
 
     def hang(tls: TLS) -> Any:
         begun.append(tls)
-        stuck.wait(60)
+        stuck.wait(GUARD_S)
         return iter(())
 
     monkeypatch.setattr(certificate_watch, "validities", hang)
@@ -197,6 +198,7 @@ async def test_a_mount_that_hangs_hangs_nobody(site: Site, monkeypatch: pytest.M
         await site.watch.look()
         await site.watch.look()
     assert events(logs) == ["certificate_files_not_read"] * 3
+    await until(lambda: begun)
     assert len(begun) == 1
     stuck.set()
 
@@ -219,7 +221,7 @@ async def test_it_looks_soon_when_asked(site: Site) -> None:
 
     site.watch.look = look  # type: ignore[method-assign]
     running = asyncio.create_task(site.watch.run())
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(GUARD_S):
         await looks.acquire()
         site.watch.look_soon()
         await looks.acquire()

@@ -13,7 +13,7 @@ import pytest
 
 from gateway.lifecycle.garbage import MOST_LOADS, Garbage
 from tests.support.load.rule_shapes import SHAPES, write
-from tests.support.processes import REPOSITORY
+from tests.support.processes import GUARD_S, REPOSITORY
 
 SETTLED = ["unfreeze", "collect", "freeze"]
 
@@ -50,11 +50,11 @@ async def test_nothing_is_looked_through_while_somebody_is_connected() -> None:
     garbage.loaded()
     for _ in range(3):
         waiting.clear()
-        await asyncio.wait_for(waiting.wait(), 30)
+        await asyncio.wait_for(waiting.wait(), GUARD_S)
     assert collector.calls == []
 
     looks.put_nowait(True)
-    await asyncio.wait_for(collector.changed.wait(), 30)
+    await asyncio.wait_for(collector.changed.wait(), GUARD_S)
     running.cancel()
 
     assert collector.calls == SETTLED
@@ -70,7 +70,7 @@ async def test_many_loads_are_settled_though_somebody_is_connected() -> None:
     assert collector.calls == []
 
     garbage.loaded()
-    await asyncio.wait_for(collector.changed.wait(), 30)
+    await asyncio.wait_for(collector.changed.wait(), GUARD_S)
     running.cancel()
 
     assert collector.calls == SETTLED

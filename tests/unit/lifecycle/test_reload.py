@@ -208,7 +208,7 @@ async def test_the_last_request_always_has_effect() -> None:
     await made.listening.start(SETTINGS.listeners)
     task = asyncio.create_task(made.reloader.serve_requests())
     made.requested.set()
-    await asyncio.to_thread(reading.wait, 5)
+    assert await asyncio.to_thread(reading.wait, 60)
     made.requested.set()
     made.requested.set()
     go_on.set()

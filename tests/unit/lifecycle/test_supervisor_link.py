@@ -23,7 +23,7 @@ from gateway.lifecycle.supervisor_link import (
     line_of,
     taken_from,
 )
-from tests.support.processes import until
+from tests.support.processes import GUARD_S, until
 
 REPORT = ReloadReport(1, datetime(2026, 1, 2, tzinfo=UTC), True, "2")
 
@@ -33,7 +33,7 @@ class SupervisorsEnd:
 
     def __init__(self, link: socket.socket) -> None:
         self._link = link
-        self._link.settimeout(30.0)
+        self._link.settimeout(GUARD_S)
         self._file = link.makefile("rb")
 
     def order(self, message: Mapping[str, Any]) -> None:

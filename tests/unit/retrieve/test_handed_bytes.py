@@ -16,6 +16,7 @@ from gateway.ports.errors import PayloadMissing, Temporary
 from gateway.retrieve.handed_bytes import THREADS, HandedBytes
 from tests.support.expecting import HANDED
 from tests.support.fakes.memory_object_store import MemoryObjectStore
+from tests.support.processes import GUARD_S
 
 SMALL, LARGE = b"s" * 1000, b"l" * 1001
 
@@ -85,10 +86,10 @@ async def test_what_is_gone_or_cut_short_is_nobody_s_instance(handed_bytes: Hand
 class HangingStore(MemoryObjectStore):
     def __init__(self) -> None:
         super().__init__()
-        self.hangs, self.goes_on = threading.Event(), threading.Event()
+        self.hanging, self.goes_on = threading.Semaphore(0), threading.Event()
 
     def put(self, name: str, chunks: Iterable[Buffer], length_bytes: int, part_bytes: int = 0) -> None:
-        self.hangs.set()
+        self.hanging.release()
         self.goes_on.wait()
         super().put(name, chunks, length_bytes, part_bytes)
 
@@ -101,8 +102,8 @@ async def test_no_end_waits_for_an_object_store_that_hangs() -> None:
             asyncio.create_task(handed_bytes.put(f"h{number}", MemoryDataSet(LARGE), stack))
             for number in range(THREADS + 1)
         ]
-        await asyncio.sleep(0)
-        await asyncio.to_thread(objects.hangs.wait)
+        for _ in range(THREADS):
+            assert await asyncio.to_thread(objects.hanging.acquire, timeout=GUARD_S)
         handed_bytes.close()
         with pytest.raises(Temporary, match="this node ends"):
             await putting[-1]  # it had not begun

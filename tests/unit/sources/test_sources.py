@@ -151,7 +151,7 @@ async def test_questions_wait_for_their_turn() -> None:
 
 
 async def test_whoever_waited_for_a_source_that_rests_now_is_reported() -> None:
-    sources, peer = Sources(AssociationPool("GATEWAY")), PEERS[0]
+    sources, peer = Sources(AssociationPool("GATEWAY"), now_s=lambda: 0.0), PEERS[0]
     async with AsyncExitStack() as stack:
         for _ in range(MOST_AT_ONCE):
             await stack.enter_async_context(sources.turn(peer, SourceClock(1.0)))

@@ -178,7 +178,7 @@ async def test_what_arrives_during_a_sync_is_the_next_group(site: Site) -> None:
     site.disk = disk = SlowSync()
     async with site.journal() as journal:
         first = asyncio.create_task(commit(journal, number=1))
-        await asyncio.to_thread(disk.entered.wait, 20)
+        assert await asyncio.to_thread(disk.entered.wait, 60)
         rest = [asyncio.create_task(commit(journal, number=number)) for number in range(2, 30)]
         await asyncio.sleep(0)
         assert not first.done(), "nothing is acknowledged before its sync"
@@ -219,7 +219,7 @@ async def commit_in_one_group(site: Site, journal: GroupCommitJournal, numbers: 
     """Instance 1 alone, then these."""
     assert isinstance(site.disk, SlowSync)
     first = asyncio.create_task(acknowledge(journal, number=1))
-    await asyncio.to_thread(site.disk.entered.wait, 20)
+    assert await asyncio.to_thread(site.disk.entered.wait, 60)
     group = [asyncio.create_task(acknowledge(journal, b"%d" % number, number)) for number in numbers]
     await asyncio.sleep(0)
     site.disk.may_end.set()
@@ -587,7 +587,7 @@ async def test_when_the_committer_dies_everybody_is_reported(site: Site, commit:
     async with site.journal() as journal:
         told = asyncio.create_task(journal.failed())
         first = asyncio.create_task(commit(journal, number=1))
-        await asyncio.to_thread(disk.entered.wait, 20)
+        assert await asyncio.to_thread(disk.entered.wait, 60)
         waiting = [asyncio.create_task(commit(journal, number=number)) for number in range(10, 16)]
         await asyncio.sleep(0)
         disk.may_end.set()
@@ -620,7 +620,7 @@ async def test_what_is_not_durable_when_the_committer_dies_is_refused(site: Site
     site.disk = disk = DeadlySync()
     async with site.journal() as journal:
         first = asyncio.create_task(acknowledge(journal, number=1))
-        await asyncio.to_thread(disk.entered.wait, 20)
+        assert await asyncio.to_thread(disk.entered.wait, 60)
         waiting = [asyncio.create_task(acknowledge(journal, number=number)) for number in range(10, 16)]
         await asyncio.sleep(0)
         disk.may_end.set()

@@ -42,7 +42,7 @@ async def test_what_a_retired_segment_holds_stays_known(site: Site) -> None:
     site.disk = disk = SlowSync()
     async with site.journal() as journal:
         first = asyncio.create_task(commit(journal, number=1))
-        await asyncio.to_thread(disk.entered.wait, 20)
+        assert await asyncio.to_thread(disk.entered.wait, 60)
         group = [
             asyncio.create_task(journal._call(lambda _: journal._payloads.segments.retire())),
             asyncio.create_task(commit(journal, number=2)),
@@ -129,7 +129,7 @@ async def test_an_instance_that_cannot_be_replayed_holds_nobody_up(site: Site) -
     site.disk = disk = SlowSync()
     async with site.journal() as journal:
         first = asyncio.create_task(commit(journal, number=2))
-        await asyncio.to_thread(disk.entered.wait, 20)
+        assert await asyncio.to_thread(disk.entered.wait, 60)
         group = [asyncio.create_task(commit(journal, b"%d" % number, number)) for number in (12, 13, 14)]
         await asyncio.sleep(0)
         disk.may_end.set()

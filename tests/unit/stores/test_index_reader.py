@@ -147,7 +147,7 @@ async def test_a_caller_that_gives_up_ends_the_statement() -> None:
     endless = Endless()
     index = IndexReader(lambda: endless)
     asking = asyncio.create_task(index.find_instances(ALL))
-    await asyncio.to_thread(endless.is_asked.wait, 30)
+    assert await asyncio.to_thread(endless.is_asked.wait, 60)
     asking.cancel()
     with pytest.raises(asyncio.CancelledError):
         await asking
@@ -159,7 +159,7 @@ async def test_closing_ends_the_statement_that_runs() -> None:
     endless = Endless()
     index = IndexReader(lambda: endless)
     asking = asyncio.create_task(index.find_instances(ALL))
-    await asyncio.to_thread(endless.is_asked.wait, 30)
+    assert await asyncio.to_thread(endless.is_asked.wait, 60)
     await index.close()
     with pytest.raises(Temporary):
         await asking
