@@ -102,11 +102,11 @@ async def test_a_destination_is_shown_our_new_certificate(files: Files) -> None:
             files.install(files.client, which)
             await looking.look()
             association = await call(running.port, files.client)
-            await until(lambda: len(running.server.associations) == 1, 30.0)
+            await until(lambda: len(running.server.associations) == 1)
             (accepted,) = running.server.associations
             assert accepted.facts.tls_fingerprint == fingerprint(which).replace(":", "").lower()
             await association.release()
-            await until(lambda: not running.server.associations, 30.0)
+            await until(lambda: not running.server.associations)
 
 
 async def test_a_list_that_is_out_of_date_is_named(files: Files) -> None:
@@ -116,7 +116,7 @@ async def test_a_list_that_is_out_of_date_is_named(files: Files) -> None:
         with capture_logs() as logs:
             with pytest.raises(Exception, match="pacs"):
                 await call(running.port, files.client)
-            await until(lambda: any(one["event"] == "tls_handshake_failed" for one in logs), 30.0)
+            await until(lambda: any(one["event"] == "tls_handshake_failed" for one in logs))
     (failed,) = [one for one in logs if one["event"] == "tls_handshake_failed"]
     assert "revocation list of the client's authority is out of date" in failed["reason"]
 
@@ -127,7 +127,7 @@ async def test_plain_dicom_to_a_listener_with_tls_is_named(files: Files) -> None
             reader, writer = await asyncio.open_connection("127.0.0.1", running.port)
             writer.write(b"\x01\x00\x00\x00\x00\xcd" + bytes(205))
             await reader.read()
-            await until(lambda: any(one["event"] == "tls_handshake_failed" for one in logs), 30.0)
+            await until(lambda: any(one["event"] == "tls_handshake_failed" for one in logs))
             writer.close()
     (failed,) = [one for one in logs if one["event"] == "tls_handshake_failed"]
     assert failed["reason"] == "this is no TLS; does the client speak plain DICOM here?"

@@ -23,7 +23,6 @@ from gateway.sqlite.store import SQLiteStore
 from tests.support.caller import write_file
 
 Invoke = Callable[..., Result]
-NOW = datetime.now(UTC)
 
 GOOD = """
 gateway:
@@ -209,7 +208,7 @@ def deliveries(tmp_path: Path) -> Path:
     held = Dispatch("unmatched", "", "", DeliveryState.HELD)
     with found.transaction():
         for number, dispatch in enumerate([held, held, Dispatch("heads", "pacs"), Dispatch("heads", "old")], 1):
-            found.deliveries.accept([(_instance(f"1.2.{number}"), [dispatch])], NOW)
+            found.deliveries.accept([(_instance(f"1.2.{number}"), [dispatch])], datetime.now(UTC))
     found.close()
     return path
 
@@ -217,7 +216,9 @@ def deliveries(tmp_path: Path) -> Path:
 def _instance(uid: str) -> Instance:
     facts = AssociationFacts("MR1", "GATEWAY", "10.0.0.7")
     payload = PayloadRef("segment", 0, 10, uid.encode().ljust(32, b"\0"))
-    return Instance("1.2.840.10008.5.1.4.1.1.4", uid, "1.2.840.10008.1.2", "1.2.3", "1.2.4", facts, payload, NOW)
+    return Instance(
+        "1.2.840.10008.5.1.4.1.1.4", uid, "1.2.840.10008.1.2", "1.2.3", "1.2.4", facts, payload, datetime.now(UTC)
+    )
 
 
 def states(invoke: Invoke) -> dict[int, tuple[str, str]]:
@@ -294,7 +295,7 @@ def test_queue_show(invoke: Invoke) -> None:
 def test_queue_says_why_nothing_changed(invoke: Invoke, tmp_path: Path, arguments: list[str], said: str) -> None:
     queue = SQLiteStore(tmp_path / "queue.db")
     with queue.transaction():
-        queue.deliveries.claim("pacs", 10, 60.0, NOW + timedelta(hours=1))
+        queue.deliveries.claim("pacs", 10, 60.0, datetime.now(UTC) + timedelta(hours=1))
     queue.close()
     result = invoke("queue", *arguments)
     assert (result.exit_code, result.stdout.split()[:2]) == (0, ["0", "deliveries"])

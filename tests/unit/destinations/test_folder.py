@@ -371,7 +371,7 @@ async def test_given_up_writing_ends_before_the_object_is_closed(tmp_path: Path)
             ended.set()
 
     writing = asyncio.create_task(put(destination(tmp_path), outbound(data=Waiting(10), PatientID="P1")))
-    await asyncio.to_thread(started.wait, 10.0)
+    assert await asyncio.to_thread(started.wait, 60.0)
     writing.cancel()
     asyncio.get_running_loop().call_later(0.02, may_go_on.set)
     with pytest.raises(asyncio.CancelledError):

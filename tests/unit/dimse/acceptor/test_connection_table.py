@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 from gateway.dimse.acceptor.connection_table import ConnectionTable
 from gateway.model.association import AssociationFacts
 from gateway.model.listener import Limits
-from gateway.network.offences import BURST
+from gateway.network.offences import BURST, Offences
 from tests.support.fakes.meter import MemoryMeter
 
 LIMITS = Limits(unassociated=2, unassociated_per_host=2, associations_per_peer=1)
@@ -30,8 +30,11 @@ def new(peer: str = "") -> Any:
 
 
 def table(known: str = "") -> tuple[ConnectionTable, MemoryMeter]:
+    """Its clock stands."""
     meter = MemoryMeter()
-    return ConnectionTable(LIMITS, lambda host: host == known, meter), meter
+    made = ConnectionTable(LIMITS, lambda host: host == known, meter)
+    made._offences = Offences(lambda: 0.0)
+    return made, meter
 
 
 def test_the_oldest_connection_without_an_association_is_displaced() -> None:

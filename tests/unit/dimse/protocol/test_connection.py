@@ -54,7 +54,7 @@ async def listening(listener: Listener) -> socket.socket:
 
 
 async def until_read(listener: Listener, size_bytes: int) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while sum(map(len, listener.reads)) < size_bytes:
             await asyncio.sleep(0)
 

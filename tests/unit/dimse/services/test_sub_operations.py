@@ -72,7 +72,7 @@ async def test_an_association_that_is_lent_before_another_one_was_asked_for() ->
     line = MoveTarget(Target(peer), pool, width=2, priority=0, originator=("X", 1))  # type: ignore[arg-type]
     pool.ready.put_nowait(first)
     one = asyncio.create_task(line.send(instance(1)))
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         await first.began.wait()
         pool.wanted.add(first)  # somebody else waits for it
         two = asyncio.create_task(line.send(instance(2)))
@@ -108,7 +108,7 @@ async def test_an_association_is_looked_at_for_each_kind_of_instance() -> None:
     kinds = [CT, CT, mr, mr, CT]
     for number, kind in enumerate(kinds):
         sendable = SendableBytes(EncodedInstance(kind, f"1.2.{number}", SYNTAX, MemoryDataSet(b"")))
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             assert await line.send(sendable) is SubOperationResult.COMPLETED
     line.close()
     assert only.asked == [{kind} for kind in kinds]
