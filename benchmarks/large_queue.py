@@ -29,6 +29,7 @@ from tests.support.samples import instance, settlement
 
 DOWN, PEERS = "down", 8
 BATCH, ROUNDS, QUESTIONS = 20, 400, 5
+LARGE_BATCH = 500
 
 FILL = (
     """
@@ -92,8 +93,8 @@ def timed(work: Callable[[], Any]) -> float:
     return (time.perf_counter() - began_s) * 1000
 
 
-def rounds(store: PostgreSQLStore, number: int) -> tuple[list[float], float]:
-    """Milliseconds of each claim, and deliveries a second."""
+def rounds(store: PostgreSQLStore, number: int, batch: int = BATCH) -> tuple[list[float], float]:
+    """Milliseconds of each claim of `batch`, and deliveries a second."""
     claims: list[float] = []
     began_s = time.perf_counter()
     done = 0
@@ -101,7 +102,7 @@ def rounds(store: PostgreSQLStore, number: int) -> tuple[list[float], float]:
         found: list[Delivery] = []
 
         def claim(found: list[Delivery] = found, destination: str = f"peer-{turn % PEERS}") -> None:
-            found += store.deliveries.claim(destination, BATCH, 60.0, store._transactions.clock.now())
+            found += store.deliveries.claim(destination, batch, 60.0, store._transactions.clock.now())
 
         with store.transaction():
             claims.append(timed(claim))
@@ -129,7 +130,7 @@ def ask(store: PostgreSQLStore) -> None:
         print(f"{said(f'list of 50, {name}', lists)}; {said('its total', totals)}: {total}")
 
 
-def measure(url: str, number: int, turns: int) -> None:
+def measure(url: str, number: int, turns: int, settled: int) -> None:
     with (
         closing(PostgreSQLStore(url, clock=ServerClock(), node="benchmark")) as store,
         psycopg.connect(url, autocommit=True) as look,
@@ -139,6 +140,10 @@ def measure(url: str, number: int, turns: int) -> None:
         claims, free = rounds(store, turns)
         print(f"{said('claim of 20', claims)}; {free:.0f} deliveries/s")
         with held_open(url):
+            _, large = rounds(store, settled // LARGE_BATCH, LARGE_BATCH)
+            print(
+                f"{settled} settled in claims of {LARGE_BATCH} beside a transaction held open: {large:.0f} deliveries/s"
+            )
             claims, held = rounds(store, turns)
             print(f"{said('claim of 20, a transaction held open', claims)}; {held:.0f} deliveries/s")
             print(f"dead rows: {dict(look.execute(DEAD_ROWS).fetchall())}")
@@ -149,11 +154,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--deliveries", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=ROUNDS, help="claims of 20 with their settlements, twice")
+    parser.add_argument("--settled", type=int, default=0, help="beside the held transaction, before claims are timed")
     options = parser.parse_args()
     server = PostgreSQLServer(fsync="on")
     server.start()
     try:
-        measure(server.new_schema(), options.deliveries, options.rounds)
+        measure(server.new_schema(), options.deliveries, options.rounds, options.settled)
     finally:
         server.stop()
 
