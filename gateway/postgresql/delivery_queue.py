@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from gateway.model.delivery import Delivery
+from gateway.model.delivery import Delivery, DeliveryState, Settlement
+from gateway.model.instance import PayloadRef
 from gateway.model.likeness import ExcludedLikenesses
-from gateway.relational.delivery_queue import InstanceAcceptor, RelationalDeliveryQueue
+from gateway.ports.delivery_queue import AcceptedInstance
+from gateway.postgresql.due_bounds import DueBounds
+from gateway.relational.delivery_queue import Arrivals, InstanceAcceptor, RelationalDeliveryQueue
 from gateway.relational.index_tables import IndexTables
 from gateway.relational.row_reader import RowReader
 from gateway.relational.rows import microseconds
@@ -28,6 +31,7 @@ class PostgreSQLDeliveryQueue(RelationalDeliveryQueue):
 
     `tokens`: destination → fencing token, of the leases that this node holds; nothing else is claimed and settled. None
     for a gateway that is alone.
+    `bounds`: from where claims look; what another process changes is to be forgotten there.
     `is_node`: other nodes write at the same time.
     """
 
@@ -45,6 +49,8 @@ class PostgreSQLDeliveryQueue(RelationalDeliveryQueue):
         self._tokens = tokens
         self._is_node = is_node
         self._folded_at_us = 0
+        self.bounds = DueBounds()
+        statements.on_roll_back.append(self.bounds.forget)
 
     def claim(
         self, destination: str, limit: int, lease_s: float, now: datetime, apart: ExcludedLikenesses | None = None
@@ -63,17 +69,37 @@ class PostgreSQLDeliveryQueue(RelationalDeliveryQueue):
             "limit": limit,
             "token": token,
         }
-        ids = self._statements.single("claim", **values) if apart is None else self._apart("claim_apart", values, apart)
+        ids = self._first(values) if apart is None else self._apart("claim_apart", values, apart)
         return [] if ids == "[]" else self._reader.deliveries(ids)
 
-    def _leased(self, leases: str) -> Iterable[tuple[int, int]]:
+    def _first(self, values: dict[str, Any]) -> str:
+        """Identifiers of what is due first, as JSON."""
+        look = self.bounds.look(values["destination"], values["token"], values["now"])
+        ids, first_us = self._statements.single("claim", **values, **{"from": look.from_us, "late": look.late_us})
+        self.bounds.looked(look, first_us)
+        return str(ids)
+
+    def accept(
+        self, arrivals: Arrivals, now: datetime, is_readable: Callable[[PayloadRef], bool] = lambda _: True
+    ) -> list[AcceptedInstance]:
+        """Add instances with a delivery a dispatch, due at `now`, except what is still owed already and can be read."""
+        self.bounds.lower_all(microseconds(now))
+        return super().accept(arrivals, now, is_readable)
+
+    def _leased(self, settlements: Sequence[Settlement], leases: str) -> Iterable[tuple[int, int]]:
+        """Claims look for those again that come back: one without an attempt takes its old place."""
         tokens = None if self._tokens is None else json.dumps(self._tokens())
-        found: list[tuple[int, int]] = self._statements.json("find_leased", settlements=leases, tokens=tokens)
-        return found
+        for index, attempts, destination, ready_at_us in self._statements.json(
+            "find_leased", settlements=leases, tokens=tokens
+        ):
+            if settlements[index].state is DeliveryState.PENDING:
+                self.bounds.lower(destination, min(ready_at_us, microseconds(settlements[index].due_at)))
+            yield index, attempts
 
     def expire_leases(self) -> int:
         """Leases of a process that is gone end now. A node ends none: another one may have claimed them. Those of its
         process before end where it takes the lease of their destination (`free_claimed`)."""
+        self.bounds.forget()
         return 0 if self._is_node else super().expire_leases()
 
     def _mark_settled(self, delivery_ids: str, now_us: int) -> None:

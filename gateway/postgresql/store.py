@@ -166,7 +166,10 @@ class PostgreSQLStore:
     def changed_elsewhere(self) -> bool:
         """True when another process wrote since this was asked last, or might have; False at first."""
         with self._transactions.errors():
-            return self._transactions.changed_elsewhere()
+            is_changed = self._transactions.changed_elsewhere()
+        if is_changed:
+            self.deliveries.bounds.forget()
+        return is_changed
 
     def moved(self, *, is_quick: bool = False) -> str:
         """Always empty: an address leads to the database that is there. One that is another's is refused at each

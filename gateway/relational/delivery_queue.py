@@ -81,7 +81,7 @@ class RelationalDeliveryQueue(ABC):
         leases = batch([(each.delivery_id, each.lease) for each in settlements])
         attempts_before: dict[int, int] = {}
         held: dict[int, Settlement] = {}
-        for index, attempts in sorted(self._leased(leases)):
+        for index, attempts in sorted(self._leased(settlements, leases)):
             settlement = settlements[index]
             if settlement.delivery_id not in attempts_before:
                 attempts_before[settlement.delivery_id] = attempts
@@ -91,9 +91,9 @@ class RelationalDeliveryQueue(ABC):
             self._write_states(list(held.values()))
         return [index in held for index in range(len(settlements))]
 
-    def _leased(self, leases: str) -> Iterable[tuple[int, int]]:
-        """Those of the settlements, deliveries with leases, that hold: index, and attempts that ended before. They hold
-        until the transaction ends."""
+    def _leased(self, settlements: Sequence[Settlement], leases: str) -> Iterable[tuple[int, int]]:
+        """Those of the settlements that hold: index, and attempts that ended before. They hold until the transaction
+        ends. `leases`: their deliveries with leases, as JSON."""
         found: list[tuple[int, int]] = self._statements.json("find_leased", settlements=leases)
         return found
 

@@ -1,12 +1,21 @@
 -- Put deliveries under a lease, and name them in order: due by the clock, or never moved since they were created or
 -- renewed (a clock that was set back delays nobody). Nobody else finds them due until the lease ends, and the token fences
 -- late settlements. Rows that another transaction works on are passed over. A node names the token of its lease of the
--- destination: no other node takes that until this transaction ends.
+-- destination: no other node takes that until this transaction ends. The search begins at %(from)s: entries of what went before
+-- are there for as long as any transaction is open, and each costs a look. A node begins at the present of the server, less
+-- %(late)s, at the latest: other nodes go by it. The answer has when the first one is due that is pending, also where it is locked.
 WITH leased_here AS (
     SELECT 1 FROM destination_lease WHERE destination = %(destination)s AND token = %(token)s FOR KEY SHARE
+), first AS (
+    SELECT due_at FROM due
+    WHERE destination = %(destination)s AND due_at <= %(horizon)s AND due_at >= least(%(from)s::bigint, CASE
+        WHEN %(token)s::bigint IS NOT NULL
+        THEN (extract(epoch FROM statement_timestamp()) * 1000000)::bigint - %(late)s::bigint END)
+    ORDER BY due_at
+    LIMIT 1
 ), found AS (
     SELECT delivery_id, due_at FROM due
-    WHERE destination = %(destination)s AND due_at <= %(horizon)s AND (due_at <= %(now)s OR due_at = entered_at)
+    WHERE destination = %(destination)s AND due_at >= (SELECT due_at FROM first) AND due_at <= %(horizon)s AND (due_at <= %(now)s OR due_at = entered_at)
         AND (%(token)s::bigint IS NULL OR EXISTS (SELECT 1 FROM leased_here))
     ORDER BY due_at, delivery_id
     LIMIT %(limit)s
@@ -17,4 +26,4 @@ WITH leased_here AS (
     FROM found WHERE due.delivery_id = found.delivery_id
     RETURNING due.delivery_id, found.due_at
 )
-SELECT coalesce(json_agg(delivery_id ORDER BY due_at, delivery_id), '[]') FROM leased;
+SELECT coalesce(json_agg(delivery_id ORDER BY due_at, delivery_id), '[]'), (SELECT due_at FROM first) FROM leased;

@@ -1,4 +1,5 @@
--- Which settlements still hold their lease: rows of [index of the settlement, attempts that ended before]. Nobody claims
+-- Which settlements still hold their lease: rows of [index of the settlement, attempts that ended before, destination, when it
+-- was due before the lease]. Nobody claims
 -- them until this transaction ends. A node names the tokens of its leases of destinations: each settlement needs that of its
 -- destination, which no other node takes until this transaction ends. The lease is locked before the delivery, as by one who
 -- takes it.
@@ -13,8 +14,8 @@ WITH leased_here AS (
     ORDER BY destination_lease.destination
     FOR KEY SHARE OF destination_lease
 )
-SELECT coalesce(json_agg(json_build_array(key - 1, attempts)), '[]') FROM (
-    SELECT settlement.key, delivery.attempts
+SELECT coalesce(json_agg(json_build_array(key - 1, attempts, destination, ready_at)), '[]') FROM (
+    SELECT settlement.key, delivery.attempts, due.destination, due.ready_at
     FROM jsonb_array_elements(%(settlements)s::jsonb) WITH ORDINALITY AS settlement (value, key)
     JOIN due ON due.delivery_id = (settlement.value ->> 0)::bigint
         AND due.lease = (settlement.value ->> 1)::bigint AND due.leased_until IS NOT NULL
