@@ -243,6 +243,18 @@ METRICS = (
         "Studies and kinds of objects that wait since the destination refused them in a row while it takes others.",
         ("destination",),
     ),
+    Metric(
+        Gauge,
+        "gateway_destination_window_open",
+        "1: its delivery window is open; 0: deliveries wait for it. Destinations without a window have none.",
+        ("destination",),
+    ),
+    Metric(
+        Counter,
+        "gateway_delivery_rate_wait_seconds_total",
+        "Seconds that associations waited because of the destination's rate, added up.",
+        ("destination",),
+    ),
     # --- queries
     Metric(
         Counter,

@@ -14,6 +14,7 @@ from gateway.model.settings import Settings
 from gateway.repair.pairing import is_in_use
 from gateway.stores.opening import local_path
 
+WAITS = {"window": "its window is closed", "rate": "waits for its rate"}
 UP = {True: "up", False: "down", None: "unused"}
 
 
@@ -101,7 +102,7 @@ def _destinations(rows: list[dict[str, Any]]) -> str:
                 row["in_hand"],
                 row["channels"],
                 row.get("node", ""),
-                row["reason"],
+                row["reason"] or WAITS.get(row.get("waits_for", ""), ""),
             )
             for row in rows
         ],
@@ -111,6 +112,8 @@ def _destinations(rows: list[dict[str, Any]]) -> str:
 def _state(row: dict[str, Any]) -> str:
     if not row["is_configured"]:
         return "unconfigured"
+    if row.get("waits_for") == "window" and row["is_up"] is not False:
+        return "closed"
     is_known = row["is_up"] is not None or row.get("is_here", True)
     return UP[row["is_up"]] if is_known else "elsewhere"
 

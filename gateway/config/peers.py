@@ -9,6 +9,7 @@ from gateway.common import setting_faults as faults
 from gateway.common.ip_network import IPNetwork
 from gateway.common.setting_faults import listed
 from gateway.config.compile_context import Context
+from gateway.config.delivery_limits import compile_limits
 from gateway.config.folder import compile_folder
 from gateway.config.hosts import compile_hosts
 from gateway.config.negotiation import compile_associate, title_or_template
@@ -103,6 +104,7 @@ def compile_peer(
         accepts_odd_uids=spec.accept.uids == "any",
         is_strict=is_strict,
         associations=spec.delivery.associations,
+        **compile_limits(spec.delivery, place.at("delivery"), context),
         fallback=_fallback(spec.delivery, place.at("delivery", "fallback"), context),
         is_duplicate_delivered=_is_duplicate_delivered(spec, is_strict=is_strict),
         most_refusals=spec.delivery.refusals,

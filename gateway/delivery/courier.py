@@ -11,7 +11,6 @@ settler   commits the outcomes of the objects, while the next ones are sent
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from functools import partial
 from typing import TypeGuard
 
@@ -19,9 +18,10 @@ import structlog
 
 from gateway.common.steady_clock import loop_clock_s
 from gateway.delivery.courier_context import CourierContext
+from gateway.delivery.courier_status import CourierStatus, WaitsFor
 from gateway.delivery.destination_state import DestinationState
 from gateway.delivery.fallback import fall_back
-from gateway.delivery.feeder import FRESH_S, ClaimedDelivery, Feeder
+from gateway.delivery.feeder import FRESH_S, LARGE_DEBT_S, ClaimedDelivery, Feeder
 from gateway.delivery.outcome_handler import OutcomeHandler
 from gateway.delivery.transform import StoredOutbound, outbound_for
 from gateway.delivery.worker import Worker
@@ -50,28 +50,6 @@ IDLE_S = 3.0
 
 NOT_MADE = "an action, conversion or template cannot be done on this object; `gateway queue list --state dead` has why"
 """The reason in the log when the real one may quote the object."""
-
-
-@dataclass(frozen=True, slots=True)
-class CourierStatus:
-    """One destination, as an operator sees it."""
-
-    destination: str
-    is_up: bool | None
-    """None before the first attempt."""
-    reason: str
-    """The reason why it is down; empty when it is not."""
-    wait_s: float
-    """The seconds until the next probe."""
-    in_hand: int
-    """Claimed and not settled."""
-    channels: int
-    is_configured: bool = True
-    """False for one that the rules in force do not name, or have disabled, and that is still owed something."""
-    is_here: bool = True
-    """False while its courier runs on another node, or on none."""
-    node: str = ""
-    """The node that works on it; empty when none does, and where there is one gateway alone."""
 
 
 class _LeaseOver(Exception):
@@ -150,12 +128,17 @@ class Courier:
         """Begin nothing more; `run` ends when what is in flight has ended."""
         self._feeder.stop()
         self._is_work_there.set()
+        self._state.pace.wake()
 
     def status(self) -> CourierStatus:
         """The destination as it stands now."""
         here, held = self._state.standing, len(self._ledger)
         reason = here.reason or self._state.refusals.why_left_out
-        return CourierStatus(self.name, here.is_up, reason, here.wait_s(), held, len(self._workers))
+        opens_at, wait_s = self._state.watch.opens_at(), max(here.wait_s(), self._state.watch.closed_s())
+        waits_for: WaitsFor = "window" if opens_at else "rate" if self._feeder.is_held_up_by_rate else ""
+        return CourierStatus(
+            self.name, here.is_up, reason, wait_s, held, len(self._workers), waits_for=waits_for, opens_at=opens_at
+        )
 
     def standing(self) -> DestinationStanding | None:
         """As other nodes are told; None before the first attempt."""
@@ -165,8 +148,10 @@ class Courier:
         """Deliver until `stop`; then finish what is in flight, give back and settle the rest, close the channels."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._ledger.settler.run(self._after_settling))
+            watch = group.create_task(self._state.watch.run(self._window_changed))
             async with asyncio.TaskGroup() as self._group:
                 self._group.create_task(self._feeder.run())
+            watch.cancel()
             self._feeder.return_ready()
             self._ledger.settler.close()
 
@@ -187,6 +172,13 @@ class Courier:
         elif not self._state.standing.is_closed:
             self._feeder.wake()  # a probe waits for what was tried before it
 
+    def _window_changed(self) -> None:
+        """The window opened; or it closed, and what is not begun is for later."""
+        if self._state.watch.closed_s():
+            self._feeder.return_ready()
+            self._state.pace.wake()
+        self._feeder.expect_more()
+
     # --- the workers ----------------------------------------------------------------------------------------------
 
     def _work_arrived(self) -> None:
@@ -196,7 +188,9 @@ class Courier:
     def _hire(self) -> None:
         """One more worker when there is more work than hands; one at a time, so that a dead peer holds one object."""
         feeder = self._feeder
-        if not feeder.ready or self._idle or feeder.is_stopping or len(self._workers) >= self._state.peer.associations:
+        if not feeder.ready or feeder.is_stopping or len(self._workers) >= self._state.peer.associations:
+            return
+        if self._idle or self._state.pace.is_waited_for:
             return
         if any(not worker.is_open for worker in self._workers):
             return
@@ -211,6 +205,7 @@ class Courier:
         try:
             while claim := await self._next(worker):
                 await self._handle(worker, claim)
+                self._state.pace.release(claim.delivery.delivery_id)
             await worker.all_answered()
         finally:
             self._workers.discard(worker)
@@ -229,10 +224,33 @@ class Courier:
                 await worker.room()
                 continue
             if feeder.ready:
-                return feeder.take()
+                if (claim := await self._next_in_time(worker)) is None:
+                    continue
+                return claim
             if not (await self._has_work_come() or worker.is_waiting):
                 return None
         return None
+
+    async def _next_in_time(self, worker: Worker) -> ClaimedDelivery | None:
+        """The next object, where window and rate let one go now; None after something changed."""
+        feeder, pace = self._feeder, self._state.pace
+        size_bytes = feeder.ready[0].delivery.instance.payload.length_bytes
+        wait_s = pace.wait_s(size_bytes)
+        if wait_s > LARGE_DEBT_S + 1 or self._state.watch.closed_s():
+            feeder.return_ready()
+            feeder.wake()
+            return None
+        if wait_s:
+            if wait_s > self._idle_s:
+                await worker.all_answered()
+                await worker.close()
+            await pace.wait(wait_s)
+            return None
+        claim = feeder.take()
+        pace.reserve(claim.delivery.delivery_id, size_bytes)
+        if pace.is_limited:
+            self._hire()
+        return claim
 
     async def _has_work_come(self) -> bool:
         """Wait idle; False when no work came in time."""
@@ -323,6 +341,7 @@ class Courier:
         self._require_lease()
         arrived_as, sent_as = delivery.instance.sop_instance_uid, outbound.sop_instance_uid
         self._on_sending(self._state.peer, arrived_as, sent_as, outbound.body.length_bytes)
+        self._state.pace.begun(delivery.delivery_id, outbound.body.length_bytes)
         if windowed is None:
             assert channel is not None
             return await channel.send(outbound)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from gateway.delivery.courier_context import CourierContext
 from gateway.delivery.ledger import Ledger
+from gateway.delivery.pace import Pace
 from gateway.delivery.refusals import RefusalCount
 from gateway.delivery.retry import is_given_up
 from gateway.delivery.standing import Standing
 from gateway.delivery.suspects import Suspects
+from gateway.delivery.window_watch import WindowWatch
 from gateway.model.delivery import Delivery
 from gateway.model.peer import Peer
 
@@ -22,6 +24,8 @@ class DestinationState:
         self.standing = Standing(peer.name, context.meter, context.random)
         self.refusals = RefusalCount(context.random)
         self.suspects = Suspects()
+        self.watch = WindowWatch(peer, context.wall, context.meter)
+        self.pace = Pace(peer, context.meter)
         self._now = context.now
 
     def replace(self, peer: Peer) -> None:
@@ -29,7 +33,18 @@ class DestinationState:
         if (peer.host, peer.port) != (self.peer.host, self.peer.port):
             self.refusals.forget_kinds()
         self.peer = peer
+        self.watch.replace(peer)
+        self.pace.replace(peer)
+
+    @property
+    def may_begin(self) -> bool:
+        """True when something may be sent now: the destination is not waited for, and its window is open."""
+        return not self.standing.wait_s() and not self.watch.closed_s()
 
     def is_given_up(self, delivery: Delivery) -> bool:
-        """True when the delivery is too old to be tried again."""
-        return is_given_up(self.peer.retry, delivery.counted_from, self._now())
+        """True when the delivery is too old to be tried again. The time in which the window was closed does not
+        count."""
+        now, counted_from, retry = self._now(), delivery.counted_from, self.peer.retry
+        if not is_given_up(retry, counted_from, now):
+            return False
+        return (now - counted_from).total_seconds() >= self.watch.age_s(retry.give_up_after_s)

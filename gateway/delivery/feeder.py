@@ -15,6 +15,7 @@ from gateway.delivery.courier_context import CourierContext
 from gateway.delivery.destination_state import DestinationState
 from gateway.delivery.refusals import kind_of
 from gateway.delivery.settling import persistently
+from gateway.delivery.window_watch import LOOK_S
 from gateway.model.delivery import Deferred, Delivery
 from gateway.model.likeness import ExcludedLikenesses
 from gateway.sending.contexts import Kind
@@ -36,6 +37,8 @@ LEFT_OUT_REST_S = 1.0
 """While some of what is due is left out, the queue is asked for more this often: it cannot say when others are due."""
 MIN_REST_S = 0.05
 """The pause before the queue is asked again for something due that it did not give (it is under another lease)."""
+LARGE_DEBT_S = 10.0
+"""While the rate has nothing go for longer than this, nothing is in hand: operators can change what waits."""
 SWEEP = 500
 """Deliveries looked at together for their age while the destination is down."""
 MOST_UNTRIED = 5000
@@ -79,13 +82,19 @@ class Feeder:
         self._limit = FIRST_CLAIM
         self._claimed_at_s = 0.0
         self._was_full = False
+        self._is_in_debt = False
 
     # --- for the courier ------------------------------------------------------------------------------------------
+
+    @property
+    def is_held_up_by_rate(self) -> bool:
+        """True while deliveries may wait for the rate alone."""
+        return self._is_in_debt or self._state.pace.is_waited_for
 
     def notify(self) -> None:
         """Look for new due deliveries. Called for every commit, so it costs little."""
         self._is_more_expected = True
-        if not self._state.standing.wait_s() and len(self.ready) <= self._low:
+        if len(self.ready) <= self._low and self._state.may_begin:
             self._wake.set()
 
     def expect_more(self) -> None:
@@ -112,7 +121,7 @@ class Feeder:
     def put_back(self, claims: Iterable[ClaimedDelivery]) -> None:
         """These come next, each of them alone; unless nothing may be sent now."""
         self.ready.extendleft(claim._replace(is_alone=True) for claim in reversed(list(claims)))
-        if self.is_stopping or self._state.standing.wait_s() > 0:
+        if self.is_stopping or not self._state.may_begin:
             self.return_ready()
         else:
             self._on_work()
@@ -146,6 +155,9 @@ class Feeder:
             if self.is_sweep_due:
                 await self._sweep_old()
             return wait_s
+        if (held_s := self._held_up_s()) > 0:
+            self.return_ready()
+            return held_s
         is_probe = not standing.is_closed
         if (is_probe and self._state.ledger.is_busy) or len(self.ready) > self._low:
             return None
@@ -166,6 +178,16 @@ class Feeder:
         self._is_more_expected |= self._was_full
         self._take_in(batch)
         return None
+
+    def _held_up_s(self) -> float:
+        """The seconds for which nothing is claimed, since the window is closed or a debt is large; then it is looked
+        again."""
+        closed_s = self._state.watch.closed_s()
+        if closed_s > 0:
+            return min(closed_s, LOOK_S)
+        debt_s = max(self._state.pace.wait_s(0) - LARGE_DEBT_S, 0.0)
+        self._is_in_debt = debt_s > 0
+        return debt_s
 
     def _next_limit(self) -> int:
         """Small batches for slow peers and large objects, large ones at wire speed."""
@@ -228,7 +250,7 @@ class Feeder:
                 ledger.returned(delivery)
             fresh = [probe]
         self.ready.extend(ClaimedDelivery(claimed_at_s, delivery) for delivery in by_number_of_gateways(fresh))
-        if self.is_stopping or standing.wait_s() > 0:
+        if self.is_stopping or not self._state.may_begin:
             self.return_ready()
             return
         self._low = len(self.ready) // 2

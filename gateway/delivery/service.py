@@ -14,9 +14,11 @@ from typing import Protocol
 import structlog
 
 from gateway.delivery.all_destinations import AllDestinations
-from gateway.delivery.courier import IDLE_S, Courier, CourierStatus
+from gateway.delivery.courier import IDLE_S, Courier
 from gateway.delivery.courier_context import CourierContext, OnSending, not_watched
+from gateway.delivery.courier_status import CourierStatus
 from gateway.delivery.transform import NO_CONVERTER
+from gateway.delivery.window_watch import WindowWatch
 from gateway.delivery.worker import ABORT_S
 from gateway.model.delivery import DeliveryState
 from gateway.model.node import DestinationStanding
@@ -214,7 +216,10 @@ class DeliveryService:
         if courier is None:
             seen = self._leases.standing_of(name)
             is_up, reason, wait_s = (None, "", 0.0) if seen is None else (seen.is_up, seen.reason, seen.wait_s)
-            return CourierStatus(name, is_up, reason, wait_s, 0, 0, is_here=False, node=node)
+            watch = WindowWatch(self._opened[name][0], self._context.wall, self._meter)
+            opens_at, wait_s = watch.opens_at(), max(wait_s, watch.closed_s())
+            row = CourierStatus(name, is_up, reason, wait_s, 0, 0, is_here=False, node=node, opens_at=opens_at)
+            return dataclasses.replace(row, waits_for="window") if opens_at else row
         return dataclasses.replace(courier.status(), node=node)
 
     def _standings(self) -> Mapping[str, DestinationStanding]:

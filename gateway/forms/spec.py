@@ -33,7 +33,7 @@ class Spec:
 
     __slots__ = ()
 
-    not_yet: ClassVar[Mapping[str, str]] = dict.fromkeys(("window", "rate", "failover", "balance"), NOT_SUPPORTED_YET)
+    not_yet: ClassVar[Mapping[str, str]] = dict.fromkeys(("failover", "balance"), NOT_SUPPORTED_YET)
     """Settings that this version does not have, though they may be expected → what is said of them."""
     stand_ins: ClassVar[Mapping[str, Any]] = {}
     """Required setting → the plain value that stands for it once it was reported as missing or wrong, so that the rest

@@ -8,6 +8,7 @@ from typing import Literal, Protocol
 
 from gateway.model.associate import AssociateKeywords
 from gateway.model.attribute_path import AttributePath
+from gateway.model.delivery_window import DeliveryWindow
 from gateway.model.listener import Timers
 from gateway.model.security import Requirements
 
@@ -74,6 +75,12 @@ class Peer:
     """It is held to the letter of the standard, as requestor, source and destination (`gateway.leniency`)."""
     associations: int = 2
     """Parallel associations for deliveries."""
+    window: DeliveryWindow | None = None
+    """The times at which deliveries are sent; None: at any time."""
+    bytes_per_s: float = 0.0
+    """The most that deliveries send, over all associations; 0: without limit."""
+    objects_per_s: float = 0.0
+    """The same in objects."""
     fallback: tuple[str, ...] = ()
     """Transfer syntaxes to convert an object to, in order, that the peer refuses as it is; empty: it stays refused."""
     retry: Retry = Retry()

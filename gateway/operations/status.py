@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 
 from gateway import __version__
-from gateway.delivery.courier import CourierStatus
+from gateway.delivery.courier_status import CourierStatus
 from gateway.delivery.service import DeliveryService
 from gateway.dimse.server import Server
 from gateway.intake.loops import LoopWatch
@@ -140,7 +140,10 @@ def destinations_json(couriers: Sequence[CourierStatus], depths: Iterable[QueueD
     unknown = sorted(owed - {row.destination for row in couriers})
     why = "not in the rules in force, or disabled"
     strangers = [CourierStatus(name, False, why, 0.0, 0, 0, is_configured=False) for name in unknown]
-    return [asdict(row) for row in (*couriers, *strangers)]
+    return [
+        {**asdict(row), "opens_at": row.opens_at.isoformat() if row.opens_at else None}
+        for row in (*couriers, *strangers)
+    ]
 
 
 def queue_json(depths: Iterable[QueueDepth], on_the_wall: Callable[[datetime], datetime]) -> list[Json]:

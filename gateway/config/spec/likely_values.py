@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 
 from gateway.common import setting_faults as faults
 from gateway.common.quantity import BYTES, size_bytes
+from gateway.common.week import spans_of
 from gateway.forms.described import Hint
 from gateway.model.ae_title import fault_of_ae_title
 
@@ -21,6 +22,7 @@ DURATION_UNITS = {
     **dict.fromkeys(("day", "days"), "d"),
     **dict.fromkeys(("msec", "millisecond", "milliseconds"), "ms"),
 }
+_TIMES = {**dict.fromkeys(("min", "m", "minute"), "min"), **dict.fromkeys(("h", "hr", "hour"), "h")}
 SIZE_UNITS = {
     "b": "B",
     **{prefix.casefold(): f"{prefix}B" for prefix in ("k", "M", "G", "T")},
@@ -41,6 +43,15 @@ def why_no_name(text: str) -> str:
     return f"{faults.quoted(text)} is not a name: letters, digits, `_`, `-` and `.`, at most 64"
 
 
+def why_no_window(text: str) -> str:
+    """The message on a text that is no delivery window."""
+    try:
+        spans_of(text)
+    except ValueError as error:
+        return str(error)
+    return f"{faults.quoted(text)} is no window; write it as `Mo-Fr 18:00-06:00`, `Sa,Su` or `18:00-06:00`"
+
+
 def likely_duration(text: str, _beside: Callable[[str], str]) -> str:
     """A duration in other words for its unit."""
     return _meant(_with_unit(text, DURATION_UNITS))
@@ -51,6 +62,22 @@ def likely_size(text: str, _beside: Callable[[str], str]) -> str:
     if re.fullmatch(r"[0-9.]+", text):
         return f"; the unit is missing: {faults.listed(unit for unit in BYTES if unit != 'KB')}"
     return _meant(_with_unit(text, SIZE_UNITS))
+
+
+def likely_rate(text: str, _beside: Callable[[str], str]) -> str:
+    """A rate in bits, without its time, or in other words for its unit."""
+    size, _, time = text.replace("ps", "/s").partition("/")
+    if bits := re.fullmatch(r"([0-9]+) ?([kKMG])bit", size):
+        near = f"{int(bits[1]) / 8:g} {bits[2]}B/{_TIMES.get(time, 's')}"
+        return f"; it is in bytes, not in bits{faults.meant(near)}"
+    near = size if SIZE.fullmatch(size) else _with_unit(size, SIZE_UNITS)
+    return _meant(f"{near}/{_TIMES.get(time, 's')}" if near else "")
+
+
+def likely_object_rate(text: str, _beside: Callable[[str], str]) -> str:
+    """A number without its time, or in other words for it."""
+    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?) ?(?:/|per)? ?([A-Za-z]*)", text)
+    return _meant(f"{match[1]}/{_TIMES.get(match[2], 's')}" if match else "")
 
 
 def likely_bytes(text: str, _beside: Callable[[str], str]) -> str:

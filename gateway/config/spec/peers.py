@@ -15,9 +15,12 @@ from gateway.config.spec.values import (
     DurationText,
     HostAndPort,
     Name,
+    ObjectRateText,
+    RateText,
     SOPClassName,
     Text,
     TransferSyntaxes,
+    WindowText,
 )
 from gateway.forms.described import Described
 from gateway.forms.groups import ListOf
@@ -75,6 +78,42 @@ class DeliverySpec(Spec):
     """The delivery of objects to the peer."""
 
     associations: Annotated[int, Described(ge=1, le=64, description="Associations in parallel.")] = 2
+    window: (
+        Annotated[
+            tuple[WindowText, ...],
+            Described(
+                min_length=1,
+                description="Deliveries are begun only at these times of the week; outside of them they wait, which "
+                "counts neither as a try nor as age. Default: at any time.",
+                examples=(["Mo-Fr 18:00-06:00", "Sa,Su"],),
+            ),
+        ]
+        | None
+    ) = None
+    time_zone: (
+        Annotated[
+            Text,
+            Described(
+                description="The zone of `window`, whose changes of the clock it follows. Default: this machine's.",
+                examples=("Europe/Berlin",),
+            ),
+        ]
+        | None
+    ) = None
+    rate: (
+        Annotated[
+            RateText,
+            Described(
+                description="The most that deliveries send to it, over all associations together. An object larger "
+                "than a second's worth goes at full speed, and the next one waits for longer. Default: without limit."
+            ),
+        ]
+        | None
+    ) = None
+    objects: (
+        Annotated[ObjectRateText, Described(description="The same in objects, beside `rate`. Default: without limit.")]
+        | None
+    ) = None
     fallback: (
         Annotated[
             TransferSyntaxes,

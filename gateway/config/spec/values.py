@@ -9,9 +9,12 @@ from gateway.config.spec.likely_values import (
     likely_address,
     likely_bytes,
     likely_duration,
+    likely_object_rate,
+    likely_rate,
     likely_size,
     why_no_ae_title,
     why_no_name,
+    why_no_window,
 )
 from gateway.forms.described import Described
 from gateway.forms.groups import ListOf
@@ -62,6 +65,45 @@ SizeText = Annotated[
         examples=(
             "5 GiB",
             "50 MB",
+        ),
+    ),
+]
+RateText = Annotated[
+    str,
+    Described(
+        title="rate",
+        hint=likely_rate,
+        description="A size and a time: 50 MB/s, 3 GB/min, 40 GiB/h.",
+        pattern=r"^[0-9]{1,15}(\.[0-9]{1,6})? ?([kKMGT]?B|[KMGT]iB)/(s|min|h)$(?!\n)",
+        examples=("50 MB/s",),
+    ),
+]
+ObjectRateText = Annotated[
+    str,
+    Described(
+        title="number of objects in a time",
+        hint=likely_object_rate,
+        description="A number and a time: 20/s, 90/min, 600/h.",
+        pattern=r"^[0-9]{1,9}(\.[0-9]{1,6})? ?/(s|min|h)$(?!\n)",
+        examples=("20/s",),
+    ),
+]
+_DAY = "([Mm][Oo][Nn]?|[Tt][Uu][Ee]?|[Ww][Ee][Dd]?|[Tt][Hh][Uu]?|[Ff][Rr][Ii]?|[Ss][Aa][Tt]?|[Ss][Uu][Nn]?)"
+_DAYS = f"{_DAY}(-{_DAY})?(, ?{_DAY}(-{_DAY})?)*"
+_TIMES = "[0-9]{2}:[0-9]{2}-[0-9]{2}:[0-9]{2}"
+WindowText = Annotated[
+    str,
+    Described(
+        title="window",
+        explain=why_no_window,
+        code="bad-window",
+        description="Days of the week, times of day, or both. A time past midnight belongs to the day on which it "
+        "begins.",
+        pattern=rf"^({_DAYS}( {_TIMES})?|{_TIMES})$(?!\n)",
+        examples=(
+            "Mo-Fr 18:00-06:00",
+            "Sa,Su",
+            "12:00-13:30",
         ),
     ),
 ]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar, NewType
 
 from gateway.common.setting_faults import did_you_mean, listed, unknown_word
+from gateway.common.time_of_day import minutes_of
 from gateway.model.attribute_path import AttributePath
 from gateway.model.problem import SettingProblem
 from gateway.ports.facts import Facts
@@ -33,15 +33,7 @@ class MinuteWindow:
 
 def window(text: str) -> MinuteWindow:
     """``18:00-06:00``. Raises ValueError for what is no window."""
-    match = re.fullmatch(r"(\d\d):(\d\d) ?- ?(\d\d):(\d\d)", text.strip(), re.ASCII)
-    if match is None:
-        raise ValueError(f"{text!r} is not a window such as 18:00-06:00")
-    start, end = int(match[1]) * 60 + int(match[2]), int(match[3]) * 60 + int(match[4])
-    if start >= 1440 or end > 1440 or int(match[2]) > 59 or int(match[4]) > 59:
-        raise ValueError(f"{text!r} holds no time of day: from 00:00 to 23:59, as an end also 24:00")
-    if start == end:
-        raise ValueError(f"{text!r} is empty; the whole day is 00:00-24:00")
-    return MinuteWindow(start, end)
+    return MinuteWindow(*minutes_of(text))
 
 
 def weekdays(text: str) -> Weekdays:

@@ -36,6 +36,7 @@ class Bench:
     idle_s: float = 5.0
     on_sending: OnSending = not_watched
     leases: DestinationLeases | None = None
+    wall: Callable[[], datetime] | None = None
     service: DeliveryService = field(init=False)
 
     def __post_init__(self) -> None:
@@ -49,6 +50,7 @@ class Bench:
             objects=self.objects,
             on_sending=self.on_sending,
             leases=self.leases,
+            wall=self.wall,
         )
 
     def open(self, peer: Peer) -> ScriptedDestination:

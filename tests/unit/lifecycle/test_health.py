@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from structlog.testing import capture_logs
 
-from gateway.delivery.courier import CourierStatus
+from gateway.delivery.courier_status import CourierStatus
 from gateway.lifecycle.health import Health, ProcessStage
 from gateway.lifecycle.reload import ReloadReport
 from gateway.model.delivery import DeliveryState

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from gateway import __version__
 from gateway.cli.status import status_text
-from gateway.delivery.courier import CourierStatus
+from gateway.delivery.courier_status import CourierStatus
 from gateway.dimse.acceptor.handler_failures import FailingHandler
 from gateway.lifecycle.conditions import OperatingCondition
 from gateway.lifecycle.reload import ReloadReport

@@ -30,8 +30,8 @@ BAD = {
         ["1:2: unknown-setting: there is no setting `aet` here; write `ae_title`"],
     ),
     "a setting of a later version": (
-        "{ae_title: PACS, window: night}",
-        ["1:18: not-supported-yet: `window` is not supported by this version; leave it out"],
+        "{ae_title: PACS, balance: night}",
+        ["1:18: not-supported-yet: `balance` is not supported by this version; leave it out"],
     ),
     "one word for a list": (
         "{ae_title: PACS, may: 'store, find'}",
