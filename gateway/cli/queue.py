@@ -16,6 +16,7 @@ from gateway.cli.access import require_store
 from gateway.cli.options import FORMAT, Duration, fail, load_rules, process_settings, rules_option, usable_table
 from gateway.cli.queue_list import as_csv, as_table, summary
 from gateway.cli.queue_verbs import administer, done
+from gateway.cli.queue_waits import with_wait, with_waits
 from gateway.cli.render import count, table
 from gateway.common.setting_faults import did_you_mean
 from gateway.lifecycle import exit_code
@@ -163,6 +164,7 @@ def list_(which: DeliveryFilter, rules: Path, limit: int, sort: str, wide: bool,
         _require_known(which, access, rules)
         not_there = done(missing(access, which))
         found = done(list_deliveries(access, which, limit, is_newest_first=is_newest_first, with_values=show_values))
+        found = with_waits(found, rules, datetime.now(UTC))
     if form == "json":
         click.echo(json.dumps(found.described, indent=2))
     elif form == "csv":
@@ -187,7 +189,7 @@ def show(delivery_id: int, rules: Path, show_values: bool, form: str) -> None:
         details = done(show_delivery(access, delivery_id, with_values=show_values))
     if details is None:
         fail(f"there is no delivery {delivery_id}")
-    tries = details["attempts"]
+    details, tries = with_wait(details, rules, datetime.now(UTC)), details["attempts"]
     if form == "json":
         click.echo(json.dumps(details, indent=2))
         return

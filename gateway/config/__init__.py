@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from gateway.config.loading import Loaded, in_force, load
-    from gateway.config.section import process_settings
+    from gateway.config.section import peer_limits, process_settings
 
-__all__ = ["Loaded", "in_force", "load", "process_settings"]
+__all__ = ["Loaded", "in_force", "load", "peer_limits", "process_settings"]
 
-HOMES = {"Loaded": "loading", "in_force": "loading", "load": "loading", "process_settings": "section"}
+HOMES = {
+    **dict.fromkeys(("Loaded", "in_force", "load"), "loading"),
+    **dict.fromkeys(("peer_limits", "process_settings"), "section"),
+}
 """Name → the module of this package that has it."""
 
 

@@ -125,6 +125,7 @@ def _leaving(leaving: OutgoingObject, *, with_values: bool) -> dict[str, Any]:
         "failure": _failure(leaving.refusal, with_values=with_values),
         "proposal": None if leaving.proposal is None else _proposal(leaving.proposal),
         "ring": leaving.ring,
+        "waits": leaving.waits,
     }
 
 

@@ -45,8 +45,7 @@ def answer_lines(answer: InstanceExplanation, *, with_values: bool = False) -> I
     for leaving in answer.leaving:
         if leaving.destination:
             yield f"     {_leaving_text(leaving, with_values=with_values)}"
-            if leaving.ring:
-                yield f"         {leaving.ring}"
+            yield from (f"         {text}" for text in (leaving.ring, leaving.waits) if text)
     for owed in answer.owed:
         what = "delivered" if owed.state.value == "delivered" else f"{owed.state.value}, owed"
         where = owed.destination or "no destination yet"
@@ -54,8 +53,7 @@ def answer_lines(answer: InstanceExplanation, *, with_values: bool = False) -> I
         yield from (f"         {line}" for line in _difference_lines(owed.differences, with_values=with_values))
         if owed.refusal:
             yield f"         {_refusal_text(owed.refusal, with_values=with_values)}"
-        if owed.ring:
-            yield f"         {owed.ring}"
+        yield from (f"         {text}" for text in (owed.ring, owed.waits) if text)
 
 
 def outcome(answer: InstanceExplanation, *, with_values: bool = False) -> str:

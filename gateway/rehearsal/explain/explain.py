@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 
 from gateway.dataset.difference import Difference, differences
 from gateway.dataset.splice import splice
+from gateway.delivery.waits import why_it_waits
 from gateway.model.association import AssociationFacts
 from gateway.model.delivery import DeliveryState, Dispatch
 from gateway.model.dimse_status import is_stored
@@ -147,7 +149,8 @@ async def _leaving(stage: Stage, stored: RehearsedResponse, dispatch: Dispatch) 
     assert stored.instance is not None
     assert stored.body is not None
     changed, outbound, refusal = await _sent_on(stage, stored.instance, stored.body, dispatch)
-    return _as_leaving(stage.table, stored.instance.association, dispatch, changed, outbound, refusal)
+    instance = stored.instance
+    return _as_leaving(stage.table, instance.association, dispatch, changed, outbound, refusal, instance.received_at)
 
 
 async def _owed(stage: Stage, subject: ExplainedObject, index: int) -> OutgoingObject:
@@ -155,7 +158,8 @@ async def _owed(stage: Stage, subject: ExplainedObject, index: int) -> OutgoingO
     delivery = subject.deliveries[index]
     dispatch = Dispatch(delivery.rule, delivery.destination, delivery.actions_json, delivery.state)
     changed, outbound, refusal = await _sent_on(stage, delivery.instance, subject.sent.body, dispatch)
-    leaving = _as_leaving(stage.table, delivery.instance.association, dispatch, changed, outbound, refusal)
+    sender = delivery.instance.association
+    leaving = _as_leaving(stage.table, sender, dispatch, changed, outbound, refusal, datetime.now(UTC))
     ring = was_held(delivery.rule, delivery.state) or leaving.ring
     return replace(leaving, delivery_id=delivery.delivery_id, ring=ring)
 
@@ -167,6 +171,7 @@ def _as_leaving(
     changed: tuple[Difference, ...],
     outbound: Outbound | None,
     refusal: str,
+    at: datetime,
 ) -> OutgoingObject:
     peer = table.peers.get(dispatch.destination)
     if dispatch.destination and peer is None:
@@ -181,6 +186,7 @@ def _as_leaving(
         refusal=refusal,
         proposal=_proposal(peer, outbound) if peer is not None and outbound is not None else None,
         ring="" if peer is None else ring_to(table, association, peer),
+        waits="" if peer is None else why_it_waits(peer.window, peer.bytes_per_s, peer.objects_per_s, at),
     )
 
 

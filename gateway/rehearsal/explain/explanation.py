@@ -57,6 +57,8 @@ class OutgoingObject:
     ring: str = ""
     """The reason why it would come back, or is held for that (`gateway.rehearsal.explain.rings`); empty when there is
     none."""
+    waits: str = ""
+    """The reason why it would not be sent at once: the window or rate of the destination; empty when there is none."""
     delivery_id: int = 0
     """The ID of a delivery that is in the queue; 0 for one that would be."""
 

@@ -108,6 +108,18 @@ async def answer_for(
     raise AssertionError("no object")
 
 
+async def test_a_destination_whose_window_is_closed_when_the_object_comes_says_so(
+    table: Callable[..., RoutingTable],
+) -> None:
+    delivery = "delivery: {window: Mo-Fr, time_zone: UTC}"
+    answer = await answer_for(table(**{"    associate:\n": f"    {delivery}\n    associate:\n"}), HEAD)
+    waits = {one.destination: one.waits for one in answer.leaving}
+    until = "its window is closed until Mon 2026-11-23 00:00 UTC"
+    assert waits == {"pacs": until, "files": "", "research": ""}
+    assert [row["waits"] for row in answer_json(answer, with_values=False)["deliveries"]].count(until) == 1
+    assert f"         {until}" in list(answer_lines(answer))
+
+
 @pytest.mark.parametrize("with_values", [False, True], ids=["discreet", "with values"])
 async def test_text_and_json_are_these(table: Callable[..., RoutingTable], *, with_values: bool) -> None:
     answer = await answer_for(table(), HEAD, with_values=with_values)

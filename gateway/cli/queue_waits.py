@@ -1,0 +1,44 @@
+"""Deliveries of `gateway queue` that wait for the window or the rate of their destination, as the rules say."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from gateway import config
+from gateway.config.delivery_limits import DeliveryLimits
+from gateway.delivery.waits import why_it_waits
+from gateway.model.delivery import Delivery, DeliveryState
+from gateway.operations.delivery_listing import DeliveryListing
+
+
+def with_waits(found: DeliveryListing, rules: Path, now: datetime) -> DeliveryListing:
+    """The list with these reasons before those of the rows. `now` is the wall clock's."""
+    if not any(row.state is DeliveryState.PENDING for row in found.rows):
+        return found
+    limits = config.peer_limits(rules, os.environ)
+    reasons = {row.delivery_id: _reason(row.destination, row.reason, limits, now) for row in _pending(found)}
+    rows = [dataclasses.replace(row, reason=reasons.get(row.delivery_id, row.reason)) for row in found.rows]
+    described = [{**row, "reason": reasons.get(row["id"], row["reason"])} for row in found.described]
+    return dataclasses.replace(found, rows=rows, described=described)
+
+
+def with_wait(details: dict[str, Any], rules: Path, now: datetime) -> dict[str, Any]:
+    """The same for one delivery as JSON."""
+    if details["state"] != DeliveryState.PENDING.value:
+        return details
+    limits = config.peer_limits(rules, os.environ)
+    return {**details, "reason": _reason(details["destination"], details["reason"], limits, now)}
+
+
+def _pending(found: DeliveryListing) -> list[Delivery]:
+    return [row for row in found.rows if row.state is DeliveryState.PENDING]
+
+
+def _reason(destination: str, reason: str, limits: Mapping[str, DeliveryLimits], now: datetime) -> str:
+    why = why_it_waits(**limits[destination], now=now) if destination in limits else ""
+    return f"{why}; before: {reason}" if why and reason else why or reason
