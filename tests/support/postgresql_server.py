@@ -12,7 +12,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import psycopg
@@ -68,7 +68,7 @@ class PostgreSQLServer:
         options = ["--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync", "--no-instructions"]
         options += ["--locale-provider=icu", "--icu-locale=en-US", f"--username={SUPERUSER}"]
         command = [*self._guard, str(self._programs / "initdb"), f"--pgdata={self.folder / 'data'}", *options]
-        subprocess.run(command, check=True, capture_output=True, timeout=GUARD_S, cwd=self.folder)
+        subprocess.run(command, check=True, capture_output=True, timeout=3 * GUARD_S, cwd=self.folder)
 
     def start(self) -> None:
         """Start, and wait until it answers."""
@@ -117,31 +117,35 @@ class PostgreSQLServer:
         return self._process.pid
 
     def kill(self) -> None:
-        """End all of its processes at once, as a crash does; `start` recovers."""
-        for process in self._processes():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(process, signal.SIGKILL)
+        """End all of its processes at once, as a crash does; `start` recovers. Returns when none is left: a new one
+        refuses to start beside them."""
+        processes = self._freeze()
+        for process in processes:
+            _signal(process, signal.SIGKILL)
         self._end(signal.SIGKILL)
+        _until_all(processes, "Z")
 
     @contextlib.contextmanager
     def frozen(self) -> Iterator[None]:
         """No process of it does anything meanwhile; the kernel still takes connections and what is sent."""
-        processes = self._processes()
-        for process in processes:
-            os.kill(process, signal.SIGSTOP)
+        processes = self._freeze()
         try:
             yield
         finally:
             for process in reversed(processes):
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(process, signal.SIGCONT)
+                _signal(process, signal.SIGCONT)
 
-    def _processes(self) -> list[int]:
-        """The server's process and its children."""
+    def _freeze(self) -> list[int]:
+        """Its own process and then its children, which it makes no more of; all stand still."""
         assert self._process is not None
         main = self._process.pid
-        children = Path(f"/proc/{main}/task/{main}/children").read_text()
-        return [main, *map(int, children.split())]
+        _signal(main, signal.SIGSTOP)
+        _until_all([main], "TZ")
+        children = [*map(int, Path(f"/proc/{main}/task/{main}/children").read_text().split())]
+        for process in children:
+            _signal(process, signal.SIGSTOP)
+        _until_all(children, "TZ")
+        return [main, *children]
 
     def stop(self) -> None:
         """End it, and remove all that it wrote."""
@@ -160,6 +164,27 @@ class PostgreSQLServer:
             self._process.kill()
             self._process.wait()
         self._process = None
+
+
+def _signal(process: int, number: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(process, number)
+
+
+def _until_all(processes: Sequence[int], states: str) -> None:
+    """Wait until each is in one of these states (proc(5)), or gone."""
+    deadline = time.monotonic() + GUARD_S
+    while not all(_state(process) in states for process in processes):
+        assert time.monotonic() < deadline, f"processes {processes} are not in the states {states}"
+        time.sleep(0.001)
+
+
+def _state(process: int) -> str:
+    """Empty when it is gone."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
 
 
 @functools.cache

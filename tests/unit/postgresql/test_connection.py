@@ -78,7 +78,7 @@ def test_a_database_in_another_encoding_is_refused() -> None:
     )
     with pytest.raises(ConfigurationError, match="its encoding is LATIN1"):
         connect(address(server.address("latin")), must_exist=False, is_read_only=False)
-    server.execute("DROP DATABASE latin")
+    server.execute("DROP DATABASE latin WITH (FORCE)")
 
 
 def test_a_role_without_rights_is_refused(url: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -15,9 +16,10 @@ from gateway.operations.store_on_file import StoreOnFile
 from gateway.ports.errors import TransactionConflict
 from gateway.ports.store import Store
 from gateway.postgresql.store import PostgreSQLStore
+from gateway.postgresql.transactions import PostgreSQLTransactions
 from gateway.spool.commit_requests import Acceptance, Call, ClaimRequest
 from gateway.spool.recording import Recording
-from tests.support.processes import GUARD_S
+from tests.support.processes import GUARD_S, POLL_S
 from tests.support.samples import TO_PACS, Clock, instance
 from tests.support.store_rig import ANY
 from tests.unit.postgresql.conftest import OpenStore
@@ -28,11 +30,13 @@ pytestmark = pytest.mark.postgresql
 GATEWAY, COMMAND = 0, 1
 PATIENCE = "SELECT set_config('deadlock_timeout', %(patience)s, true)"
 LOCK = "SELECT 1 FROM pg_advisory_xact_lock(%(number)s)"
+IS_WAITED_FOR = "SELECT 1 FROM pg_locks WHERE NOT granted AND locktype = 'advisory' AND objid = %(number)s::oid"
 
 
 class OppositeOrders:
     """Work of two transactions that lock the same two things in opposite orders, each after the other's first one; the
-    server ends that of `victim`."""
+    server ends that of `victim`, which closes the circle: a transaction looks for one once, when it has waited so long.
+    """
 
     def __init__(self, victim: int) -> None:
         self._both = threading.Barrier(2, timeout=GUARD_S)
@@ -49,10 +53,18 @@ class OppositeOrders:
             self.calls[side] += 1
             if self.calls[side] == 1:
                 self._both.wait()
+                if side == self._victim:
+                    self._until_it_is_waited_for(transactions, side)
             transactions.made_rows((LOCK, {"number": 1 - side}))
             return self.calls[side]
 
         return lock_both
+
+    def _until_it_is_waited_for(self, transactions: PostgreSQLTransactions, side: int) -> None:
+        deadline_s = time.monotonic() + GUARD_S
+        while not [*transactions.made_rows((IS_WAITED_FOR, {"number": side}))]:
+            assert time.monotonic() < deadline_s
+            time.sleep(POLL_S)
 
 
 def in_transaction(store: PostgreSQLStore, function: Callable[[Store], int]) -> int:

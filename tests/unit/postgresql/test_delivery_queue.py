@@ -159,7 +159,7 @@ def test_a_fold_that_is_killed_changes_nothing(open_store: OpenStore, look: Look
         with killed.transaction():
             killed.deliveries.accept([(instance(9), [TO_PACS])], clock())
             fold(killed)
-            look.execute("SELECT pg_terminate_backend(%s, 10000)", [backend])
+            look.execute("SELECT pg_terminate_backend(%s, 60000)", [backend])
 
     with pytest.raises(GatewayError):
         fold_and_die()

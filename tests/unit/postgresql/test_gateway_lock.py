@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import threading
 from contextlib import ExitStack, closing
+from types import SimpleNamespace
 
 import psycopg
 import pytest
 from psycopg.pq import TransactionStatus
 
 from gateway.ports.errors import ConfigurationError, SpoolFull
+from gateway.postgresql import gateway_lock
 from gateway.postgresql.address import address
 from gateway.postgresql.connection import Connection, open_connection
 from gateway.postgresql.gateway_lock import OF_SCHEMA, GatewayLock, holders, of_node
 from gateway.postgresql.inspection import inspected
 from tests.support.postgresql_server import shared_server
+from tests.support.samples import SecondsClock
 from tests.unit.postgresql.conftest import OpenStore
 
 pytestmark = pytest.mark.postgresql
@@ -57,19 +60,40 @@ def test_two_nodes_of_one_name_are_refused(open_store: OpenStore) -> None:
     open_store(is_committing=True, node="one")
 
 
-def test_a_gateway_alone_that_waits_lets_nodes_connect(url: str) -> None:
+def test_a_gateway_alone_that_waits_lets_nodes_connect(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """One that waited in the server's queue for the lock would be before them."""
-    place = address(url)
+    place, clock = address(url), CountedClock()
+    monkeypatch.setattr(gateway_lock, "time", SimpleNamespace(monotonic=clock))
     with ExitStack() as stack:
         first, second, alone = (stack.enter_context(closing(open_connection(place))) for _ in range(3))
         GatewayLock(place, node="one").take(first)
-        refused = threading.Thread(target=_take_in_vain, args=(GatewayLock(place, 1.0), alone))
+        waiting = GatewayLock(place, 1.0)  # on a clock that stands
+        refused = threading.Thread(target=_take_in_vain, args=(waiting, alone))
         refused.start()
         while alone.info.transaction_status is not TransactionStatus.ACTIVE and refused.is_alive():
             threading.Event().wait(0.001)
         GatewayLock(place, 0.0, "two").take(second)
-        refused.join()
+        clock.wait_for_calls(2, refused)
+        while refused.is_alive():
+            clock.now_s += 1.0
+            clock.wait_for_calls(2, refused)
         assert len(holders(first)) == 2
+
+
+class CountedClock(SecondsClock):
+    """Stands, and knows how often it was looked at."""
+
+    calls = 0
+
+    def __call__(self) -> float:
+        self.calls += 1
+        return super().__call__()
+
+    def wait_for_calls(self, number: int, caller: threading.Thread) -> None:
+        """Until it was looked at so often, or its caller has ended. Between two calls the lock was looked at."""
+        wanted = self.calls + number
+        while self.calls < wanted and caller.is_alive():
+            threading.Event().wait(0.001)
 
 
 def _take_in_vain(lock: GatewayLock, connection: Connection) -> None:

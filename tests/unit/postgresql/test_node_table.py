@@ -285,7 +285,7 @@ def test_a_lost_connection_is_made_anew(table: PostgreSQLNodeTable, clock: Clust
     table.beat(node("one"), "running", "rules-1", [])
     with psycopg.connect(clock.url, autocommit=True) as other:
         others = (
-            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE query LIKE '%FROM destination_lease%'"
+            "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE query LIKE '%FROM destination_lease%'"
         )
         other.execute(f"{others} AND pid <> pg_backend_pid()".encode())
     with pytest.raises(SpoolFull):
@@ -303,7 +303,7 @@ class Interrupted(PostgreSQLNodeTable):
             self.at = ""
             assert self._connection is not None
             with psycopg.connect(self._place.conninfo, autocommit=True) as other:
-                other.execute("SELECT pg_terminate_backend(%s, 5000)", (self._connection.info.backend_pid,))
+                other.execute("SELECT pg_terminate_backend(%s, 60000)", (self._connection.info.backend_pid,))
         return super()._run(name, **values)
 
 

@@ -148,7 +148,7 @@ def test_nodes_whose_clocks_are_apart_claim_what_the_other_one_took(url: str) ->
             assert command.administration.hold(DeliveryFilter()) == 1
             assert command.administration.release(DeliveryFilter(), command.administration.now()) == 1
         with other.transaction():
-            now = other.administration.now() + timedelta(seconds=1)
+            now = other.administration.now() + timedelta(seconds=GUARD_S)
             assert len(other.deliveries.claim("pacs", 10, LEASE_S, now)) == 1
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
@@ -10,18 +11,30 @@ import pytest
 from gateway.ports.errors import Temporary
 from tests.support.parallel_writers import write_in_parallel
 from tests.support.postgresql_server import shared_server
+from tests.support.processes import GUARD_S, POLL_S
 from tests.unit.postgresql.conftest import OpenStore
 
 pytestmark = pytest.mark.postgresql
 
+IS_ASLEEP = "SELECT 1 FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND wait_event = 'PgSleep'"
 
-def test_a_statement_that_runs_can_be_interrupted(open_store: OpenStore) -> None:
+
+def test_a_statement_that_runs_can_be_interrupted(url: str, open_store: OpenStore) -> None:
     store = open_store()
-    timer = threading.Timer(0.05, store.interrupt)
-    timer.start()
-    with pytest.raises(Temporary, match="interrupted"), store._transactions.errors():
-        store._transactions.made_rows(("SELECT pg_sleep(30)", {}))
-    timer.join()
+
+    def interrupt_when_it_runs() -> None:
+        deadline_s = time.monotonic() + GUARD_S
+        with psycopg.connect(url, autocommit=True) as look:
+            while not look.execute(IS_ASLEEP).fetchall():
+                assert time.monotonic() < deadline_s
+                time.sleep(POLL_S)
+        store.interrupt()
+
+    with ThreadPoolExecutor(1) as thread:
+        interrupting = thread.submit(interrupt_when_it_runs)
+        with pytest.raises(Temporary, match="interrupted"), store._transactions.errors():
+            store._transactions.made_rows(("SELECT pg_sleep(600)", {}))
+        interrupting.result()
     store.sync()
 
 

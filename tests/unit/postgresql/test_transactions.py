@@ -29,7 +29,7 @@ def end_sessions(url: str) -> None:
     """Every other session of this database ends, as when the server is restarted."""
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(
-            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
+            "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity "
             "WHERE pid <> pg_backend_pid() AND application_name = 'dicom-gateway'"
         )
 
