@@ -87,7 +87,13 @@ async def test_send_to_a_peer_of_the_rules_under_its_names(running: AsyncExitSta
 
 async def test_status_reports_what_runs(running: AsyncExitStack, tmp_path: Path) -> None:
     rules = {
-        "peers": {"gone": {"ae_title": "GONE", "address": f"127.0.0.1:{free_port()}"}},
+        "peers": {
+            "gone": {
+                "ae_title": "GONE",
+                "address": f"127.0.0.1:{free_port()}",
+                "delivery": {"retry": {"first": "10 min"}},
+            }
+        },
         "routes": [{"name": "all", "to": ["gone"]}],
         "unmatched": "hold",
     }
@@ -104,7 +110,7 @@ async def test_status_reports_what_runs(running: AsyncExitStack, tmp_path: Path)
     assert [(row["destination"], row["state"], row["count"]) for row in found["queue"]] == [("gone", "pending", 1)]
     text = await command("status", rules=gateway.rules_folder)
     assert "gone" in text.output
-    assert re.search(r"gone +down +in \d+ s ", text.output)
+    assert re.search(r"gone +down +in \d+ min ", text.output)
     await association.release()
 
 

@@ -8,7 +8,7 @@ import stat
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,13 @@ def open_folder() -> Iterator[Path]:
     folder.chmod(0o755)
     yield folder
     shutil.rmtree(folder)
+
+
+@pytest.fixture
+async def running(open_folder: Path) -> AsyncIterator[AsyncExitStack]:
+    """What runs in the folder ends before it is removed."""
+    async with AsyncExitStack() as stack:
+        yield stack
 
 
 def leaks(folder: Path) -> list[str]:

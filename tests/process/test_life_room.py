@@ -4,26 +4,53 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 
 from tests.support.caller import call, store_new
 from tests.support.gateway_process import GatewayProcess
+from tests.support.mounts import CAN_MOUNT, GatewayInNamespace, MountNamespace
 from tests.support.processes import until
 
 GIB = 1024**3
 
 
-async def test_no_room_is_answered_a700_and_recovers(running: AsyncExitStack, tmp_path: Path) -> None:
-    free_bytes = shutil.disk_usage(tmp_path).free
+RULES = {"unmatched": "hold"}
+Act = Callable[[], object]
+
+
+async def on_a_disk_of_its_own(running: AsyncExitStack, folder: Path) -> tuple[GatewayProcess, Act, Act]:
+    """A gateway, what takes the room of its spool, and what gives it back."""
+    namespace = await running.enter_async_context(MountNamespace())
+    volume = folder / "volume"
+    namespace.mount(volume, "16m")
+    settings = {"spool": {"path": str(volume / "spool"), "min_free": "4 MiB"}}
+    gateway = GatewayInNamespace(folder, RULES, settings=settings)
+    gateway.namespace = namespace
+    return gateway, lambda: namespace.fill(volume), lambda: namespace.free(volume)
+
+
+def on_the_disk_of_all(folder: Path) -> tuple[GatewayProcess, Act, Act]:
+    """The same, for whom may not mount; others use the disk as well, by less than the margin."""
+    free_bytes = shutil.disk_usage(folder).free
     margin_bytes = min(GIB, free_bytes // 4)
-    settings = {"spool": {"path": str(tmp_path / "spool"), "min_free": f"{free_bytes - margin_bytes} B"}}
-    gateway = await running.enter_async_context(GatewayProcess(tmp_path, {"unmatched": "hold"}, settings=settings))
+    settings = {"spool": {"path": str(folder / "spool"), "min_free": f"{free_bytes - margin_bytes} B"}}
+    ballast = folder / "ballast"
+
+    def fill() -> None:
+        with ballast.open("wb") as file:
+            os.posix_fallocate(file.fileno(), 0, 2 * margin_bytes)
+
+    return GatewayProcess(folder, RULES, settings=settings), fill, ballast.unlink
+
+
+async def test_no_room_is_answered_a700_and_recovers(running: AsyncExitStack, tmp_path: Path) -> None:
+    gateway, fill, free = await on_a_disk_of_its_own(running, tmp_path) if CAN_MOUNT else on_the_disk_of_all(tmp_path)
+    await running.enter_async_context(gateway)
     association = await call(gateway.port)
     assert (await store_new(association)).status == 0
-    ballast = tmp_path / "ballast"
-    with ballast.open("wb") as file:
-        os.posix_fallocate(file.fileno(), 0, 2 * margin_bytes)
+    fill()
 
     async def answers(status: int) -> bool:
         return (await store_new(association)).status == status
@@ -33,7 +60,7 @@ async def test_no_room_is_answered_a700_and_recovers(running: AsyncExitStack, tm
     assert (status, body.partition(": ")[0]) == (503, "spool_full")
     assert "under the min_free" in body
     assert association.is_open
-    ballast.unlink()
+    free()
     await until(lambda: answers(0x0000), what="0x0000")
     assert (await gateway.http("GET", "/readyz"))[0] == 200
     await association.release()

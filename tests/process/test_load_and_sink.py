@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
@@ -71,10 +72,18 @@ async def test_failures_are_counted_not_acknowledged(tmp_path: Path) -> None:
     assert report.acknowledged == []
 
 
+class Impatient(Load):
+    """Waits long for its association, and a second for an answer."""
+
+    def _serve(self) -> None:
+        self.target = replace(self.target, timeout_s=1.0)
+        super()._serve()
+
+
 async def test_a_lost_association_is_no_acknowledgement(tmp_path: Path) -> None:
     async with Sink(tmp_path / "sink.log", silent=True) as sink:
         with pytest.raises(TimeoutError, match="no answer"):
-            Load(Target(sink.port, timeout_s=2.0), objects=2).run()
+            Impatient(Target(sink.port), objects=2).run()
         assert sink.ask()["total"] == 0
 
 

@@ -63,7 +63,11 @@ async def test_a_line_for_each_association_and_study_and_for_each_destination_an
 ) -> None:
     pacs = await running.enter_async_context(StoreSCP(tmp_path / "storescp", ae_title="STORESCP"))
     gateway = await running.enter_async_context(GatewayProcess(tmp_path, rules(pacs.port)))
-    kept, size_bytes = await send(gateway.port)
+    pacs.pause()  # it gets all in one go, however long they take to be sent
+    try:
+        kept, size_bytes = await send(gateway.port)
+    finally:
+        pacs.resume()
     await until(lambda: len(named(gateway, "objects_stored")) == 2)
     first, second = named(gateway, "objects_stored")
     assert (first["study_instance_uid"], first["count"], first.get("dropped")) == ("1.2.3.1", 3, None)

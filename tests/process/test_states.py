@@ -365,8 +365,8 @@ async def test_reload_refused(site: Site) -> None:
 
 async def test_reload_refused_for_a_port_that_is_taken(site: Site) -> None:
     """The rules have no mistake: `validate` finds nothing, and the doctor, who is named, does."""
-    with socket.create_server(("127.0.0.1", 0)) as other:
-        taken = other.getsockname()[1]
+    taken = free_port()  # which no connection of others takes when it is given back
+    with socket.create_server(("127.0.0.1", taken)):
         site.settings = named_listener(taken)
         site.write_rules(HOLD)
         site.reload()

@@ -20,7 +20,7 @@ from tests.support.load.generator import Load, Target
 from tests.support.load.objects import sample
 from tests.support.load.sink import Sink
 from tests.support.postgresql_server import shared_server
-from tests.support.processes import run, until
+from tests.support.processes import free_port, run, until
 from tests.support.workers import WorkersProcess
 
 pytestmark = [pytest.mark.postgresql, pytest.mark.timeout(300)]
@@ -124,7 +124,7 @@ async def test_a_reload_is_one_of_all_workers_and_has_one_result(
     gateway.write_rules({"unmatched": "nothing"})
     gateway.reload()  # SIGHUP
     result = tmp_path / "run" / "gateway.pid.reload.json"
-    await until(lambda: json.loads(result.read_text())["result"] == "refused", what="the result")
+    await until(lambda: result.exists() and json.loads(result.read_text())["result"] == "refused", what="the result")
     assert await versions() == {second}
     code, output = await command("reload", "--rules", gateway.rules_folder)
     assert code == 1
@@ -190,9 +190,9 @@ async def test_a_new_port_that_others_have_refuses_the_reload_of_all(
     gateway = await running.enter_async_context(WorkersProcess(tmp_path, HOLD, url, workers=2))
     with socket.socket() as theirs:
         theirs.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        theirs.bind(("127.0.0.1", 0))
+        port = free_port()  # which no connection of others takes when it is given back
+        theirs.bind(("127.0.0.1", port))
         theirs.listen()
-        port = theirs.getsockname()[1]
         before = gateway.settings
         one = {"port": gateway.port, "address": "127.0.0.1"}
         gateway.settings = {**before, "listeners": [one, {"name": "more", "port": port, "address": "127.0.0.1"}]}

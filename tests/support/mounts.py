@@ -24,10 +24,10 @@ class MountNamespace:
     """Lives as long as it is entered; what is mounted in it goes with it, whatever becomes of the test."""
 
     async def __aenter__(self) -> Self:
-        own = os.readlink("/proc/self/ns/mnt")
         hold = ["setpriv", "--pdeathsig", "KILL", "unshare", "-m", "--propagation", "private", "sleep", "infinity"]
         self._holder = subprocess.Popen(hold, stdin=subprocess.DEVNULL)
-        await until(lambda: os.readlink(f"/proc/{self._holder.pid}/ns/mnt") != own, what="a mount namespace")
+        name = Path(f"/proc/{self._holder.pid}/comm")
+        await until(lambda: name.read_text() == "sleep\n", what="a private mount namespace")
         return self
 
     async def __aexit__(

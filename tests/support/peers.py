@@ -7,7 +7,9 @@ it is entered and gone when it is left. `port` is chosen free, on 127.0.0.1.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import os
 import sys
 import urllib.error
 import urllib.request
@@ -95,6 +97,20 @@ class StoreSCP(FolderSCP):
 
     def environment(self) -> dict[str, str]:
         return NO_DELAY
+
+    def files(self) -> list[Path]:
+        """What it has stored; a file that it still writes is none yet."""
+        there = super().files()
+        being_written = self._open_files()
+        return [path for path in there if str(path) not in being_written]
+
+    def _open_files(self) -> set[str]:
+        found = set()
+        with contextlib.suppress(FileNotFoundError):  # it has ended
+            for descriptor in Path(f"/proc/{self.pid}/fd").iterdir():
+                with contextlib.suppress(FileNotFoundError):
+                    found.add(os.readlink(descriptor))
+        return found
 
 
 class StockSCP(FolderSCP):
@@ -186,6 +202,7 @@ class Orthanc(Daemon):
             "OverwriteInstances": True,
             "Plugins": [],
             "JobsHistorySize": 1000,
+            "DicomScuTimeout": 60,
             "SaveJobs": False,
             **self.settings,
         }
@@ -239,7 +256,7 @@ class Orthanc(Daemon):
 
     async def send(self, modality: str, instances: Sequence[str]) -> Any:
         """Send what it holds to one of its modalities, and wait for the end."""
-        body = {"Resources": list(instances), "Synchronous": True, "Timeout": 30}
+        body = {"Resources": list(instances), "Synchronous": True, "Timeout": 60}
         return await self.post(f"/modalities/{modality}/store", body)
 
     async def received(self, count: int, timeout_s: float = 60.0) -> list[str]:

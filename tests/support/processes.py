@@ -230,8 +230,9 @@ class Daemon:
         os.kill(self.pid, number)
 
     def pause(self) -> None:
-        """Freeze it: connections are still taken by the kernel, nothing is answered."""
+        """Freeze it: connections are still taken by the kernel, nothing is answered. Returns when it stands still."""
         self.signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
 
     def resume(self) -> None:
         self.signal(signal.SIGCONT)

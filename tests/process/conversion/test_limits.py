@@ -31,7 +31,7 @@ LOSSLESS = [RLE, JPEG_LS, JPEG_2000_LOSSLESS]
 
 @pytest.fixture
 async def pool(tmp_path: Path) -> AsyncIterator[ConversionPool]:
-    made = ConversionPool(ConversionLimits(1, MEMORY_BYTES, 30.0), str(tmp_path), NoMeter())
+    made = ConversionPool(ConversionLimits(1, MEMORY_BYTES, 240.0), str(tmp_path), NoMeter())
     yield made
     await made.close()
 

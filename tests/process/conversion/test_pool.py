@@ -68,7 +68,7 @@ async def start(tmp_path: Path, meter: Meter) -> AsyncIterator[Start]:
     pools: list[ConversionPool] = []
 
     def make(
-        module: str = BAD, *, workers: int = 1, time_limit_s: float = 30.0, idle_s: float = 60.0
+        module: str = BAD, *, workers: int = 1, time_limit_s: float = 120.0, idle_s: float = 60.0
     ) -> ConversionPool:
         limits = ConversionLimits(workers, 128 * 1024**2, time_limit_s)
         pools.append(ConversionPool(limits, str(tmp_path), meter, idle_s=idle_s, module=module))
@@ -148,10 +148,10 @@ async def test_what_cannot_be_converted_is_refused(start: Start, meter: Meter) -
 @pytest.mark.parametrize(
     ("kind", "time_limit_s", "reason", "outcome"),
     [
-        ("crash", 30.0, r"crashed, 2 times \(SIGSEGV\)", "crashed"),
+        ("crash", 120.0, r"crashed, 2 times \(SIGSEGV\)", "crashed"),
         ("hang", 1.0, "not done in 1 s", "timed_out"),
-        ("eat", 30.0, "more memory", "out_of_memory"),
-        ("fail", 30.0, "a fault of this gateway", "failed"),
+        ("eat", 120.0, "more memory", "out_of_memory"),
+        ("fail", 120.0, "a fault of this gateway", "failed"),
     ],
 )
 async def test_a_codec_gone_wrong_costs_its_object_alone(
@@ -215,7 +215,7 @@ async def test_workers_go_home_when_nothing_comes(start: Start, meter: Meter) ->
 async def test_a_conversion_that_is_given_up_ends_its_worker(start: Start, tmp_path: Path) -> None:
     pool = start()
     marker = tmp_path / "begun"
-    working = asyncio.create_task(copied(pool, takes_s=20.0, marker=str(marker)))
+    working = asyncio.create_task(copied(pool, takes_s=100.0, marker=str(marker)))
     await until(marker.exists, what="it works")
     (pid,) = pool.pids
     working.cancel()
@@ -258,7 +258,7 @@ async def test_a_conversion_that_is_given_up_while_its_source_is_read_waits_for_
 async def test_closing_ends_everything(start: Start) -> None:
     pool = start(workers=2)
     await copied(pool)
-    working = [asyncio.create_task(copied(pool, takes_s=20.0)) for _ in range(3)]
+    working = [asyncio.create_task(copied(pool, takes_s=100.0)) for _ in range(3)]
     await until(lambda: len(pool.pids) == 2, what="both work")
     pids = pool.pids
     await pool.close()

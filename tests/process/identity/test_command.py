@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import gc
 import json
 import os
 import sys
@@ -90,9 +91,12 @@ def test_it_may_leave_its_input_unread() -> None:
 @pytest.mark.campaign
 def test_it_ends_in_time_with_all_that_it_started(tmp_path: Path) -> None:
     path = tmp_path / "child"
-    arguments = ("/bin/sh", "-c", f"sleep 600 & echo $! > {path}; wait")
-    with pytest.raises(NotVerifiable, match="did not end within"):
-        CommandVerifier(IdentityCommand(arguments, frozenset({"kerberos"}), 3.0)).verify(OFFERED)
+    arguments = ("/bin/sh", "-c", f"sleep 600 & echo $! > {path}.new; mv {path}.new {path}; wait")
+    for limit_s in (3.0, 60.0):  # a machine that is busy needs longer until there is a child
+        with pytest.raises(NotVerifiable, match="did not end within"):
+            CommandVerifier(IdentityCommand(arguments, frozenset({"kerberos"}), limit_s)).verify(OFFERED)
+        if path.exists():
+            break
     asyncio.run(until(lambda: not _is_running(int(path.read_text())), what="the end of what it started"))
 
 
@@ -113,7 +117,8 @@ def test_a_program_that_is_not_there(tmp_path: Path) -> None:
 def test_no_descriptor_of_ours_is_left_open() -> None:
     verifier: Any = command("pass")
     verifier.verify(OFFERED)
+    gc.collect()  # what tests before left is not closed in between
     before = len(os.listdir("/proc/self/fd"))
     for _ in range(5):
         verifier.verify(OFFERED)
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(os.listdir("/proc/self/fd")) <= before

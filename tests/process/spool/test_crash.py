@@ -190,7 +190,7 @@ def fill(spool_folder: Path, queue_path: Path, limit_bytes: int, length_bytes: i
         cwd=ROOT,
         stdout=subprocess.PIPE,
         text=True,
-        timeout=60,
+        timeout=240,
         check=True,
     )
     return [line.split() for line in done.stdout.splitlines()]

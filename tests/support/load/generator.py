@@ -48,7 +48,7 @@ class Target:
     port: int
     called: str = "GATEWAY"
     calling: str = "LOAD"
-    timeout_s: float = 30.0
+    timeout_s: float = 60.0
 
 
 @dataclass(slots=True)

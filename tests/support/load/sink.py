@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import hashlib
 import json
 import selectors
@@ -34,7 +35,7 @@ from tests.support.load.wire import (
     response,
     us,
 )
-from tests.support.processes import Daemon, free_port, is_listening, until
+from tests.support.processes import GUARD_S, Daemon, free_port, is_listening, until
 
 MAX_PDU_BYTES = 131072
 HEAD_BYTES = 4096
@@ -98,8 +99,8 @@ class Server:
                 self.selector.register(connection, selectors.EVENT_READ, Line(connection))
 
     def _control(self, connection: socket.socket) -> None:
-        with connection:
-            connection.settimeout(5.0)
+        with connection, contextlib.suppress(OSError):  # somebody who asked and went away ends nothing
+            connection.settimeout(GUARD_S)
             command = connection.recv(64).strip()
             counts = self.counts
             answer: dict[str, Any] = {
@@ -248,7 +249,7 @@ class Sink(Daemon):
 
     def ask(self, command: str = "stats") -> dict[str, Any]:
         """What arrived so far; `objects` adds UID → a text an arrival, `clear` starts anew."""
-        with socket.create_connection(("127.0.0.1", self.control_port), timeout=20.0) as connection:
+        with socket.create_connection(("127.0.0.1", self.control_port), timeout=GUARD_S) as connection:
             connection.sendall(command.encode() + b"\n")
             with connection.makefile("rb") as file:
                 answer: dict[str, Any] = json.loads(file.read())

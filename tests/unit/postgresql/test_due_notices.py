@@ -136,4 +136,7 @@ def test_it_ends_while_it_waits_and_while_there_is_no_server() -> None:
     for url in (shared_server().new_schema(), "postgresql:///x?host=/nonexistent"):
         listener = DueListener(url, "one", lambda destinations: None, lambda node: None)
         listener.close()
-        assert not any(thread.name == "postgresql-listener" for thread in threading.enumerate())
+        for thread in threading.enumerate():
+            if thread.name == "postgresql-listener":
+                thread.join(GUARD_S)  # a close waits for some seconds alone
+                assert not thread.is_alive()
