@@ -134,7 +134,7 @@ async def by_gateway(peer: Peer, **more: Any) -> int:
 
 
 async def by_dcmtk(peer: Peer) -> bool:
-    command = [program("echoscu"), "-ta", "20", "-td", "20", peer.host, str(peer.port)]
+    command = [program("echoscu"), "-ta", "60", "-td", "60", peer.host, str(peer.port)]
     process = await asyncio.create_subprocess_exec(
         *command, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL
     )
@@ -143,7 +143,7 @@ async def by_dcmtk(peer: Peer) -> bool:
 
 def _by_stock(peer: Peer) -> bool:
     ae = AE()
-    ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = 20
+    ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = 60
     ae.add_requested_context(VERIFICATION, [IMPLICIT])
     association = ae.associate(peer.host, peer.port)
     try:

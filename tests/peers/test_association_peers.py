@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import socket
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -154,7 +155,7 @@ async def test_nothing_waits_for_acknowledgements(monkeypatch: pytest.MonkeyPatc
 
 async def test_a_frozen_peer(tmp_path: Path, parts: list[Part10]) -> None:
     async with StoreSCP(tmp_path / "scp") as scp:
-        timers = Timers(connect_s=60.0, association_s=3.0, dimse_s=3.0)
+        timers = Timers(connect_s=60.0, association_s=60.0, dimse_s=3.0)
         peer = Peer("scp", "STORESCP", "127.0.0.1", scp.port, timers=timers)
         contexts = [ProposedContext(VERIFICATION, ("1.2.840.10008.1.2",))]
         association = await associate(peer, own_ae_title="GATEWAY", contexts=contexts)
@@ -162,7 +163,8 @@ async def test_a_frozen_peer(tmp_path: Path, parts: list[Part10]) -> None:
         try:
             with pytest.raises(DestinationDown, match="no response"):
                 await association.c_echo()
+            impatient = replace(peer, timers=replace(timers, association_s=3.0))
             with pytest.raises(DestinationDown, match="did not answer"):
-                await associate(peer, own_ae_title="GATEWAY", contexts=contexts)
+                await associate(impatient, own_ae_title="GATEWAY", contexts=contexts)
         finally:
             scp.resume()

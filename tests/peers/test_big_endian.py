@@ -276,6 +276,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         for each in (*peers.values(), orthanc, gateway):
             await each.start()
         await asyncio.to_thread(_send, gateway.port)
+        await gateway.idle()  # any of the tests may be the first one
 
     with contextlib.ExitStack() as stack:
         for each in (*peers.values(), orthanc, gateway):

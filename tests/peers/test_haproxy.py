@@ -117,11 +117,10 @@ async def test_health_checks_of_the_dicom_port_leave_no_trace(
     )
 
     async def is_checked() -> bool:
-        taken = await gateway.metric("gateway_connections_total")
-        return taken >= 10 and (await haproxy.server())["check_status"] == "L4OK"
+        taken, server = await gateway.metric("gateway_connections_total"), await haproxy.server()
+        return taken >= 10 and server["check_status"] == "L4OK" and server["status"].startswith("UP")
 
     await until(is_checked)
-    assert (await haproxy.server())["status"].startswith("UP")
     of_the_start = {"config_problem_found"}  # MR1 may call from a balancer alone
     assert {event["event"] for event in gateway.events() if event["level"] != "info"} <= of_the_start
     assert await gateway.metric("gateway_proxy_headers_rejected_total") == 0
@@ -135,14 +134,18 @@ async def test_health_checks_of_readyz(running: AsyncExitStack, tmp_path: Path) 
             tmp_path / "haproxy",
             gateway.port,
             f"send-proxy-v2 check port {gateway.http_port} inter 100ms",
-            backend="option httpchk GET /readyz",
+            backend="option httpchk GET /readyz\n  timeout check 60s",
         )
     )
 
     async def has_status(status: str) -> bool:
         return (await haproxy.server())["check_status"] == status
 
+    async def is_up() -> bool:
+        return (await haproxy.server())["status"] == "UP"
+
     await until(lambda: has_status("L7OK"))
+    await until(is_up)
     assert (await echoscu(haproxy.port, calling="CT1")).returncode == 0
     (gateway.folder / "spool").rename(gateway.folder / "elsewhere")  # it takes no object now
     await until(lambda: has_status("L7STS"))

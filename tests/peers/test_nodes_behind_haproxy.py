@@ -81,7 +81,7 @@ async def site(tmp_path: Path) -> AsyncIterator[Site]:
     destinations = {peer.ae_title: peer.port for peer in (workstation, archive, orthanc)}
     nodes = [node(tmp_path, name, url, destinations) for name in ("n1", "n2")]
     servers = {each.port: f"port {each.http_port}" for each in nodes}
-    backend = "balance roundrobin\n  option httpchk GET /readyz"
+    backend = "balance roundrobin\n  option httpchk GET /readyz\n  timeout check 60s"
     haproxy = HAProxy(tmp_path / "haproxy", servers, "send-proxy-v2 check inter 500ms", backend=backend)
     orthanc.modalities["gateway"] = Modality("GATEWAY", haproxy.port)
     async with AsyncExitStack() as stack:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -130,11 +128,11 @@ async def site(tmp_path: Path) -> AsyncIterator[Site]:
 @asynccontextmanager
 async def stopped(workstation: StoreSCP) -> AsyncIterator[None]:
     """The workstation stands still, so that the retrieve does, with an instance on its way between the nodes."""
-    os.kill(workstation.pid, signal.SIGSTOP)
+    workstation.pause()
     try:
         yield
     finally:
-        os.kill(workstation.pid, signal.SIGCONT)
+        workstation.resume()
 
 
 @asynccontextmanager

@@ -18,6 +18,7 @@ from pydicom import dcmread
 
 from tests.support.archive import QRSCP
 from tests.support.peers import GatewayProcess, Modality, Orthanc, StoreSCP, free_port, run, storescu
+from tests.support.processes import until
 from tests.support.retrieving import Moving, getscu, movescu
 from tests.support.spread import PATIENT_ID, STUDY_UID, WHOLE_STUDY, all_uids, give, series_uid, uids, write_study
 
@@ -157,8 +158,14 @@ async def test_orthanc_moves_to_itself_what_it_does_not_have(site: Site) -> None
 
     assert before == 5
     assert len(await site.orthanc.received(15)) == 15
-    served = [event for event in site.gateway.events() if event["event"] == "retrieve_served"][-1]
-    assert (served["peer"], served["completed"], served["failed"]) == ("orthanc", 10, 0)
+
+    def served() -> list[dict[str, Any]]:
+        """Its line in the log, which is written after the answer."""
+        lines = [event for event in site.gateway.events() if event["event"] == "retrieve_served"]
+        return [line for line in lines if line["peer"] == "orthanc"]
+
+    await until(served)
+    assert [(line["completed"], line["failed"]) for line in served()] == [(10, 0)]
 
 
 async def test_hidden_studies_are_as_not_there(site: Site, tmp_path: Path) -> None:

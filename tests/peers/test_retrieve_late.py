@@ -43,7 +43,7 @@ def rules(archive: int, workstation: StoreSCP, **source: Any) -> dict[str, Any]:
         },
         "routes": [],
         "unmatched": "hold",
-        "query_retrieve": {"sources": ["late"], "timeout": "20 s" if not source.get("strict") else "2 s"},
+        "query_retrieve": {"sources": ["late"], "timeout": "60 s" if not source.get("strict") else "2 s"},
     }
 
 

@@ -54,7 +54,7 @@ def rules(
         "query_retrieve": {
             "sources": ["local", *sources],
             "move_destinations": {"BOTH": [peer.ae_title.lower() for peer in workstations]},
-            "timeout": "3 s",
+            "timeout": "60 s",
             **settings,
         },
     }

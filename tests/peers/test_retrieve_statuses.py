@@ -28,6 +28,7 @@ from gateway.query.attributes import (
     STUDY_INSTANCE_UID,
 )
 from tests.support.peers import GatewayProcess, StockSCP, StoreSCP, free_port, storescu
+from tests.support.processes import until
 from tests.support.retrieving import STUDY_GET, STUDY_MOVE, Moving, counters, elements
 from tests.support.spread import PATIENT_ID as PATIENT
 from tests.support.spread import STUDY_UID, all_uids, instance_uid, series_uid, write_study
@@ -383,12 +384,20 @@ async def test_what_a_destination_is_reported(site: Site, priority: int) -> None
 
 
 async def test_metrics(site: Site) -> None:
-    before = await site.gateway.metric(
-        "gateway_retrieve_requests_total", service="move", peer="viewer", status="0x0000"
-    )
+    async def requests() -> float:
+        """They are counted after the answer."""
+        return await site.gateway.metric(
+            "gateway_retrieve_requests_total", service="move", peer="viewer", status="0x0000"
+        )
+
+    before = await requests()
     await site.requestor().move("GOOD", STUDY)
 
-    found = await site.gateway.metric("gateway_retrieve_requests_total", service="move", peer="viewer", status="0x0000")
+    async def is_counted() -> bool:
+        return await requests() > before
+
+    await until(is_counted)
+    found = await requests()
     assert found == before + 1
     sent = await site.gateway.metric(
         "gateway_retrieve_suboperations_total", service="move", destination="good", result="completed"

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from tests.support.archive import QRSCP
-from tests.support.peers import GatewayProcess, Orthanc, StockSCP, StoreSCP, free_port, storescu
+from tests.support.peers import FolderSCP, GatewayProcess, Orthanc, StockSCP, StoreSCP, free_port, storescu
+from tests.support.processes import GUARD_S
 from tests.support.proxy import Proxy, Trouble
 from tests.support.retrieving import SPREAD, Moving
 from tests.support.spread import all_uids, give, instance_uid, orthanc, uids, write_study
@@ -21,6 +22,7 @@ SIZE_BYTES = 20_000
 IN_THE_MIDDLE = 90_000
 """Bytes of answers: after the C-FINDs, before the end of the instances."""
 TIMEOUT_S = 5.0
+"""Of a source that says nothing: so long is waited for it."""
 HELD = {"qrscp": (1, 2), "first": (2, 3), "second": (3, 4)}
 """Series by source; the gateway itself has the first image of series 1."""
 
@@ -61,7 +63,7 @@ def archives(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Archives]:
 class Site:
     gateway: GatewayProcess
     proxies: dict[str, Proxy]
-    workstations: list[StoreSCP]
+    workstations: list[FolderSCP]
     moving: Moving
 
 
@@ -80,14 +82,21 @@ class Sites:
         *,
         retrieve: str = "get",
         dead_workstation: bool = False,
+        timeout_s: float = GUARD_S,
+        delay_s: float = 0.0,
         **settings: Any,
     ) -> Site:
+        """`delay_s`: the first workstation takes one object after the other, so long each."""
         enter = self._stack.enter_async_context
         proxies = {
             name: await enter(Proxy(port, trouble if name == source else "none", after_bytes=IN_THE_MIDDLE))
             for name, port in self._archives.ports.items()
         }
-        workstations = [await enter(StoreSCP(self._folder / name, ae_title=name.upper())) for name in ("ws1", "ws2")]
+        workstations: list[FolderSCP] = [
+            await enter(StoreSCP(self._folder / name, ae_title=name.upper())) for name in ("ws1", "ws2")
+        ]
+        if delay_s:
+            workstations[0] = await enter(StockSCP(self._folder / "slow", ae_title="WS1", delay_s=delay_s))
         peers: dict[str, Any] = {
             "sender": {"ae_title": "STORESCU", "may": ["store"]},
             "viewer": {"ae_title": "VIEWER", "may": ["find", "move", "get"]},
@@ -99,11 +108,14 @@ class Sites:
                 "address": address,
                 "may": ["store"],
                 "retrieve": retrieve,
-                "timers": {"connect": "1 s"},
             }
         for workstation in workstations:
             port = 9 if dead_workstation and workstation is workstations[1] else workstation.port
-            peers[workstation.ae_title.lower()] = {"ae_title": workstation.ae_title, "address": f"127.0.0.1:{port}"}
+            peers[workstation.ae_title.lower()] = {
+                "ae_title": workstation.ae_title,
+                "address": f"127.0.0.1:{port}",
+                **({"delivery": {"associations": 1}} if delay_s else {}),
+            }
         rules = {
             "peers": peers,
             "routes": [],
@@ -111,7 +123,7 @@ class Sites:
             "query_retrieve": {
                 "sources": ["local", *proxies],
                 "move_destinations": {"BOTH": ["ws1", "ws2"]},
-                "timeout": f"{TIMEOUT_S:g} s",
+                "timeout": f"{timeout_s:g} s",
                 **settings,
             },
         }
@@ -136,7 +148,8 @@ def alone_at(source: str) -> set[str]:
 @pytest.mark.parametrize(("trouble", "partial"), [("refused", "fail"), ("refused", "accept"), ("black hole", "fail")])
 @pytest.mark.parametrize("source", HELD)
 async def test_a_source_that_cannot_be_asked(sites: Sites, source: str, trouble: Trouble, partial: str) -> None:
-    site = await sites.open(source, trouble, partial=partial)
+    timeout_s = TIMEOUT_S if trouble == "black hole" else GUARD_S
+    site = await sites.open(source, trouble, partial=partial, timeout_s=timeout_s)
 
     final = await site.moving.study("BOTH")
 
@@ -153,7 +166,7 @@ async def test_a_source_that_cannot_be_asked(sites: Sites, source: str, trouble:
 @pytest.mark.parametrize("source", HELD)
 @pytest.mark.parametrize("trouble", ["killed", "stalled"])
 async def test_a_source_that_ends_in_the_middle(sites: Sites, source: str, trouble: Trouble) -> None:
-    site = await sites.open(source, trouble)
+    site = await sites.open(source, trouble, timeout_s=TIMEOUT_S if trouble == "stalled" else GUARD_S)
 
     final = await site.moving.study("BOTH")
 
@@ -223,12 +236,14 @@ async def test_what_is_not_to_be_kept_is_not_routed(sites: Sites) -> None:
 
 @pytest.mark.parametrize("retrieve", ["get", "move"])
 async def test_cancel_in_the_middle(sites: Sites, retrieve: str) -> None:
-    site = await sites.open("qrscp", "stalled" if retrieve == "get" else "slow", retrieve=retrieve)
+    """At once: the source that says nothing more would be waited for much longer than the test does."""
+    trouble: Trouble = "stalled" if retrieve == "get" else "slow"
+    site = await sites.open("qrscp", trouble, retrieve=retrieve, timeout_s=10 * GUARD_S, delay_s=0.2)
 
-    final, seconds = await site.moving.cancelled(after=3)
+    async with asyncio.timeout(2 * GUARD_S):
+        final = await site.moving.cancelled(after=3)
 
     assert final.status == 0xFE00, site.gateway.log
-    assert seconds < 1.0
     completed, failed, remaining = final.completed or 0, final.failed or 0, final.remaining or 0
     assert completed >= 3
     assert completed + failed + remaining == 20
@@ -267,7 +282,7 @@ async def test_a_source_that_is_killed_is_replaced_by_the_next_holder(tmp_path: 
             "peers": peers,
             "routes": [],
             "unmatched": "hold",
-            "query_retrieve": {"sources": ["qrscp", "other"], "timeout": f"{TIMEOUT_S:g} s"},
+            "query_retrieve": {"sources": ["qrscp", "other"], "timeout": f"{GUARD_S:g} s"},
         }
         gateway = await enter(GatewayProcess(tmp_path / "gateway", rules, port=port))
         async with Moving(gateway.port).begun("SLOW", SPREAD) as responses:

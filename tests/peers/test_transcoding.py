@@ -247,6 +247,7 @@ async def test_workers_that_are_killed_lose_nothing(tmp_path: Path, corpus: tupl
         murdering = asyncio.create_task(murderer.run())
         await send(running, list(originals.values()))
         await running.idle()
+        await until(lambda: murderer.killed, what="a worker that was killed")
         murdering.cancel()
         for row in await dead_letters(running):
             assert "crashed, 2 times (SIGKILL)" in row["reason"]
@@ -281,7 +282,7 @@ async def test_workers_end_with_the_gateway(tmp_path: Path, corpus: tuple[Path, 
         children = Path(f"/proc/{running.pid}/task/{running.pid}/children")
         assert children.read_text() == ""  # nothing starts before it is needed
         await send(running, list(originals.values()))
-        await scp.received(1)
+        await all_of(running, scp, 1)
         workers = children.read_text().split()
         assert len(workers) == 1
         assert await running.metric("gateway_conversion_workers") == 1

@@ -206,9 +206,10 @@ async def test_what_needs_no_codec_does_not_wait_for_one_that_hangs(tmp_path: Pa
         here.running.reload()
         await until_metric(here.running, "gateway_config_reloads_total", 1, result="applied")
         async with crashing(here.running, signal.SIGSTOP) as hit:
-            await here.send(original)
+            sending = asyncio.create_task(here.send(original))  # its end is not waited for: the limit runs
             await here.lenient.received(1)
             assert await here.running.metric("gateway_conversions_total") == 0  # it still hangs, or has not begun
+            await sending
             await here.running.idle()
         assert len(hit) == 1
         assert_as_it_was(only(here.lenient), original)
@@ -217,13 +218,15 @@ async def test_what_needs_no_codec_does_not_wait_for_one_that_hangs(tmp_path: Pa
         assert not any(map(is_alive, hit))
 
 
-async def test_a_gateway_that_is_killed_leaves_no_workers_and_loses_nothing(tmp_path: Path, original: Path) -> None:
+async def test_a_gateway_that_is_killed_leaves_no_workers_and_loses_nothing(tmp_path: Path) -> None:
+    original = native_file(LARGER, tmp_path / "larger.dcm")  # gives time to look
     async with site(tmp_path) as here:
-        await here.send(original)
+        sending = asyncio.create_task(here.send(original))
         await until(
             lambda: any(is_at_work(pid, here.running.spool_folder) for pid in workers(here.running)), what="work"
         )
         pids = workers(here.running)
+        await sending
         here.running.signal(signal.SIGKILL)
         await here.running.wait()
         await until(lambda: not any(map(is_alive, pids)), what="the workers are gone")
@@ -232,7 +235,7 @@ async def test_a_gateway_that_is_killed_leaves_no_workers_and_loses_nothing(tmp_
             await scp.received(1)
         await here.running.idle()
         for scp in (here.strict, here.lenient):
-            assert_compressed(only(scp))
+            assert_compressed(only(scp), LARGER)
 
 
 def _libraries(pid: int) -> set[str]:
@@ -244,7 +247,7 @@ def _libraries(pid: int) -> set[str]:
 async def test_only_workers_load_codecs(tmp_path: Path, original: Path) -> None:
     async with site(tmp_path) as here:
         await here.send(original)
-        await here.strict.received(1)
+        await here.running.idle()
         (worker,) = workers(here.running)
         assert {"numpy", "openjpeg"} <= _libraries(worker)
         assert _libraries(here.running.pid) == set()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import re
-import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -183,16 +182,14 @@ class Moving:
         """The final response of the C-MOVE of the spread study."""
         return await self.move(destination, SPREAD)
 
-    async def cancelled(self, after: int) -> tuple[Response, float]:
-        """Final response to a C-MOVE of the spread study that is cancelled once `after` instances went, and how long
-        it took from the C-CANCEL."""
+    async def cancelled(self, after: int) -> Response:
+        """Final response to a C-MOVE of the spread study that is cancelled once `after` instances went."""
         async with self.begun("WS1", SPREAD) as responses:
             async for response in responses:
                 if (response.completed or 0) >= after:
                     break
-            began_s = time.monotonic()
             responses.cancel()
-            return await responses.final(), time.monotonic() - began_s
+            return await responses.final()
 
 
 def _encoded(identifier: Identifier) -> bytes:

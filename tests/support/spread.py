@@ -11,7 +11,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
 from tests.support.archive import QRSCP
-from tests.support.peers import Modality, Orthanc, StoreSCP, storescu
+from tests.support.peers import FolderSCP, Modality, Orthanc, storescu
 
 STUDY_UID = "1.2.826.0.1.3680043.8.498.900.1"
 PATIENT_ID = "SPREAD"
@@ -74,6 +74,6 @@ async def give(archive: QRSCP | Orthanc, files: Iterable[Path]) -> None:
     assert sent.returncode == 0, sent.output
 
 
-def uids(peer: StoreSCP) -> list[str]:
+def uids(peer: FolderSCP) -> list[str]:
     """What a destination got, doubles included."""
     return sorted(str(dcmread(path, stop_before_pixels=True).SOPInstanceUID) for path in peer.files())

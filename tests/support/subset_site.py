@@ -51,7 +51,7 @@ def _rules(sources: list[str], **peers: Any) -> dict[str, Any]:
 def site_of(folder: Path) -> Iterator[Site]:
     """Everything runs until it is left."""
     archive = QRSCP(folder / "qrscp", ae_title="QRSCP")
-    may = {"DicomAlwaysAllowFind": True, "DefaultEncoding": "Utf8"}
+    may = {"DicomAlwaysAllowFind": True, "DefaultEncoding": "Utf8", "DicomScpTimeout": 600}
     orthanc = Orthanc(folder / "orthanc", ae_title="ORTHANC", settings=may)
     sources: dict[str, QRSCP | Orthanc] = {"orthanc": orthanc, "dcmqrscp": archive}
     gateways = {"local": GatewayProcess(folder / "local", _rules(["local"]), settings=TO_THE_LETTER)}

@@ -119,7 +119,9 @@ class Requestor:
     def _open(self) -> Association:
         if self._association is None or not self._association.is_established:
             contexts = [build_context(uid, EXPLICIT) for uid in FIND_OF_ROOT.values()]
-            self._association = AE("FINDSCU").associate("127.0.0.1", self._port, contexts, ae_title=self._called)
+            application = AE("FINDSCU")
+            application.network_timeout = None  # it waits, however long others are asked
+            self._association = application.associate("127.0.0.1", self._port, contexts, ae_title=self._called)
             assert self._association.is_established, f"{self._called} at {self._port} takes no association"
         return self._association
 

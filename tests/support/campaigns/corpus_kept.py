@@ -41,7 +41,7 @@ FORMS: dict[tuple[bool | None, bool | None], str] = {
     (False, False): "1.2.840.10008.1.2.2",
 }
 """By implicit VR and little endian."""
-QUICK_S, PATIENT_S = 3.0, 30.0
+QUICK_S, PATIENT_S = 3.0, 120.0
 """Orthanc falls silent over what it cannot parse; the gateway waits for nobody."""
 
 

@@ -166,7 +166,7 @@ async def _row(peer: Receiver | Orthanc, taken: Sequence[Part10], gateway: Gatew
         if part10.sop_instance_uid in there:
             row.arrived += 1
             continue
-        await dcmsend(peer.port, [part10.path], called=peer.ae_title, options=["-nuc"], timeout_s=60)
+        await dcmsend(peer.port, [part10.path], called=peer.ae_title, options=["-nuc"])
         has_arrived = part10.sop_instance_uid in await held_by(peer)
         reason = reasons.get(part10.sop_instance_uid, "it answers Success, and keeps nothing")
         (row.lost if has_arrived else row.not_taken)[part10.path.name] = reason
