@@ -12,7 +12,7 @@ import queue
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import chain, islice
 from typing import TypeVar
@@ -36,6 +36,8 @@ PART_BYTES = 24 * 1024**2
 """The length of the requests in which it is written: one thread of a cluster has so much in memory."""
 SEALED_AFTER_S = 5.0
 """A group waits so long for others to lie in one object with it."""
+READ_BYTES = 8 * 1024**2
+"""Groups that are read from the database by one statement: it costs as much as the writing of a small one."""
 GROUPS_AT_ONCE = 1024
 OBJECTS_AT_ONCE = 256
 FORGET_AT_ONCE = 200
@@ -94,6 +96,8 @@ class Sealer(threading.Thread):
         self._problem = ""
         self._unreadable: set[str] = set()
         """Names of groups that the database cannot read."""
+        self._found: Sequence[JournalGroup] | None = None
+        """The groups that wait, as the count of this round found them; None once they may be others."""
         self._suspects: frozenset[str] = frozenset()
         """Objects that the last search found old and unknown."""
         self._looked_at = ""
@@ -163,8 +167,14 @@ class Sealer(threading.Thread):
     # --- what waits ---------------------------------------------------------------------------------------------
 
     def _count(self, store: SharedStore) -> None:
-        store.sealing.unsealed(GROUPS_AT_ONCE + len(self._unreadable))
-        self._count_in_time(store, self._problem)
+        self._found = None
+        with store.transaction():
+            found = self._unsealed(store)
+            self._count_in_time(store, self._problem)
+        self._found = found
+
+    def _unsealed(self, store: SharedStore) -> Sequence[JournalGroup]:
+        return store.sealing.unsealed(GROUPS_AT_ONCE + len(self._unreadable))
 
     def _count_in_time(self, store: SharedStore, problem: str) -> None:
         """Tell all nodes what is not sealed, at most once a round."""
@@ -190,7 +200,9 @@ class Sealer(threading.Thread):
 
     def _seal_one(self, store: SharedStore) -> bool:
         """Put one object into the object store, if it is time; True when more may wait."""
-        found = store.sealing.unsealed(GROUPS_AT_ONCE + len(self._unreadable))
+        found, self._found = self._found, None
+        if found is None:
+            found = self._unsealed(store)
         groups = [group for group in found if group.name not in self._unreadable]
         chosen = _first_of(groups)
         length_bytes = sum(group.length_bytes for group in chosen)
@@ -224,30 +236,43 @@ class Sealer(threading.Thread):
 
     def _payloads(self, store: SharedStore, groups: Sequence[JournalGroup]) -> Iterator[bytes]:
         """Raises Temporary: a group that cannot be read is left out from then on, and the others are sealed."""
-        for group in groups:
+        for names in _read_together(groups):
             try:
-                payloads = store.sealing.read_group(group.name)
-            except QueueBroken as error:
-                self._unreadable.add(group.name)
-                log.error(
-                    "journal_group_not_read",
-                    group=group.name,
-                    error=str(error),
-                    consequence="its objects are neither sealed nor sent; restore the database, or discard them",
-                )
-                raise Temporary(f"payload {group.name}: the database cannot read the group") from error
-            if payloads is None:
-                raise Temporary(f"payload {group.name}: the group is not in the journal any more")
-            yield payloads
+                found = store.sealing.read_groups(names)
+            except QueueBroken:
+                found = {}
+                for name in names:
+                    found |= self._read_alone(store, name)
+            for name in names:
+                payloads = found.get(name)
+                if payloads is None:
+                    raise Temporary(f"payload {name}: the group is not in the journal any more")
+                yield payloads
+
+    def _read_alone(self, store: SharedStore, name: str) -> Mapping[str, bytes]:
+        """One of several, of which one cannot be read. Raises Temporary when it is this one."""
+        try:
+            return store.sealing.read_groups([name])
+        except QueueBroken as error:
+            self._unreadable.add(name)
+            log.error(
+                "journal_group_not_read",
+                group=name,
+                error=str(error),
+                consequence="its objects are neither sealed nor sent; restore the database, or discard them",
+            )
+            raise Temporary(f"payload {name}: the database cannot read the group") from error
 
     # --- deleting -----------------------------------------------------------------------------------------------
 
     def _forget(self, store: SharedStore) -> None:
         """Forget instances whose retention is over."""
         before, indexed_before = self._forget_before()
-        while not self._is_ending.is_set():
-            if retried(lambda: _forgotten(store, before, indexed_before)) < FORGET_AT_ONCE:
-                return
+        forgotten = FORGET_AT_ONCE
+        while forgotten == FORGET_AT_ONCE and not self._is_ending.is_set():
+            forgotten = retried(lambda: _forgotten(store, before, indexed_before))
+            if forgotten:  # perhaps the last ones that named a group
+                self._found = None
 
     def delete_unnamed(self, store: SharedStore) -> None:
         """The rows go first: what leads to an object leads to one that is there. Each round looks at the next objects,
@@ -329,6 +354,20 @@ def _forgotten(store: SharedStore, before: datetime, indexed_before: datetime) -
     """The number of instances that are forgotten in one transaction."""
     with store.transaction():
         return store.deliveries.forget(before, FORGET_AT_ONCE, indexed_before)
+
+
+def _read_together(groups: Sequence[JournalGroup]) -> Iterator[list[str]]:
+    """Names of groups that one statement reads."""
+    names: list[str] = []
+    length_bytes = 0
+    for group in groups:
+        if names and length_bytes + group.length_bytes > READ_BYTES:
+            yield names
+            names, length_bytes = [], 0
+        names.append(group.name)
+        length_bytes += group.length_bytes
+    if names:
+        yield names
 
 
 def _first_of(groups: Sequence[JournalGroup]) -> list[JournalGroup]:

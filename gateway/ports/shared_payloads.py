@@ -7,7 +7,7 @@ A payload name says where to look, and never changes: ``journal/HOUR/GROUP`` for
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Literal, Protocol
 
@@ -99,8 +99,9 @@ class PayloadSealing(Protocol):
         """The oldest groups that an instance names and that lie in no object yet."""
         ...
 
-    def read_group(self, name: str) -> bytes | None:
-        """All bytes of a group; None when it is gone."""
+    def read_groups(self, names: Sequence[str]) -> Mapping[str, bytes]:
+        """All bytes of each of these groups; those that are gone are left out. Raises QueueBroken when one of them
+        cannot be read."""
         ...
 
     def seal(self, object_name: str, groups: Sequence[JournalGroup]) -> None:
@@ -108,8 +109,8 @@ class PayloadSealing(Protocol):
         ...
 
     def note_unsealed(self, problem: str) -> None:
-        """Count what is not sealed yet, and write it down for all nodes. Behind a call of `unsealed`; not in a
-        transaction."""
+        """Count what is not sealed yet, and write it down for all nodes. Behind a call of `unsealed`, perhaps in one
+        transaction with it."""
         ...
 
     def drop_sealed(self) -> int:

@@ -33,9 +33,12 @@ class PostgreSQLNodeTable(StepConnection):
             destinations=batch(sorted(destinations)),
             started_at=microseconds(node.started_at),
         )
-        leases = tuple(DestinationLease(*row) for row in self._rows("read_leases"))
-        standings = dict(map(_standing, self._rows("read_circuits")))
-        return ClusterView(tuple(_node(row) for row in self._rows("read_nodes")), leases, standings)
+        nodes, leases, standings = self._rows("read_cluster")
+        return ClusterView(
+            tuple(map(_node, nodes)),
+            tuple(DestinationLease(*row) for row in leases),
+            dict(map(_standing, standings)),
+        )
 
     def renew(self, leases: Mapping[str, int], lease_s: float) -> Collection[str]:
         return self._rows("renew_leases", leases=batch([*leases.items()]), lease_us=round(lease_s * 1_000_000))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from psycopg import Error, errors
@@ -153,10 +153,6 @@ class PostgreSQLPayloadSealing:
         with self._transactions.errors():
             return bool(self._transactions.single("take_sealing_turn"))
 
-    def _hours(self) -> list[int]:
-        with self._transactions.errors():
-            return [hour for (hour,) in self._transactions.rows("journal_hours")]
-
     def unsealed(self, limit: int) -> Sequence[JournalGroup]:
         """The oldest groups that an instance names and that lie in no object yet."""
         if self._transactions.is_open:
@@ -164,12 +160,17 @@ class PostgreSQLPayloadSealing:
         with PostgreSQLTransaction(self._transactions):  # in place of one for each statement
             return self._unsealed.first(limit)
 
-    def read_group(self, name: str) -> bytes | None:
-        """All bytes of a group."""
-        hour, group = _parsed(name)
-        with self._transactions.errors():
-            data = self._transactions.made(of_hour("read_group", hour, group=group), is_binary=True)
-        return None if data is None else bytes(data)
+    def read_groups(self, names: Sequence[str]) -> Mapping[str, bytes]:
+        """All bytes of each of these groups that is there."""
+        numbers: dict[int, list[int]] = {}
+        for hour, number in map(_parsed, names):
+            numbers.setdefault(hour, []).append(number)
+        found: dict[str, bytes] = {}
+        for hour, groups in numbers.items():
+            with self._transactions.errors():
+                rows = self._transactions.made_rows(of_hour("read_groups", hour, groups=groups), is_binary=True)
+            found |= {f"journal/{hour}/{number}": bytes(data) for number, data in rows}
+        return found
 
     def seal(self, object_name: str, groups: Sequence[JournalGroup]) -> None:
         """These groups lie in this object, one behind the other.
@@ -190,6 +191,13 @@ class PostgreSQLPayloadSealing:
 
     def note_unsealed(self, problem: str) -> None:
         """Count what is not sealed yet, and write it down for all nodes."""
+        if self._transactions.is_open:
+            self._note_unsealed(problem)
+            return
+        with PostgreSQLTransaction(self._transactions):  # in place of one for each statement
+            self._note_unsealed(problem)
+
+    def _note_unsealed(self, problem: str) -> None:
         groups, length_bytes, oldest_at = self._unsealed.count()
         with self._transactions.errors():
             self._transactions.do(
@@ -204,7 +212,7 @@ class PostgreSQLPayloadSealing:
     def drop_sealed(self) -> int:
         """Drop the tables of past hours in which nothing is left to be sealed."""
         last = self._transactions.clock.now_us() // HOUR_US - KEPT_HOURS
-        past = [hour for hour in self._hours() if hour < last and self._unsealed.may_be_over(hour)]
+        past = [hour for hour in self._unsealed.hours if hour < last and self._unsealed.may_be_over(hour)]
         return sum(self._has_dropped(hour) for hour in past)
 
     def _has_dropped(self, hour: int) -> bool:

@@ -296,9 +296,9 @@ class PostgreSQLTransactions:
         values that are bytes."""
         return _alone(self._execute(statement, is_binary=is_binary).fetchall())
 
-    def made_rows(self, statement: MadeStatement) -> Iterable[tuple[Any, ...]]:
+    def made_rows(self, statement: MadeStatement, *, is_binary: bool = False) -> Iterable[tuple[Any, ...]]:
         """The rows of such a statement."""
-        return self._execute(statement).fetchall()
+        return self._execute(statement, is_binary=is_binary).fetchall()
 
     def change(self, statement: MadeStatement) -> int:
         """Run a statement that gives nothing, and has numbers and texts for values; the number of rows it changed. The

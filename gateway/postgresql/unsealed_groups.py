@@ -69,6 +69,11 @@ class UnsealedGroups:
         names = {group.name for group in groups}
         self._waiting = {key: group for key, group in self._waiting.items() if group.name not in names}
 
+    @property
+    def hours(self) -> Sequence[int]:
+        """Those that have a table, as the last look found them."""
+        return [*self._passed]
+
     def may_be_over(self, hour: int) -> bool:
         """False when a group of this hour is known to wait, or the last look did not come so far."""
         return hour not in self._unread and all(key[0] != hour for key in self._waiting)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
@@ -44,7 +44,7 @@ def objects(node: Node, prefix: str = "segments/") -> list[str]:
 
 
 def hours(store: PostgreSQLStore) -> list[int]:
-    return store.sealing._hours()
+    return [hour for (hour,) in store._transactions.rows("journal_hours")]
 
 
 def adder(store: PostgreSQLStore) -> Callable[[int], None]:
@@ -194,14 +194,16 @@ async def test_a_group_that_the_database_cannot_read_stops_no_other(
         bad, *good = [await kept(journal, b"data", number) for number in range(1, 5)]
         node.clock.advance(SEALED_AFTER_S)
         store, seals = node.open_store("keeping"), node.sealer(lambda: NOON - timedelta(days=1))
-        read_group = store.sealing.read_group
+        read_groups = store.sealing.read_groups
+        asked: list[int] = []
 
-        def reading(name: str) -> bytes | None:
-            if name == bad.payload.name:
+        def reading(names: Sequence[str]) -> Mapping[str, bytes]:
+            asked.append(len(names))
+            if bad.payload.name in names:
                 raise QueueBroken("invalid page")
-            return read_group(name)
+            return read_groups(names)
 
-        monkeypatch.setattr(store.sealing, "read_group", reading)
+        monkeypatch.setattr(store.sealing, "read_groups", reading)
         with capture_logs() as logs:
             with pytest.raises(Temporary, match="cannot read the group"):
                 seals.do_round(store)
@@ -210,6 +212,7 @@ async def test_a_group_that_the_database_cannot_read_stops_no_other(
         assert [each["group"] for each in logs if each["event"] == "journal_group_not_read"] == [bad.payload.name]
         assert all(store.payloads.place(each.payload.name) for each in good)
         assert store.payloads.place(bad.payload.name) is None
+        assert asked == [4, 1, 3], "one by one only where all together cannot be read"
         store.close()
 
 

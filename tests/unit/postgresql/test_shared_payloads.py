@@ -42,7 +42,7 @@ def added(store: PostgreSQLStore, *pieces: bytes) -> str:
 def test_any_part_comes_back(store: PostgreSQLStore, length_bytes: int) -> None:
     data = random.Random(length_bytes).randbytes(length_bytes)
     name = added(store, data[:10], b"", data[10:])
-    assert store.sealing.read_group(name) == data
+    assert store.sealing.read_groups([name]) == {name: data}
     parts = {
         (0, length_bytes),
         (length_bytes, 0),
@@ -53,6 +53,22 @@ def test_any_part_comes_back(store: PostgreSQLStore, length_bytes: int) -> None:
         assert store.payloads.read(name, start, length) == data[start : start + length]
     assert store.payloads.read(name, 0, length_bytes + 1) is None, "there is less of it"
     assert store.payloads.has_group(name)
+
+
+def test_groups_of_several_hours_are_read_together(url: str) -> None:
+    clock = Clock()
+    store = PostgreSQLStore(url, now=clock)
+    datas = {}
+    for number in range(6):
+        data = os.urandom(number)
+        datas[added(store, data)] = data
+        clock.advance(1800)
+    assert store.sealing.read_groups([*reversed(datas)]) == datas
+    first, second, *_ = datas
+    gone = "/".join([*first.split("/")[:2], "999"])
+    assert store.sealing.read_groups([gone, second]) == {second: datas[second]}
+    assert store.sealing.read_groups([]) == {}
+    store.close()
 
 
 def test_nothing_is_compressed(store: PostgreSQLStore) -> None:
@@ -171,5 +187,5 @@ def test_tables_are_made_once_by_whoever_is_first(store: PostgreSQLStore, url: s
     for each in (store, other, store):
         each.payloads._prepared = -1
         each.payloads.prepare()
-    assert len(store.sealing._hours()) == 1
+    assert len([*store._transactions.rows("journal_hours")]) == 1
     other.close()

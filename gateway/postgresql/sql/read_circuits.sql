@@ -1,6 +1,0 @@
--- Rows of [destination, is up, reason, failures, wait in microseconds] of all destinations.
-SELECT coalesce(json_agg(json_build_array(
-    destination, is_up, reason, failures,
-    greatest(try_at - (extract(epoch FROM clock_timestamp()) * 1000000)::bigint, 0)
-)), '[]')
-FROM circuit;
