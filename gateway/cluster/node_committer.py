@@ -29,6 +29,14 @@ LARGE = "large/"
 """The beginning of the names of payloads that are an object of their own."""
 NODE_GROUP_BYTES = 4 * 1024**2
 """A transaction costs two processes more than a sync of a file does."""
+CROWD = 4
+"""A group of so many objects shows senders enough that the next group waits for more of them."""
+MOMENT_S = 0.002
+"""The next group waits so long for the next object, and again while one comes in time."""
+PATIENCE_SHARE = 0.5
+"""The part of the time that the last group took which the next one waits in all: then it holds half as much again, and
+the processes have as much less to do for each object."""
+MOST_PATIENCE_S = 0.02
 LOOK_LIMIT_S = 1.0
 """The time that a transaction spends on asking whether earlier instances can be read."""
 
@@ -36,7 +44,10 @@ LOOK_LIMIT_S = 1.0
 class NodeCommitter(CommittingThread):
     """`can_read` says whether the bytes of an earlier instance can be read; it waits for the given seconds at most.
     `kept` is called with name, pieces and length of each group that was committed, `failed` with each error of the
-    database."""
+    database. `pause` waits for so many seconds.
+
+    Of many senders each group waits a moment for those that are in the middle of an object.
+    """
 
     _group_bytes = NODE_GROUP_BYTES
 
@@ -49,6 +60,7 @@ class NodeCommitter(CommittingThread):
         can_read: Callable[[PayloadRef, SharedPayloads, float], bool],
         kept: Callable[[str, Sequence[Buffer], int], object],
         failed: Callable[[str], object],
+        pause: Callable[[float], object] = time.sleep,
     ) -> None:
         super().__init__(self._opened, reports)
         self._open_shared = open_store
@@ -56,6 +68,8 @@ class NodeCommitter(CommittingThread):
         self._can_read = can_read
         self._kept = kept
         self._failed = failed
+        self._pause = pause
+        self._patience_s = 0.0
         self._doubtful = DoubtfulClaims()
         self._shared: SharedStore
 
@@ -72,6 +86,15 @@ class NodeCommitter(CommittingThread):
     def _finish(self) -> None:
         """There is nothing to be done."""
 
+    def _more_came(self) -> bool:
+        """Wait for a moment, as far as the patience of this group goes."""
+        moment_s = min(MOMENT_S, self._patience_s)
+        if not moment_s:
+            return False
+        self._patience_s -= moment_s
+        self._pause(moment_s)
+        return not self._inbox.empty()
+
     # --- one group ----------------------------------------------------------------------------------------------
 
     def _commit(self, acceptances: Sequence[Acceptance], others: Sequence[CommitRequest], store: Store) -> None:
@@ -80,8 +103,10 @@ class NodeCommitter(CommittingThread):
         others_wanted = [each for each in others if not each.done.cancelled()]
         if wanted or others_wanted:
             self._commit_wanted(wanted, others_wanted)
+        took_s = time.perf_counter() - began_s
+        self._patience_s = min(PATIENCE_SHARE * took_s, MOST_PATIENCE_S) if len(acceptances) >= CROWD else 0.0
         if acceptances:
-            self._reports.answer(CommitGroup(acceptances, time.perf_counter() - began_s))
+            self._reports.answer(CommitGroup(acceptances, took_s))
         self._reports.record([*(each for each in wanted if each.error is None), *others])
 
     def _commit_wanted(self, acceptances: Sequence[Acceptance], others: Sequence[CommitRequest]) -> None:

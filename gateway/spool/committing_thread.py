@@ -37,8 +37,7 @@ class CommitterReports:
 class CommittingThread(threading.Thread, ABC):
     """Gathers the waiting requests, commits them as a group, and reports to the event loop.
 
-    No request waits for a timer: a lone request is committed at once, and what arrives during its commit is the next
-    group.
+    A lone request is committed at once, and what arrives during its commit is the next group.
     """
 
     _group_bytes = GROUP_BYTES
@@ -104,11 +103,15 @@ class CommittingThread(threading.Thread, ABC):
             else:
                 others.append(request)
             is_full = len(acceptances) + len(others) >= GROUP_REQUESTS or size_bytes >= self._group_bytes
-            if is_full or inbox.empty():
+            if is_full or (inbox.empty() and (self._is_ending or not self._more_came())):
                 return acceptances, others
             request = inbox.get_nowait()  # this thread alone takes them out
 
     # --- its kind -----------------------------------------------------------------------------------------------
+
+    def _more_came(self) -> bool:
+        """Called when no request is left: whether one came after all, where a kind waits a moment for more."""
+        return False
 
     @abstractmethod
     def _commit(self, acceptances: Sequence[Acceptance], others: Sequence[CommitRequest], store: Store) -> None:

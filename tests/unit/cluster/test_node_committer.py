@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,15 @@ from unittest.mock import Mock
 import pytest
 from structlog.testing import capture_logs
 
-from gateway.cluster.node_committer import LARGE, LOOK_LIMIT_S, NodeCommitter
+from gateway.cluster.node_committer import (
+    CROWD,
+    LARGE,
+    LOOK_LIMIT_S,
+    MOMENT_S,
+    MOST_PATIENCE_S,
+    NODE_GROUP_BYTES,
+    NodeCommitter,
+)
 from gateway.common.buffer import Buffer
 from gateway.common.completion import Completion
 from gateway.model.instance import PayloadRef
@@ -133,6 +142,63 @@ def test_a_group_is_one_row_and_each_knows_its_part(bench: Bench) -> None:
     assert bench.kept == [(name, b"onethree")]
     assert bench.answered == group
     assert bench.recorded == group
+
+
+def waiting(bench: Bench, patience_s: float, *later: CommitRequest) -> tuple[list[float], list[CommitRequest]]:
+    """The moments for which a group with one object in it waits, when one of `later` comes in each; and the group."""
+    moments: list[float] = []
+    coming = deque(later)
+
+    def pause(seconds: float) -> None:
+        moments.append(seconds)
+        if coming:
+            bench.committer.submit(coming.popleft())
+
+    bench.committer._pause = pause
+    bench.committer._patience_s = patience_s
+    bench.committer.submit(acceptance(1, b"data"))
+    acceptances, others = bench.committer._gather()
+    return moments, [*acceptances, *others]
+
+
+def test_a_group_waits_for_others_while_they_come(bench: Bench) -> None:
+    later = [acceptance(2, b"data"), ClaimRequest(Completion(), destination="pacs"), acceptance(3, b"data")]
+    moments, group = waiting(bench, 10 * MOMENT_S, *later)
+    assert moments == [MOMENT_S] * 4, "none came in the last one"
+    assert group[1:] == [later[0], later[2], later[1]]
+
+
+def test_a_group_waits_no_longer_than_its_patience_goes(bench: Bench) -> None:
+    later = [acceptance(number, b"data") for number in range(2, 10)]
+    moments, group = waiting(bench, 2.5 * MOMENT_S, *later)
+    assert moments == [MOMENT_S, MOMENT_S, pytest.approx(MOMENT_S / 2)]
+    assert group[1:] == later[:3]
+
+
+def test_a_group_that_is_full_waits_for_nothing(bench: Bench) -> None:
+    full = acceptance(2, b"x" * NODE_GROUP_BYTES)
+    bench.committer.submit(full)
+    assert waiting(bench, MOST_PATIENCE_S) == ([], [full])
+
+
+def test_the_last_group_waits_for_nothing(bench: Bench) -> None:
+    bench.committer.end()
+    moments, group = waiting(bench, MOST_PATIENCE_S)
+    assert moments == []
+    assert len(group) == 1
+
+
+@pytest.mark.parametrize(
+    ("objects", "others", "is_patient"), [(CROWD, 0, True), (CROWD - 1, 2, False), (0, CROWD, False)]
+)
+def test_the_group_after_one_of_many_objects_is_patient(
+    bench: Bench, objects: int, others: int, *, is_patient: bool
+) -> None:
+    bench.committer._patience_s = MOST_PATIENCE_S
+    calls = [call(lambda store: None) for _ in range(others)]
+    bench.commit(*[acceptance(number, b"data") for number in range(1, objects + 1)], *calls)
+    assert (0 < bench.committer._patience_s <= MOST_PATIENCE_S) == is_patient
+    assert bench.committer._patience_s >= 0
 
 
 def test_settlements_claims_and_calls_are_in_the_same_transaction(bench: Bench) -> None:
