@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any
@@ -37,6 +39,9 @@ SESSION = {
     "tcp_keepalives_count": "3",
 }
 """Settings of each session."""
+
+SENT_AT_ONCE_BYTES = 4 * 1024**2
+"""The payloads of a group; the system reserves twice as much, for what it needs itself."""
 
 NOT_FOR_LONG = (
     "starting up",
@@ -79,6 +84,17 @@ def connect(
         connection.close()
         raise
     return connection
+
+
+def send_at_once(connection: Connection) -> None:
+    """Let a group of a node go to a server on the same machine by one call, as far as the system permits it
+    (`net.core.wmem_max`): libpq moves all that is left each time the system takes a part.
+
+    Over TCP the system finds the length by itself, and ends to do so when one is set.
+    """
+    with socket.socket(fileno=os.dup(connection.fileno())) as link:
+        if link.family == socket.AF_UNIX:
+            link.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SENT_AT_ONCE_BYTES)
 
 
 def open_connection(place: DatabaseAddress) -> Connection:

@@ -12,7 +12,7 @@ from gateway.postgresql import delivery_filters
 from gateway.postgresql.acceptance import PostgreSQLAcceptor
 from gateway.postgresql.address import address
 from gateway.postgresql.cluster_contents import PostgreSQLClusterContents
-from gateway.postgresql.connection import Connection
+from gateway.postgresql.connection import Connection, send_at_once
 from gateway.postgresql.delivery_administration import PostgreSQLDeliveryAdministration
 from gateway.postgresql.delivery_queue import PostgreSQLDeliveryQueue
 from gateway.postgresql.due_notices import Announcer, no_announcement
@@ -130,7 +130,7 @@ class PostgreSQLStore:
             is_read_only=is_read_only,
             is_committing=is_committing,
             is_quiet=is_quiet,
-            prepare=(*((lock.take, position.check) if is_committing else ()), *frozen, *read_time),
+            prepare=(*((lock.take, position.check, send_at_once) if is_committing else ()), *frozen, *read_time),
             guard=HangGuard(statement_limit_s or (COMMITTING_LIMIT_S if is_committing else READING_LIMIT_S)),
         )
         reader, tables = RowReader(transactions), (SharedIndexTables if node else IndexTables)(transactions, DIALECT)
