@@ -50,6 +50,12 @@ METRICS = (
         "1: this process works on the destination; 0: another node does, and has its gateway_destination_up.",
         ("destination",),
     ),
+    Metric(
+        Gauge,
+        "gateway_paused_seconds",
+        "Since an operator paused it (`gateway queue pause`); no line while it is not paused.",
+        ("kind", "name"),
+    ),
     # --- associations
     Metric(Gauge, "gateway_associations_open", "Associations open now.", ("direction", "peer")),
     Metric(

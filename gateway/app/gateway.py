@@ -21,6 +21,7 @@ from gateway import __version__
 from gateway.app.parts import build_parts
 from gateway.app.surface import GatewaySurface
 from gateway.common.steady_clock import utc_now
+from gateway.delivery.settling import persistently
 from gateway.dimse.pynetdicom_contract.bindings import is_notification
 from gateway.lifecycle import conditions
 from gateway.lifecycle.access import narrow_files
@@ -114,6 +115,7 @@ class Gateway:
                     tasks.create_task(self._reloader.serve_requests()),
                     tasks.create_task(parts.storage.journal.failed()),
                     tasks.create_task(parts.delivery.run()),
+                    tasks.create_task(parts.pauses.run()),
                     tasks.create_task(self._summarise_log()),
                     tasks.create_task(self._garbage.run()),
                     tasks.create_task(parts.certificates.run()),
@@ -156,6 +158,7 @@ class Gateway:
             stack.push_async_callback(parts.expected.close)
         stack.push_async_callback(parts.associations.close)
         stack.push_async_callback(parts.queries.close)
+        await persistently(parts.pauses.look, "pauses")
         await parts.delivery.start(parts.common.live.current)
         stack.push_async_callback(parts.delivery.drain, 0.0)
         if settings.node:

@@ -25,6 +25,7 @@ from gateway.cluster.journal import ClusterJournal
 from gateway.common.steady_clock import utc_now
 from gateway.conversion.pool import ConversionPool
 from gateway.dataset.identity import identify
+from gateway.delivery.pause_watch import PauseWatch
 from gateway.delivery.service import DeliveryService
 from gateway.destinations.opening import open_destination
 from gateway.dimse.requestor.association_pool import AssociationPool
@@ -111,6 +112,7 @@ class GatewayParts:
     listening: Listening
     certificates: CertificateWatch
     delivery: DeliveryService
+    pauses: PauseWatch
     leases: SharedDestinationLeases | None
     """Those of a node; None for a gateway that is alone."""
 
@@ -139,6 +141,7 @@ def build_parts(table: RoutingTable, handlers: Sequence[tuple[Any, ...]] = ()) -
     own = build_handlers(common, storage, queries, expected or rendezvous)
     admission = AdmissionInForce(common.live, common.metrics)
     server = build_server(common, storage, associations, admission, [*own, *handlers])
+    delivery = build_delivery(common, storage, associations, leases)
     return GatewayParts(
         common=common,
         storage=storage,
@@ -152,7 +155,10 @@ def build_parts(table: RoutingTable, handlers: Sequence[tuple[Any, ...]] = ()) -
         certificates=CertificateWatch(
             lambda: server.tls_contexts, lambda: common.live.current.peers, common.metrics, utc_now
         ),
-        delivery=build_delivery(common, storage, associations, leases),
+        delivery=delivery,
+        pauses=PauseWatch(
+            lambda: storage.journal.read(lambda store: store.pauses.all_pauses()), delivery.follow_pauses, utc_now
+        ),
         leases=leases,
     )
 

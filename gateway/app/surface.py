@@ -87,6 +87,7 @@ class GatewaySurface:
         metrics.set("gateway_nodes", len(self._parts.nodes_seen().live))
         couriers = self._parts.delivery.status()
         metrics.replace("gateway_destination_here", {(row.destination,): float(row.is_here) for row in couriers})
+        metrics.replace("gateway_paused_seconds", self._parts.pauses.seconds())
         metrics.set("gateway_listeners", len(self._parts.server.listeners))
         self.count_left_out()
         return metrics.text(), CONTENT_TYPE

@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from gateway.cli import queue_pause
 from gateway.cli.access import require_store
 from gateway.cli.options import FORMAT, Duration, fail, load_rules, process_settings, rules_option, usable_table
 from gateway.cli.queue_list import as_csv, as_table, summary
@@ -238,6 +239,32 @@ def discard(which: DeliveryFilter, rules: Path, everything: bool, yes: bool, is_
     """Delete dead, held and pending deliveries: they are never sent. Asks first."""
     confirm = _leave if yes else _confirm
     _change(queue_administration.DISCARD, which, everything, rules, confirm=confirm, is_dry_run=is_dry_run, why=why)
+
+
+@queue.command()
+@click.option("--destination", metavar="PEER", required=True, callback=_given, help="The peer that gets nothing.")
+@rules_option
+@DRY_RUN
+@WHY
+def pause(destination: str, rules: Path, is_dry_run: bool, why: str) -> None:
+    """Begin no delivery to a destination until it is resumed, on any node; restarts keep it paused.
+
+    What is in flight is finished. What arrives for it is taken and kept, and is not given up for its age meanwhile.
+    """
+    with opened(rules, is_read_only=is_dry_run) as access:
+        _require_known(DeliveryFilter(destination=destination), access, rules)
+        queue_pause.pause(access, destination, why, is_dry_run=is_dry_run)
+
+
+@queue.command()
+@click.option("--destination", metavar="PEER", required=True, callback=_given, help="The peer that is paused.")
+@rules_option
+@DRY_RUN
+@WHY
+def resume(destination: str, rules: Path, is_dry_run: bool, why: str) -> None:
+    """Deliver again to a destination that was paused."""
+    with opened(rules, is_read_only=is_dry_run) as access:
+        queue_pause.resume(access, destination, why, is_dry_run=is_dry_run)
 
 
 def _confirm(number: int) -> None:

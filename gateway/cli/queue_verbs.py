@@ -52,7 +52,7 @@ def administer(
             click.echo(f"{count(number, 'delivery')} would be {verb.done}{f' to {to}' if to else ''}; nothing was done")
         else:
             confirm(number)
-            _carry_out(access, verb, which, to, Operator(_operator_name(), why), number)
+            _carry_out(access, verb, which, to, Operator(operator_name(), why), number)
     elif not sentences:
         click.echo(f"0 deliveries {'would be ' if is_dry_run else ''}{verb.done}")
         click.echo("nothing fits; see `gateway queue list`", err=True)
@@ -111,7 +111,7 @@ def _operator() -> dict[str, Any]:
     return {"user": _user_name(), "uid": os.getuid(), "sudo_user": os.environ.get("SUDO_USER", "")}
 
 
-def _operator_name() -> str:
+def operator_name() -> str:
     """The operator for the record: the user, and who became that one by sudo."""
     found = _operator()
     by = f", sudo of {found['sudo_user']}" if found["sudo_user"] else ""

@@ -102,14 +102,25 @@ def _destinations(rows: list[dict[str, Any]]) -> str:
                 row["in_hand"],
                 row["channels"],
                 row.get("node", ""),
-                row["reason"] or WAITS.get(row.get("waits_for", ""), ""),
+                _reason(row),
             )
             for row in rows
         ],
     )
 
 
+def _reason(row: dict[str, Any]) -> str:
+    """The reason why nothing goes there, of the operator first."""
+    reason = row["reason"] or WAITS.get(row.get("waits_for", ""), "")
+    if not row.get("paused_since"):
+        return str(reason)
+    paused = f"by {row['paused_by']} since {local_time(row['paused_since'])}"
+    return f"{paused}; {reason}" if reason else paused
+
+
 def _state(row: dict[str, Any]) -> str:
+    if row.get("paused_since"):
+        return "paused"
     if not row["is_configured"]:
         return "unconfigured"
     if row.get("waits_for") == "window" and row["is_up"] is not False:

@@ -11,6 +11,7 @@ settler   commits the outcomes of the objects, while the next ones are sent
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime
 from functools import partial
 from typing import TypeGuard
 
@@ -65,17 +66,16 @@ class Courier:
         destination: Destination,
         context: CourierContext,
         standing: DestinationStanding | None = None,
+        resumed_at: datetime | None = None,
     ) -> None:
         self.name = peer.name
         self._destination = destination
-        self._journal = context.journal
-        self._resources = context.resources
-        self._converter = context.converter
+        self._journal, self._resources, self._converter = context.journal, context.resources, context.converter
         self._on_sending = context.on_sending
         self._may_send = context.may_send
         self._objects = context.objects
         self._idle_s = context.idle_s
-        self._state = DestinationState(peer, context)
+        self._state = DestinationState(peer, context, resumed_at)
         if standing is not None:  # another node worked on it before
             self._go_on(standing)
         self._ledger = self._state.ledger

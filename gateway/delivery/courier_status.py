@@ -33,3 +33,6 @@ class CourierStatus:
     """The reason why deliveries that are due wait for a destination that is up; empty when they do not."""
     opens_at: datetime | None = None
     """The time at which its window opens, on the clock of its place; None while it is open."""
+    paused_since: datetime | None = None
+    """By the wall clock; None while it is not paused."""
+    paused_by: str = ""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from gateway.delivery.courier_context import CourierContext
 from gateway.delivery.ledger import Ledger
 from gateway.delivery.pace import Pace
@@ -15,9 +17,10 @@ from gateway.model.peer import Peer
 
 
 class DestinationState:
-    """Shared by the parts of one courier, which feed it, send, and settle."""
+    """Shared by the parts of one courier, which feed it, send, and settle. `resumed_at`: the end of its last pause, in
+    the queue's time."""
 
-    def __init__(self, peer: Peer, context: CourierContext) -> None:
+    def __init__(self, peer: Peer, context: CourierContext, resumed_at: datetime | None = None) -> None:
         self.name = peer.name
         self.peer = peer
         self.ledger = Ledger(context.journal, peer.name, context.meter, context.now, context.wall, context.objects)
@@ -27,6 +30,7 @@ class DestinationState:
         self.watch = WindowWatch(peer, context.wall, context.meter)
         self.pace = Pace(peer, context.meter)
         self._now = context.now
+        self._resumed_at = resumed_at
 
     def replace(self, peer: Peer) -> None:
         """The peer has other settings from now on."""
@@ -43,8 +47,10 @@ class DestinationState:
 
     def is_given_up(self, delivery: Delivery) -> bool:
         """True when the delivery is too old to be tried again. The time in which the window was closed does not
-        count."""
+        count, and its age counts from the end of a pause at the earliest."""
         now, counted_from, retry = self._now(), delivery.counted_from, self.peer.retry
+        if self._resumed_at is not None:
+            counted_from = max(counted_from, self._resumed_at)
         if not is_given_up(retry, counted_from, now):
             return False
         return (now - counted_from).total_seconds() >= self.watch.age_s(retry.give_up_after_s)

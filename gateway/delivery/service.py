@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from random import Random
@@ -31,6 +31,7 @@ from gateway.ports.errors import ConfigurationError, Temporary
 from gateway.ports.journal import Journal
 from gateway.ports.kinds import Resources
 from gateway.ports.meter import Meter
+from gateway.ports.pauses import Pause
 from gateway.routing.language.resources import NO_RESOURCES
 
 log = structlog.get_logger()
@@ -83,10 +84,8 @@ class DeliveryService:
         on_sending: OnSending = not_watched,
         leases: DestinationLeases | None = None,
     ) -> None:
-        self._journal = journal
+        self._journal, self._meter, self._open_destination = journal, meter, open_destination
         self._leases = leases or AllDestinations()
-        self._meter = meter
-        self._open_destination = open_destination
         self._context = CourierContext(
             journal=journal,
             meter=meter,
@@ -106,12 +105,14 @@ class DeliveryService:
         self._running: dict[asyncio.Task[None], Courier] = {}  # couriers that are leaving included
         self._own: frozenset[str] = frozenset()
         self._leaving: dict[asyncio.Task[None], Courier] = {}  # each sees to it that its courier ends in time
+        self._pauses: Mapping[str, Pause] = {}  # of destinations, those that were resumed included
+        self._pausing: dict[str, Courier] = {}  # couriers of paused destinations that finish what is in flight
         self._strays: set[str] = set()  # names of destinations that are owed something and not configured
         self._ended: asyncio.Future[None] | None = None
 
     async def start(self, table: DeliveryPeers) -> None:
         """Begin to deliver to every destination of `table`."""
-        self._ended = asyncio.get_running_loop().create_future()
+        self._ended, self._is_draining = asyncio.get_running_loop().create_future(), False
         self._last_standings: dict[str, DestinationStanding] = {}  # of couriers that have ended
         self._journal.subscribe(self._notify)
         self._journal.subscribe_to_operators(self._probe)
@@ -156,13 +157,29 @@ class DeliveryService:
         """Couriers run for the destinations `own` of the rules in force, and for no others."""
         lost, self._own = self._own - own, own
         for name in sorted(lost):
-            courier = self._couriers.pop(name, None)
+            courier = self._couriers.pop(name, None) or self._pausing.pop(name, None)
             if courier is None:
                 self._leases.ended(name)
             else:
                 self._end(courier)
-        for name in sorted(own & self._opened.keys() - self._couriers.keys()):
-            self._begin(Courier(*self._opened[name], self._context, self._leases.standing_of(name)))
+        for name in sorted(own & self._opened.keys() - self._couriers.keys() - self._pausing.keys()):
+            pause = self._pauses.get(name)
+            if pause is None or not pause.goes_on:
+                resumed_at = None if pause is None else pause.resumed_at
+                standing = self._leases.standing_of(name)
+                self._begin(Courier(*self._opened[name], self._context, standing, resumed_at))
+
+    def follow_pauses(self, pauses: Sequence[Pause]) -> None:
+        """The couriers of paused destinations begin nothing more: what is in flight is finished, what is ready is given
+        back. One that is resumed begins anew, when the one before has finished. Other parts go on as ever."""
+        self._pauses = {each.name: each for each in pauses if each.kind == "destination"}
+        if self._ended is None or self._is_draining:
+            return
+        for name in sorted(self._couriers):
+            if name in self._pauses and self._pauses[name].goes_on:
+                courier = self._pausing[name] = self._couriers.pop(name)
+                courier.stop()
+        self._follow(self._leases.own)
 
     def _end(self, courier: Courier) -> None:
         """Let the courier finish what is in flight, as long as its lease allows."""
@@ -188,6 +205,8 @@ class DeliveryService:
         True when everything ended in time. A store that takes nothing does not hold up the end: what is not given back
         and not settled then is due again at the next start.
         """
+        self._is_draining = True
+        self._pausing.clear()
         for leaving in self._leaving:
             leaving.cancel()
         for courier in self._running.values():
@@ -212,13 +231,20 @@ class DeliveryService:
         return tuple(map(self._status_of, sorted(self._opened)))
 
     def _status_of(self, name: str) -> CourierStatus:
-        courier, node = self._couriers.get(name), self._leases.node_of(name)
+        row, pause = self._standing_of(name), self._pauses.get(name)
+        if pause is None or not pause.goes_on:
+            return row
+        return dataclasses.replace(row, paused_since=pause.began_at, paused_by=pause.operator)
+
+    def _standing_of(self, name: str) -> CourierStatus:
+        courier, node = self._couriers.get(name) or self._pausing.get(name), self._leases.node_of(name)
         if courier is None:
+            is_here = name in self._own
             seen = self._leases.standing_of(name)
             is_up, reason, wait_s = (None, "", 0.0) if seen is None else (seen.is_up, seen.reason, seen.wait_s)
             watch = WindowWatch(self._opened[name][0], self._context.wall, self._meter)
             opens_at, wait_s = watch.opens_at(), max(wait_s, watch.closed_s())
-            row = CourierStatus(name, is_up, reason, wait_s, 0, 0, is_here=False, node=node, opens_at=opens_at)
+            row = CourierStatus(name, is_up, reason, wait_s, 0, 0, is_here=is_here, node=node, opens_at=opens_at)
             return dataclasses.replace(row, waits_for="window") if opens_at else row
         return dataclasses.replace(courier.status(), node=node)
 
@@ -254,6 +280,9 @@ class DeliveryService:
         if (standing := courier.standing()) is not None:
             self._last_standings[courier.name] = standing
         self._note_end(courier, task)
+        if self._pausing.get(courier.name) is courier:
+            del self._pausing[courier.name]
+            self._follow(self._leases.own)  # it may be resumed already
 
     def _seen_off(self, task: asyncio.Task[None]) -> None:
         self._note_end(self._leaving.pop(task), task)

@@ -20,7 +20,8 @@ CODES = (
     *("starting", "recovering", "draining"),
     *("spool_full", "database_full", "journal_full", "spool_not_writable", "database_not_writable"),
     *("not_in_place", "journal_broken", "listener_down"),
-    *("reload_refused", "certificate_expired", "handler_failing", "destination_down", "destination_not_configured"),
+    *("reload_refused", "certificate_expired", "handler_failing", "destination_down", "destination_paused"),
+    "destination_not_configured",
     *("deliveries_held", "dead_letters", "nodes_differ", "payloads_not_sealed"),
 )
 """The codes of all conditions: the rows of `docs/states.md`."""
@@ -65,6 +66,10 @@ class CourierView(Protocol):
     def reason(self) -> str: ...
     @property
     def wait_s(self) -> float: ...
+    @property
+    def paused_since(self) -> datetime | None: ...
+    @property
+    def paused_by(self) -> str: ...
 
 
 class Handler(Protocol):
@@ -162,6 +167,8 @@ def of_destinations(couriers: Iterable[CourierView], depths: Sequence[QueueDepth
     known = set()
     for courier in couriers:
         known.add(courier.destination)
+        if courier.paused_since is not None:
+            yield _paused(courier, courier.paused_since, waiting.get(courier.destination, 0))
         if courier.is_up is False:
             until = f"; the next try is in {courier.wait_s:.0f} s" if courier.wait_s else "; it is being tried"
             number = waiting.get(courier.destination, 0)
@@ -170,6 +177,15 @@ def of_destinations(couriers: Iterable[CourierView], depths: Sequence[QueueDepth
     for name, number in sorted(waiting.items()):
         if name not in known and name:
             yield OperatingCondition("destination_not_configured", unknown_destination(name, number))
+
+
+def _paused(courier: CourierView, since: datetime, number: int) -> OperatingCondition:
+    name = courier.destination
+    return OperatingCondition(
+        "destination_paused",
+        f"{name}: paused since {since:%Y-%m-%d %H:%M} UTC by {courier.paused_by}; {_wait(number)}; "
+        f"`gateway queue resume --destination {name}`",
+    )
 
 
 def unknown_destination(name: str, number: int) -> str:

@@ -141,7 +141,11 @@ def destinations_json(couriers: Sequence[CourierStatus], depths: Iterable[QueueD
     why = "not in the rules in force, or disabled"
     strangers = [CourierStatus(name, False, why, 0.0, 0, 0, is_configured=False) for name in unknown]
     return [
-        {**asdict(row), "opens_at": row.opens_at.isoformat() if row.opens_at else None}
+        {
+            **asdict(row),
+            "opens_at": row.opens_at.isoformat() if row.opens_at else None,
+            "paused_since": row.paused_since.isoformat() if row.paused_since else None,
+        }
         for row in (*couriers, *strangers)
     ]
 

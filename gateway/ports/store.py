@@ -9,6 +9,7 @@ from gateway.ports.delivery_administration import DeliveryAdministration
 from gateway.ports.delivery_queue import DeliveryQueue
 from gateway.ports.index_store import IndexStore
 from gateway.ports.operation_log import OperationLog
+from gateway.ports.pauses import Pauses
 from gateway.ports.spool_ledger import SpoolLedger
 
 
@@ -26,6 +27,9 @@ class Store(Protocol):
 
     @property
     def operations(self) -> OperationLog: ...
+
+    @property
+    def pauses(self) -> Pauses: ...
 
     @property
     def index(self) -> IndexStore: ...

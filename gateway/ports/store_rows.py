@@ -55,6 +55,7 @@ TABLES: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "lease",
             "reason",
         ),
+        "pause": ("pause_id", "kind", "name", "operator", "why", "began_at", "resumed_at"),
         "operation": (
             "operation_id",
             "verb",
@@ -75,7 +76,7 @@ TABLES: Mapping[str, tuple[str, ...]] = MappingProxyType(
 """Table → columns, parents first. No delivery is under a lease."""
 KEY_COLUMNS = MappingProxyType({table: 2 if table == "attempt" else 1 for table in TABLES})
 """Table → the number of its first columns that are its key, in whose order its rows are read."""
-IDENTIFIED = ("association", "patient", "study", "series", "instance", "delivery", "operation")
+IDENTIFIED = ("association", "patient", "study", "series", "instance", "delivery", "operation", "pause")
 """Tables whose first column is an identifier that is never given twice."""
 
 

@@ -30,6 +30,7 @@ from gateway.relational.delivery_queue import Arrivals
 from gateway.relational.index_store import RelationalIndexStore
 from gateway.relational.index_tables import IndexTables
 from gateway.relational.operation_log import RelationalOperationLog
+from gateway.relational.pauses import RelationalPauses
 from gateway.relational.queue_clock import QueueClock
 from gateway.relational.row_reader import RowReader
 from gateway.relational.statements import QueueTime, Statements
@@ -58,11 +59,12 @@ def is_locked(statements: Statements) -> bool:
     return statements.single("lock_holders", **OF_SCHEMA) is not None
 
 
-def _log_and_index(
+def _common_parts(
     statements: Statements, tables: IndexTables, reader: RowReader
-) -> tuple[RelationalOperationLog, RelationalIndexStore]:
+) -> tuple[RelationalOperationLog, RelationalPauses, RelationalIndexStore]:
     """The parts that are as on every relational database."""
-    return RelationalOperationLog(statements), RelationalIndexStore(statements, tables, reader)
+    index = RelationalIndexStore(statements, tables, reader)
+    return RelationalOperationLog(statements), RelationalPauses(statements), index
 
 
 Prepare = Callable[[Connection], None]
@@ -139,7 +141,7 @@ class PostgreSQLStore:
         self._acceptor = acceptor = PostgreSQLAcceptor(transactions, tables, announce)
         self.deliveries = PostgreSQLDeliveryQueue(transactions, tables, reader, acceptor, tokens, is_node=bool(node))
         self.administration = PostgreSQLDeliveryAdministration(transactions, DIALECT, reader, announce)
-        self.operations, self.index = _log_and_index(transactions, tables, reader)
+        self.operations, self.pauses, self.index = _common_parts(transactions, tables, reader)
         self.payloads, self.sealing = PostgreSQLSharedPayloads(transactions), PostgreSQLPayloadSealing(transactions)
         self.spool = PostgreSQLSpoolLedger(transactions, position)
         self.rows, self.contents = PostgreSQLStoreRows(transactions), PostgreSQLClusterContents(transactions)

@@ -34,7 +34,7 @@ TEXTS = frozenset(
             "series_instance_uid",
         ),
         *("payload_name", "kept_facts", "destination", "rule", "actions_json", "state", "reason"),
-        *("verb", "operator", "why", "target", "filter"),
+        *("verb", "operator", "why", "target", "filter", "kind", "name"),
     }
 )
 """Columns that are texts."""

@@ -33,6 +33,7 @@ TABLES = (
     ("delivery", "delivery_id"),
     ("attempt", "delivery_id"),
     ("operation", "operation_id"),
+    ("pause", "pause_id"),
 )
 """Table and the key it is read by, parents first."""
 

@@ -16,6 +16,7 @@ from gateway.relational.delivery_administration import RelationalDeliveryAdminis
 from gateway.relational.index_store import RelationalIndexStore
 from gateway.relational.index_tables import IndexTables
 from gateway.relational.operation_log import RelationalOperationLog
+from gateway.relational.pauses import RelationalPauses
 from gateway.relational.queue_clock import QueueClock
 from gateway.relational.row_reader import RowReader
 from gateway.relational.spool_ledger import RelationalSpoolLedger
@@ -91,6 +92,7 @@ class SQLiteStore:
         self.deliveries = SQLiteDeliveryQueue(self._transactions, tables, reader, Acceptor(self._transactions, tables))
         self.administration = RelationalDeliveryAdministration(self._transactions, SQLiteDialect(), reader)
         self.operations = RelationalOperationLog(self._transactions)
+        self.pauses = RelationalPauses(self._transactions)
         self.index = RelationalIndexStore(self._transactions, tables, reader)
         self.spool = RelationalSpoolLedger(self._transactions)
         self.rows = SQLiteStoreRows(self._transactions)

@@ -407,6 +407,33 @@ async def test_destination_down_held_and_gone(running: AsyncExitStack, tmp_path:
     assert await gateway.codes() == ["deliveries_held"]
 
 
+async def test_paused(running: AsyncExitStack, tmp_path: Path) -> None:
+    """An operator's pause holds over a restart, and nothing is sent or refused meanwhile."""
+    peer = await running.enter_async_context(StockSCP(tmp_path / "stock"))
+    gateway = await running.enter_async_context(Site(tmp_path, to(peer.port)))
+    done = await gateway_command("queue", "pause", "--destination", "pacs", rules=gateway.rules_folder)
+    assert done.returncode == 0, done.output
+    await until(lambda: '"pause_begun"' in gateway.log)
+    assert await gateway.stored() == 0x0000
+    assert await gateway.readiness() == (200, ["ok"])
+    assert await gateway.codes() == ["destination_paused"]
+    assert await gateway.drain() == 0
+    await gateway.restart()
+    assert await gateway.stored() == 0x0000
+    assert await gateway.codes() == ["destination_paused"]
+    told = await gateway.told()
+    assert re.search(r"- destination_paused: pacs: paused since .* by .*; 2 deliveries wait; ", told)
+    assert re.search(r"^pacs +paused ", told, re.MULTILINE)
+    assert [labels for labels, _ in (await gateway.metrics())["gateway_paused_seconds"]] == [
+        {"kind": "destination", "name": "pacs"}
+    ]
+    assert await gateway.metric("gateway_queue_deliveries", destination="pacs", state="pending") == 2
+    done = await gateway_command("queue", "resume", "--destination", "pacs", rules=gateway.rules_folder)
+    assert done.returncode == 0, done.output
+    await gateway.idle()
+    assert await gateway.codes() == []
+
+
 async def test_held_without_a_destination(site: Site) -> None:
     assert await site.stored() == 0x0000
     assert await site.readiness() == (200, ["ok"])

@@ -22,6 +22,7 @@ from gateway.model.instance import Instance, PayloadRef
 from gateway.model.listener import Listener
 from gateway.model.settings import ObjectStoreSettings, S3Settings, Settings, Spool
 from gateway.ports.delivery_administration import DeliveryFilter
+from gateway.ports.pauses import Pause
 from gateway.ports.store import Store
 from gateway.ports.store_rows import KEY_COLUMNS, TABLES
 from gateway.spool.digest import digest_of
@@ -105,6 +106,9 @@ class RandomHistory:
     def _operate(self, which: DeliveryFilter) -> None:
         administration = self._store.administration
         self._store.operations.begin_operation(an_operation(self._clock(), why=f"so {self._random.random()} ü\0"))
+        pause = Pause("destination", self._random.choice(["pacs", "vna"]), "anna", "ü", self._clock())
+        if not self._store.pauses.begin_pause(pause):
+            self._store.pauses.end_pause(pause.kind, pause.name, self._clock())
         match self._random.choice(["retry", "hold", "release", "discard"]):
             case "retry":
                 administration.retry(which, self._clock())

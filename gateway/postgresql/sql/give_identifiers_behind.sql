@@ -6,6 +6,7 @@ SELECT count(setval(known.sequence::regclass, (row ->> 1)::bigint)) FROM (VALUES
     ('series', pg_get_serial_sequence('series', 'series_key')),
     ('instance', 'instance_ids'),
     ('delivery', 'delivery_ids'),
+    ('pause', pg_get_serial_sequence('pause', 'pause_id')),
     ('operation', pg_get_serial_sequence('operation', 'operation_id'))
 ) AS known (of_table, sequence)
 JOIN jsonb_array_elements(%(last)s::jsonb) AS row ON row ->> 0 = known.of_table

@@ -21,6 +21,7 @@ from gateway.model.query import Attributes, Query
 from gateway.ports.delivery_administration import DeliveryFilter, DeliveryTotal
 from gateway.ports.delivery_queue import AcceptedInstance, QueueDepth
 from gateway.ports.operation_log import OperationRecord, OperationState
+from gateway.ports.pauses import Pause, PausedKind
 from tests.support.fakes.memory_index import MemoryIndex
 
 OWED = (DeliveryState.PENDING, DeliveryState.HELD)
@@ -71,6 +72,7 @@ class MemoryStore:
         self._spool_id = ""
         self._mark: MigrationMark | None = None
         self._known = ("", 0)
+        self._pauses: dict[tuple[str, str], Pause] = {}
         self._operations: builtins.list[OperationRecord] = []
         self._index = MemoryIndex()
 
@@ -84,6 +86,10 @@ class MemoryStore:
 
     @property
     def operations(self) -> MemoryStore:
+        return self
+
+    @property
+    def pauses(self) -> MemoryStore:
         return self
 
     @property
@@ -365,6 +371,23 @@ class MemoryStore:
 
     def last_operations(self, limit: int) -> Sequence[OperationRecord]:
         return self._operations[::-1][:limit]
+
+    def all_pauses(self) -> Sequence[Pause]:
+        return [self._pauses[key] for key in sorted(self._pauses)]
+
+    def begin_pause(self, pause: Pause) -> bool:
+        before = self._pauses.get((pause.kind, pause.name))
+        if before is not None and before.goes_on:
+            return False
+        self._pauses[pause.kind, pause.name] = pause
+        return True
+
+    def end_pause(self, kind: PausedKind, name: str, now: datetime) -> bool:
+        before = self._pauses.get((kind, name))
+        if before is None or not before.goes_on:
+            return False
+        self._pauses[kind, name] = dataclasses.replace(before, resumed_at=now)
+        return True
 
     def now(self) -> datetime:
         return self._now()

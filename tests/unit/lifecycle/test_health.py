@@ -97,6 +97,15 @@ def test_conditions_that_block_come_first() -> None:
     ]
 
 
+def test_a_paused_destination_is_a_condition_that_blocks_nothing() -> None:
+    bench = Bench()
+    bench.couriers = [CourierStatus("pacs", None, "", 0.0, 0, 0, paused_since=NOW, paused_by="anna")]
+    [condition] = [each for each in bench.health.conditions(DEPTHS) if each.code == "destination_paused"]
+    assert "by anna; " in condition.text
+    assert "`gateway queue resume --destination pacs`" in condition.text
+    assert not condition.is_blocking
+
+
 def test_an_applied_reload_is_no_condition() -> None:
     bench = Bench()
     bench.reloader.last = ReloadReport(1, NOW, True, "2", ("a warning",))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -119,6 +120,14 @@ async def test_the_last_reload_is_shown() -> None:
 def test_destinations_that_the_rules_do_not_know_are_shown_while_deliveries_wait() -> None:
     rows: Any = destinations_json([PACS], DEPTHS)
     assert [(row["destination"], row["is_configured"]) for row in rows] == [("pacs", True), ("gone", False)]
+
+
+async def test_a_paused_destination_is_shown_with_the_operator() -> None:
+    paused = replace(PACS, is_up=False, reason="refused", paused_since=NOW, paused_by="anna")
+    (row, _) = destinations_json([paused], DEPTHS)
+    assert (row["paused_since"], row["paused_by"]) == (NOW.isoformat(), "anna")
+    text = status_text({**json.loads(json.dumps(await status(sources()))), "destinations": [row]})
+    assert re.search(r"^pacs +paused .* by anna since .*; refused$", text, re.MULTILINE)
 
 
 def test_times_of_the_queue_are_those_of_the_wall_clock() -> None:

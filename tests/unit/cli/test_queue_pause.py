@@ -1,0 +1,108 @@
+"""`gateway queue pause` and `resume`: answers and exit codes."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from gateway.cli import main
+from gateway.sqlite.store import SQLiteStore
+from tests.support.samples import NOON, TO_PACS, instance
+
+RULES = """\
+gateway: {ae_title: GATEWAY, listeners: [{port: 11112}], admit: any}
+peers:
+  pacs: {ae_title: PACS, address: "127.0.0.1:104"}
+  vna: {ae_title: VNA, address: "127.0.0.1:105"}
+routes: [{name: all, to: [pacs]}]
+unmatched: hold
+"""
+
+
+@pytest.fixture(autouse=True)
+def _two_deliveries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "rules").mkdir()
+    (tmp_path / "rules/site.yaml").write_text(RULES)
+    (tmp_path / "var").mkdir()
+    with contextlib.closing(SQLiteStore(tmp_path / "var/gateway.db", now=lambda: NOON)) as queue, queue.transaction():
+        queue.deliveries.accept([(instance(number), [TO_PACS]) for number in range(2)], NOON)
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(main, ["queue", *arguments])
+
+
+def operations() -> list[dict[str, object]]:
+    found: list[dict[str, object]] = json.loads(CliRunner().invoke(main, ["operations", "--format", "json"]).stdout)
+    return found
+
+
+def test_pause_and_resume_say_what_waits() -> None:
+    paused = run("pause", "--destination", "pacs", "--why", "it moves")
+    assert (paused.exit_code, paused.output) == (
+        0,
+        "pacs paused; 2 deliveries wait for it, and what arrives for it is kept\n",
+    )
+    again = run("pause", "--destination", "pacs")
+    assert again.exit_code == 1
+    assert "gateway: pacs is paused already, since " in again.stderr
+    resumed = run("resume", "--destination", "pacs")
+    assert (resumed.exit_code, resumed.output) == (0, "pacs resumed; 2 deliveries wait for it\n")
+    twice = run("resume", "--destination", "pacs")
+    assert (twice.exit_code, twice.output) == (1, "gateway: pacs is not paused\n")
+    assert [(each["verb"], each["why"], each["meant"]) for each in operations()] == [
+        ("resume", "", 2),
+        ("pause", "it moves", 2),
+    ]
+
+
+def test_a_peer_that_nothing_waits_for_is_paused() -> None:
+    assert run("pause", "--destination", "vna").output.startswith("vna paused; 0 deliveries wait for it")
+
+
+BAD = {
+    "unknown": (["pause", "--destination", "pacz"], "did you mean `pacs`?"),
+    "empty": (["pause", "--destination", ""], "it is empty"),
+    "none": (["pause"], "--destination"),
+    "a reason of two lines": (["pause", "--destination", "pacs", "--why", "a\nb"], "write one line"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_input_changes_nothing(name: str) -> None:
+    arguments, said = BAD[name]
+    found = run(*arguments)
+    assert found.exit_code == 2
+    assert said in found.stderr
+    assert operations() == []
+
+
+def test_a_dry_run_does_nothing() -> None:
+    found = run("pause", "--destination", "pacs", "--dry-run")
+    assert (found.exit_code, found.output) == (
+        0,
+        "pacs would be paused, and 2 deliveries wait for it; nothing was done\n",
+    )
+    assert run("resume", "--destination", "pacs", "--dry-run").exit_code == 1
+    assert operations() == []
+    assert run("pause", "--destination", "pacs").exit_code == 0
+    assert run("pause", "--destination", "pacs", "--dry-run").exit_code == 1
+    resumed = run("resume", "--destination", "pacs", "--dry-run")
+    assert resumed.output == "pacs would be resumed; 2 deliveries wait for it; nothing was done\n"
+    assert len(operations()) == 1
+
+
+def test_a_pause_of_a_peer_that_is_gone_can_be_ended(tmp_path: Path) -> None:
+    assert run("pause", "--destination", "vna").exit_code == 0
+    (tmp_path / "rules/site.yaml").write_text(RULES.replace("vna", "other"))
+    assert run("resume", "--destination", "vna").exit_code == 0
+
+
+def test_rules_with_mistakes_do_not_hinder_it(tmp_path: Path) -> None:
+    (tmp_path / "rules/site.yaml").write_text(RULES.replace("to: [pacs]", "to: [pax]"))
+    assert run("pause", "--destination", "pacs").exit_code == 0
