@@ -81,6 +81,7 @@ class ClusterJournal(StoreJournal):
         new_id: Callable[[], str] = lambda: uuid.uuid4().hex,
         memory_bytes: int = MEMORY_BYTES,
         poll_s: float = POLL_S,
+        answer_limit_s: float = ANSWER_LIMIT_S,
         keep_s: Callable[[], float] = lambda: 0.0,
         unsealed_limit_bytes: int = UNSEALED_LIMIT_BYTES,
     ) -> None:
@@ -93,7 +94,7 @@ class ClusterJournal(StoreJournal):
         self._disk = disk or LocalDisk()
         self._new_id = new_id
         self._memory_bytes = memory_bytes
-        self._poll_s = poll_s
+        self._poll_s, self._answer_limit_s = poll_s, answer_limit_s
         self._keep_s = keep_s
         self.writing = Writing(meter, monotonic)
         self._recent = RecentPayloads()
@@ -334,7 +335,7 @@ class ClusterJournal(StoreJournal):
         try:
             while True:
                 looking = looking or self._loop.create_task(self._look())
-                done, _ = await asyncio.wait([looking], timeout=ANSWER_LIMIT_S)
+                done, _ = await asyncio.wait([looking], timeout=self._answer_limit_s)
                 if done:
                     await self._looked(looking)
                     looking = None
@@ -347,7 +348,7 @@ class ClusterJournal(StoreJournal):
                 looking.cancel()
 
     def _database_silent(self, is_again: bool) -> None:
-        reason = f"the database has not answered for {ANSWER_LIMIT_S} s"
+        reason = f"the database has not answered for {self._answer_limit_s} s"
         self._database_failed(reason)
         if is_again:
             self._commits.refuse_waiting(SpoolFull(reason))

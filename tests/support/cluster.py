@@ -26,7 +26,7 @@ from tests.support.samples import TO_PACS, Clock, instance
 
 
 class Node:
-    """A node with its local folder. A second one is made `beside` it."""
+    """A node with its local folder, and others `beside` it. They refuse no object because the server is slow."""
 
     def __init__(
         self,
@@ -38,6 +38,7 @@ class Node:
         url: str = "",
         objects: ObjectStore | None = None,
         poll_s: float = 0.02,
+        answer_limit_s: float = GUARD_S,
         unsealed_limit_bytes: int = UNSEALED_LIMIT_BYTES,
     ) -> None:
         self.folder = folder
@@ -46,7 +47,7 @@ class Node:
         self.objects = objects or MemoryObjectStore(clock)
         self.spool = Spool(str(folder / "spool"), min_free_bytes=0, large_object_bytes=large_object_bytes)
         self.limits = Limits(object_bytes=object_bytes)
-        self.poll_s = poll_s
+        self.poll_s, self.answer_limit_s = poll_s, answer_limit_s
         self.unsealed_limit_bytes = unsealed_limit_bytes
 
     def beside(self, name: str) -> Node:
@@ -68,6 +69,7 @@ class Node:
             limits=self.limits,
             now=self.clock,
             poll_s=self.poll_s,
+            answer_limit_s=self.answer_limit_s,
             unsealed_limit_bytes=self.unsealed_limit_bytes,
         )
         await self.journal.start()

@@ -134,7 +134,7 @@ async def test_a_database_that_is_frozen_is_noticed_without_an_answer(
     tmp_path: Path, clock: Clock, server: PostgreSQLServer
 ) -> None:
     server.start()
-    node = Node(tmp_path, clock, url=server.new_schema())
+    node = Node(tmp_path, clock, url=server.new_schema(), answer_limit_s=ANSWER_LIMIT_S)
     try:
         async with node as journal:
             await kept(journal, b"before")
@@ -222,7 +222,7 @@ async def test_objects_that_wait_for_a_frozen_database_are_refused_and_come_agai
     tmp_path: Path, clock: Clock, server: PostgreSQLServer
 ) -> None:
     server.start()
-    node = Node(tmp_path, clock, url=server.new_schema())
+    node = Node(tmp_path, clock, url=server.new_schema(), answer_limit_s=ANSWER_LIMIT_S)
     try:
         async with node as journal:
             await kept(journal, b"before")
