@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from contextlib import AsyncExitStack
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from gateway.cli.status import status_text
 from tests.support.caller import call, store_new
 from tests.support.gateway_process import GatewayProcess
 from tests.support.load.sink import Sink
@@ -75,6 +77,8 @@ async def test_a_closed_window_keeps_everything_over_a_kill_until_a_reload_opens
     row = await destination(gateway)
     assert (row["is_up"], row["in_hand"], row["reason"]) == (None, 0, "")
     assert datetime.fromisoformat(row["opens_at"]) > datetime.now(UTC) + timedelta(days=1)
+    text = status_text(json.loads((await gateway.http("GET", "/status"))[1]))
+    assert re.search(r"^pacs +closed +in \S+.* its window is closed$", text, re.MULTILINE), text
     assert await gateway.metric("gateway_queue_deliveries", state="pending") == 5
     assert receiver.files() == []
     gateway.write_rules(rules(peer, {}))

@@ -18,6 +18,7 @@ from gateway.model.peer import Peer, Retry
 from gateway.ports.destination import Outbound
 from gateway.ports.errors import DestinationDown
 from tests.support.fakes.delivery import QUICK, peer, reload, table
+from tests.support.fakes.handed_leases import HandedLeases
 from tests.support.fakes.memory_journal import MemoryJournal, real_clock
 from tests.support.samples import Clock
 from tests.unit.delivery.conftest import Bench
@@ -271,11 +272,28 @@ async def test_the_closed_window_is_no_age(window: DeliveryWindow | None, age_h:
     assert parts.state.is_given_up(delivery) is is_given_up
 
 
-async def test_the_status_of_one_that_another_node_works_on_has_its_window() -> None:
-    from tests.support.fakes.handed_leases import HandedLeases
+@pytest.mark.parametrize("settings", [{"window": NIGHTS}, {"bytes_per_s": CRAWL}], ids=["window", "rate"])
+async def test_another_node_takes_over_while_something_waits(settings: dict[str, Any]) -> None:
+    leases = HandedLeases("pacs")
+    bench = Bench(MemoryJournal(real_clock), real_clock, wall=Clock(MONDAY_NOON), leases=leases)
+    bench.journal.add_many(5, data=b"12345678")
+    await bench.start(peer(**settings))
+    what = "window" if "window" in settings else "rate"
+    await until_waiting(bench, what)
+    sent = len(bench.to().sent)
+    leases.hand()
+    await bench.journal.until(lambda: leases.have_ended == ["pacs"])
+    assert bench.journal.states().count(PENDING) == 5 - sent
+    assert bench.journal.leased() == []
+    leases.hand("pacs")
+    await until_waiting(bench, what)
+    await bench.journal.until(lambda: bench.journal.states().count(DELIVERED) == 2 * sent)
+    assert len(bench.to().sent) == 2 * sent, "a node begins with a full bucket"
+    assert await bench.service.drain(GUARD_S)
 
-    bench, _ = bench_at()
-    bench = Bench(bench.journal, real_clock, wall=Clock(MONDAY_NOON), leases=HandedLeases())
+
+async def test_the_status_of_one_that_another_node_works_on_has_its_window() -> None:
+    bench = Bench(MemoryJournal(real_clock), real_clock, wall=Clock(MONDAY_NOON), leases=HandedLeases())
     await bench.start(peer(window=NIGHTS))
     [status] = bench.service.status()
     assert (status.is_here, status.waits_for, status.wait_s) == (False, "window", 6 * 3600)
