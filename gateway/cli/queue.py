@@ -232,6 +232,37 @@ def release(which: DeliveryFilter, rules: Path, to: str | None, everything: bool
 
 
 @queue.command()
+@filtered(queue_administration.RETARGET.states)
+@click.option("--to", metavar="PEER", required=True, help="Send them there instead.")
+@verb_options
+def retarget(which: DeliveryFilter, rules: Path, to: str, everything: bool, is_dry_run: bool, why: str) -> None:
+    """Send pending and dead deliveries to another destination, now. Held ones stay held, for that one.
+
+    The actions of the rule that made a delivery go with it. What is being sent just now stays.
+    """
+    _require_destination(to, rules)
+    if which.destination == to:
+        raise click.UsageError(f"--to: they are for {to} already; `gateway queue retry` tries them now")
+    _change(queue_administration.RETARGET, which, everything, rules, to, is_dry_run=is_dry_run, why=why)
+
+
+@queue.command("send-again")
+@filtered(queue_administration.SEND_AGAIN.states)
+@click.option("--to", metavar="PEER", help="Send them there, instead of where they were delivered.")
+@verb_options
+def send_again(
+    which: DeliveryFilter, rules: Path, to: str | None, everything: bool, is_dry_run: bool, why: str
+) -> None:
+    """Send again what was delivered, as far as the gateway still has it (`spool.retention`): by new deliveries.
+
+    The actions of the rule go with it, as at the first time. An equal delivery that still waits does for both.
+    """
+    if to is not None:
+        _require_destination(to, rules)
+    _change(queue_administration.SEND_AGAIN, which, everything, rules, to, is_dry_run=is_dry_run, why=why)
+
+
+@queue.command()
 @filtered(queue_administration.DISCARD.states)
 @verb_options
 @click.option("--yes", is_flag=True, help="Do not ask.")

@@ -101,9 +101,8 @@ def _report(verb: Verb, to: str | None, progress: Progress) -> None:
             err=True,
         )
     if progress.busy:
-        click.echo(
-            f"{count(progress.busy, 'delivery')} stayed: being sent just now; see `gateway queue list`", err=True
-        )
+        why = "equal ones are still owed" if verb.name == "send-again" else "being sent just now"
+        click.echo(f"{count(progress.busy, 'delivery')} stayed: {why}; see `gateway queue list`", err=True)
 
 
 def _operator() -> dict[str, Any]:

@@ -48,6 +48,8 @@ class Verb:
 RETRY = Verb("retry", "retried", (DeliveryState.DEAD, DeliveryState.PENDING))
 HOLD = Verb("hold", "held", (DeliveryState.PENDING, DeliveryState.DEAD))
 RELEASE = Verb("release", "released", (DeliveryState.HELD,))
+RETARGET = Verb("retarget", "re-targeted", (DeliveryState.PENDING, DeliveryState.DEAD, DeliveryState.HELD))
+SEND_AGAIN = Verb("send-again", "sent again", (DeliveryState.DELIVERED,))
 DISCARD = Verb("discard", "discarded", (DeliveryState.DEAD, DeliveryState.HELD, DeliveryState.PENDING))
 
 
@@ -109,8 +111,8 @@ async def carry_out(
 ) -> None:
     """Do `verb` to every delivery that fits now and that nobody works on, batch by batch, counted in `progress`.
 
-    `meant` is their number, for the record; `destination` is where `RELEASE` sends them. Returns early, between two
-    transactions, when `is_stopped`. What arrives meanwhile is left alone.
+    `meant` is their number, for the record; `destination` is where a verb that sends sends them. Returns early, between
+    two transactions, when `is_stopped`. What arrives meanwhile is left alone.
 
     Raises:
         SpoolFull, Temporary, QueueBroken: of the store; what `progress` counts was done.
@@ -214,6 +216,11 @@ def _done(store: Store, verb: Verb, ids: tuple[int, ...], destination: str | Non
             done = administration.hold(these)
         case "discard":
             done = administration.discard(these)
+        case "retarget":
+            assert destination, "a verb that names one"
+            done = administration.retarget(these, administration.now(), destination)
+        case "send-again":
+            done = administration.send_again(these, administration.now(), destination)
         case _:
             held_for = administration.held_for(ids)
             done = administration.release(these, administration.now(), destination)

@@ -36,7 +36,7 @@ class DeliveryTotal:
 
 
 class DeliveryAdministration(Protocol):
-    """Part of a `Store`: the verbs (retry, hold, release, discard) happen inside its transactions."""
+    """Part of a `Store`: the verbs (retry, hold and so on) happen inside its transactions."""
 
     def list(self, which: DeliveryFilter, limit: int, *, is_newest_first: bool = False) -> list[Delivery]:
         """Deliveries that fit, by arrival."""
@@ -57,6 +57,15 @@ class DeliveryAdministration(Protocol):
     def release(self, which: DeliveryFilter, now: datetime, destination: str | None = None) -> int:
         """Held → pending: to `destination` when it is given, whatever they were held for, else to their own; those held
         without one stay then."""
+        ...
+
+    def retarget(self, which: DeliveryFilter, now: datetime, destination: str) -> int:
+        """Pending and dead ones that nobody works on go to `destination`, due now; held ones stay held, for that."""
+        ...
+
+    def send_again(self, which: DeliveryFilter, now: datetime, destination: str | None = None) -> int:
+        """New deliveries of those that were delivered: to `destination` when it is given, else to their own. None where
+        an equal one is still pending or held; the number of new ones."""
         ...
 
     def discard(self, which: DeliveryFilter) -> int:

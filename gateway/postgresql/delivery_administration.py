@@ -27,6 +27,14 @@ class PostgreSQLDeliveryAdministration(RelationalDeliveryAdministration):
         """Held ones are due now; nodes are told."""
         return self._announced(super().release(which, now, destination))
 
+    def retarget(self, which: DeliveryFilter, now: datetime, destination: str) -> int:
+        """They are due for another destination; nodes are told."""
+        return self._announced(super().retarget(which, now, destination))
+
+    def send_again(self, which: DeliveryFilter, now: datetime, destination: str | None = None) -> int:
+        """New ones are due now; nodes are told."""
+        return self._announced(super().send_again(which, now, destination))
+
     def _announced(self, number: int) -> int:
         if number:
             self._announce(None)

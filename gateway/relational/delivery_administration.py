@@ -51,6 +51,17 @@ class RelationalDeliveryAdministration:
         ids, to = self._take(which), destination or ""
         return self._statements.do("release", ids=ids, now=microseconds(now), destination=to)
 
+    def retarget(self, which: DeliveryFilter, now: datetime, destination: str) -> int:
+        """Those that nobody works on go to `destination`: pending and dead ones due now, held ones stay held."""
+        ids, present = self._take(which), self._clock.now_us()
+        return self._statements.do("retarget", ids=ids, now=microseconds(now), present=present, destination=destination)
+
+    def send_again(self, which: DeliveryFilter, now: datetime, destination: str | None = None) -> int:
+        """New deliveries of those that were delivered, to `destination` when it is given, else to their own."""
+        ids = self._find(which)
+        self._statements.do("wake_instances", ids=ids)
+        return self._statements.do("send_again", ids=ids, now=microseconds(now), destination=destination or "")
+
     def discard(self, which: DeliveryFilter) -> int:
         """Delete dead, held and pending deliveries that nobody works on."""
         present = self._clock.now_us()

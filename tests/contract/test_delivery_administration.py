@@ -258,3 +258,71 @@ def test_the_queue_s_time_is_the_clock_s(queue: Store, clock: Clock) -> None:
     clock.advance(77)
     assert queue.administration.now() == clock()
     assert queue.administration.on_the_wall(clock()) == clock()
+
+
+def everything(queue: Store) -> list[tuple[str, str, str]]:
+    """Number of the object, destination and state of each delivery, by identifier."""
+    found = sorted(queue.administration.list(ANY, 100), key=lambda each: each.delivery_id)
+    return [(each.instance.sop_instance_uid[-1], each.destination, each.state.value) for each in found]
+
+
+def test_retarget_moves_what_nobody_works_on(site: Store, clock: Clock) -> None:
+    with site.transaction():
+        assert site.administration.retarget(ANY, clock(), "vna") == 3
+    assert everything(site) == [
+        ("2", "vna", "pending"),
+        ("4", "pacs", "delivered"),
+        ("5", "vna", "pending"),
+        ("1", "vna", "pending"),
+        ("3", "vna", "held"),
+    ]
+    moved = claim(site, clock, "vna")
+    assert uids(moved) == ["1.2.3.4.5.2", "1.2.3.4.5.1"]
+    assert claim(site, clock) == []
+    assert {each.counted_from for each in moved} == {clock()}
+    assert settle_all(site, moved, DeliveryState.DELIVERED) == 2
+    depths = {(row.destination, row.state.value, row.count) for row in site.deliveries.depths()}
+    assert depths == {("vna", "held", 1), ("vna", "pending", 1)}
+
+
+def test_what_was_moved_is_settled_by_no_former_lease(queue: Store, clock: Clock) -> None:
+    accept(queue, (instance(1), [TO_PACS]), clock=clock)
+    former = claim(queue, clock)
+    clock.advance(LEASE_S)
+    with queue.transaction():
+        assert queue.administration.retarget(ANY, clock(), "vna") == 1
+    assert settle_all(queue, former, DeliveryState.DELIVERED) == 0
+    assert len(claim(queue, clock, "vna")) == 1
+
+
+def test_send_again_makes_new_deliveries(site: Store, clock: Clock) -> None:
+    arrived = {each.created_at for each in site.administration.list(DeliveryFilter(state=DeliveryState.DELIVERED), 9)}
+    with site.transaction():
+        assert site.administration.send_again(ANY, clock()) == 1
+    with site.transaction():
+        assert site.administration.send_again(ANY, clock()) == 0, "the first one is still owed"
+    assert everything(site)[-1] == ("4", "pacs", "pending")
+    again = [each for each in claim(site, clock) if uids([each]) == ["1.2.3.4.5.4"]]
+    assert ({each.created_at for each in again}, {each.counted_from for each in again}) == (arrived, {clock()})
+    assert settle_all(site, again, DeliveryState.DELIVERED) == 1
+    with site.transaction():
+        assert site.administration.send_again(ANY, clock(), "vna") == 1, "both were to one destination"
+    assert uids(claim(site, clock, "vna")) == ["1.2.3.4.5.4"]
+
+
+def test_what_is_sent_again_is_not_forgotten_before_it_is_delivered(queue: Store, clock: Clock) -> None:
+    accept(queue, (instance(1), [TO_PACS]), clock=clock)
+    settle_all(queue, claim(queue, clock), DeliveryState.DELIVERED)
+    clock.advance(1)
+    with queue.transaction():
+        assert queue.administration.send_again(ANY, clock()) == 1
+    with queue.transaction():
+        assert queue.deliveries.forget(clock.advance(3600), 10) == 0
+    again = claim(queue, clock)
+    assert len(again) == 1
+    settle_all(queue, again, DeliveryState.DELIVERED)
+    with queue.transaction():
+        assert queue.deliveries.forget(clock.advance(3600), 10) == 1
+    with queue.transaction():
+        assert queue.administration.send_again(ANY, clock()) == 0
+    assert everything(queue) == []

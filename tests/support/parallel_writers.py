@@ -176,6 +176,8 @@ class Writer:
         verbs = {
             "held": lambda: administration.hold(which),
             "released": lambda: administration.release(which, utc_now(), destination),
+            "retargeted": lambda: administration.retarget(which, utc_now(), destination),
+            "sent again": lambda: administration.send_again(which, utc_now(), self.random.choice([destination, None])),
             "retried": lambda: administration.retry(which, utc_now()),
             "discarded": lambda: administration.discard(dataclasses.replace(which, state=DeliveryState.DEAD)),
         }
@@ -234,7 +236,7 @@ def write_in_parallel(url: str, *, writers: int, steps: int, seed: int) -> Count
     total = sum((node.counts for node in nodes), Counter[str]())
     delivered = [each for node in nodes for each in node.delivered]
     assert len(delivered) == len(set(delivered)), "a delivery was settled twice"
-    assert total["deliveries"] == len(delivered) + total["discarded"]
+    assert total["deliveries"] + total["sent again"] == len(delivered) + total["discarded"]
     assert total["instances"] == total["forgotten"]
     with closing(psycopg.connect(url, autocommit=True)) as connection:
         left = {table: connection.execute(f"SELECT count(*) FROM {table}".encode()).fetchone() for table in TABLES}

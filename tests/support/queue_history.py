@@ -139,6 +139,18 @@ class QueueHistory(RuleBasedStateMachine):
             count = self.real.administration.release(which, self.clock(), destination)
         assert count == self.model.release(which, self.clock(), destination)
 
+    @rule(which=FILTERS, destination=st.sampled_from(["pacs", "vna"]))
+    def retarget(self, which: DeliveryFilter, destination: str) -> None:
+        with self.real.transaction():
+            count = self.real.administration.retarget(which, self.clock(), destination)
+        assert count == self.model.retarget(which, self.clock(), destination)
+
+    @rule(which=FILTERS, destination=st.sampled_from([None, "vna"]))
+    def send_again(self, which: DeliveryFilter, destination: str | None) -> None:
+        with self.real.transaction():
+            count = self.real.administration.send_again(which, self.clock(), destination)
+        assert count == self.model.send_again(which, self.clock(), destination)
+
     @rule(which=FILTERS)
     def discard(self, which: DeliveryFilter) -> None:
         with self.real.transaction():

@@ -27,6 +27,8 @@ def test_whatever_nodes_do_at_once_adds_up(writers: int) -> None:
         "forgotten",
         "held",
         "released",
+        "retargeted",
+        "sent again",
         "retried",
         "discarded",
         "folded",

@@ -314,6 +314,46 @@ class MemoryStore:
             )
         return len(rows)
 
+    def retarget(self, which: DeliveryFilter, now: datetime, destination: str) -> int:
+        rows = [row for row in self._matching(which) if row.delivery.state in KEPT and self._is_idle(row)]
+        for row in rows:
+            row.leased_until = None
+            state = DeliveryState.HELD if row.delivery.state is DeliveryState.HELD else DeliveryState.PENDING
+            moved = {"destination": destination, "due_at": now, "renewed_at": now, "lease": row.delivery.lease + 1}
+            row.change(state=state, **moved)
+        return len(rows)
+
+    def send_again(self, which: DeliveryFilter, now: datetime, destination: str | None = None) -> int:
+        before = len(self.rows)
+        for sent in [row.delivery for row in self._matching(which) if row.delivery.state is DeliveryState.DELIVERED]:
+            to, instance_id = destination or sent.destination, sent.instance.instance_id
+            self._settled.pop(instance_id, None)
+            of_instance = [self.rows[key].delivery for key in self._by_instance[instance_id] if key in self.rows]
+            if any(
+                (each.destination, each.actions_json) == (to, sent.actions_json) and each.state in OWED
+                for each in of_instance
+            ):
+                continue
+            self._last_delivery += 1
+            number = self._last_delivery
+            self._by_uid[sent.instance.sop_instance_uid].append(number)
+            self._by_instance[instance_id].append(number)
+            fresh = Delivery(
+                *(
+                    number,
+                    sent.instance,
+                    to,
+                    sent.rule,
+                    sent.actions_json,
+                    DeliveryState.PENDING,
+                    0,
+                    sent.created_at,
+                    now,
+                )
+            )
+            self.rows[number] = Row(dataclasses.replace(fresh, renewed_at=now))
+        return len(self.rows) - before
+
     def discard(self, which: DeliveryFilter) -> int:
         rows = [row for row in self._matching(which) if row.delivery.state in KEPT and self._is_idle(row)]
         for row in rows:

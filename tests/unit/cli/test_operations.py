@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from click.testing import CliRunner, Result
 
 from gateway.cli import main
 from gateway.sqlite.store import SQLiteStore
-from tests.support.samples import NOON, TO_PACS, instance
+from tests.support.samples import NOON, TO_PACS, instance, settlement
 
 RULES = """\
 gateway: {ae_title: GATEWAY, listeners: [{port: 11112}], admit: any}
@@ -84,6 +85,44 @@ def test_a_dry_run_names_what_it_would_not_be_done_to() -> None:
     found = run("queue", "hold", "1", "99", "--dry-run")
     assert (found.exit_code, found.stdout) == (1, "1 delivery would be held; nothing was done\n")
     assert "there is no delivery 99" in found.stderr
+
+
+def test_deliveries_go_elsewhere_and_again() -> None:
+    found = run("queue", "retarget", "--destination", "pacs", "--to", "vna", "--dry-run")
+    assert found.stdout == "3 deliveries would be re-targeted to vna; nothing was done\n"
+    found = run("queue", "retarget", "--destination", "pacs", "--to", "vna", "--why", "pacs is down")
+    assert (found.exit_code, found.stdout) == (0, "3 deliveries re-targeted to vna\n")
+    assert run("queue", "send-again", "--all").stdout == "0 deliveries sent again\n"
+    with contextlib.closing(SQLiteStore("var/gateway.db", now=lambda: NOON)) as queue, queue.transaction():
+        claimed = queue.deliveries.claim("vna", 2, 60.0, NOON + timedelta(days=9999))
+        assert queue.deliveries.settle([settlement(each) for each in claimed]) == [True, True]
+    dry = run("queue", "send-again", "--study-instance-uid", "1.2.3.4", "--to", "pacs", "--dry-run")
+    assert dry.stdout == "2 deliveries would be sent again to pacs; nothing was done\n"
+    found = run("queue", "send-again", "--destination", "vna", "--to", "pacs")
+    assert (found.exit_code, found.stdout) == (0, "2 deliveries sent again to pacs\n")
+    twice = run("queue", "send-again", "--destination", "vna", "--to", "pacs")
+    assert (twice.exit_code, twice.stdout) == (0, "0 deliveries sent again to pacs\n")
+    assert "2 deliveries stayed: equal ones are still owed" in twice.stderr
+    assert [each["verb"] for each in operations()] == ["send-again", "send-again", "retarget"]
+
+
+BAD_TARGETS = {
+    "none": (["retarget", "--all"], "--to"),
+    "unknown": (["retarget", "--all", "--to", "vnaa"], "did you mean `vna`?"),
+    "the same": (["retarget", "--destination", "pacs", "--to", "pacs"], "they are for pacs already"),
+    "unknown, again": (["send-again", "--all", "--to", "pax"], "is no destination"),
+    "no filter": (["send-again"], "say which"),
+    "a state that was not sent": (["send-again", "--state", "dead"], "--state"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_TARGETS)
+def test_bad_targets_change_nothing(name: str) -> None:
+    arguments, said = BAD_TARGETS[name]
+    found = run("queue", *arguments)
+    assert found.exit_code == 2
+    assert said in found.stderr
+    assert operations() == []
 
 
 BAD_REASONS = {"empty": " ", "two lines": "a\nb", "long": "x" * 201, "controls a terminal": "\x1b[2J"}

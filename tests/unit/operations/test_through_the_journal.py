@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,7 +18,9 @@ from gateway.operations.queue_administration import (
     DISCARD,
     HOLD,
     RELEASE,
+    RETARGET,
     RETRY,
+    SEND_AGAIN,
     Operator,
     Progress,
     carry_out,
@@ -26,11 +29,12 @@ from gateway.operations.queue_administration import (
 )
 from gateway.operations.store_on_file import StoreOnFile
 from gateway.ports.delivery_administration import DeliveryFilter, DeliveryTotal
+from gateway.ports.store import Store
 from gateway.ports.store_access import StoreAccess
 from gateway.spool.journal import GroupCommitJournal
 from gateway.sqlite.store import SQLiteStore
 from tests.support.fakes.memory_store import MemoryStore
-from tests.support.samples import TO_PACS, TO_VNA, Clock, instance
+from tests.support.samples import TO_PACS, TO_VNA, Clock, instance, settlement
 
 ALL = DeliveryFilter()
 NUMBER = 60
@@ -98,6 +102,29 @@ async def test_verbs_reach_every_delivery(access: StoreAccess, clock: Clock) -> 
     assert [(each["verb"], each["operator"], each["done"], each["state"]) for each in noted] == [
         (verb, "anna", done, "complete")
         for verb, done in [("discard", 0), ("discard", NUMBER), ("retry", NUMBER), ("release", NUMBER)]
+    ]
+
+
+async def test_everything_goes_elsewhere_once(access: StoreAccess, clock: Clock) -> None:
+    progress = Progress()
+    to: Any = {"by": Operator("anna"), "meant": NUMBER, "pause": at_once}
+    await carry_out(access, RETARGET, ALL, progress, destination="vna", **to)
+    assert (progress.done, set(await destinations(access))) == (NUMBER, {"vna"})
+
+    def deliver(store: Store) -> int:
+        claimed = store.deliveries.claim("vna", NUMBER, 60.0, clock())
+        return sum(store.deliveries.settle([settlement(each) for each in claimed]))
+
+    assert await access.write(deliver) == NUMBER
+    for done, stayed in ((NUMBER, 0), (0, NUMBER)):
+        progress = Progress()
+        await carry_out(access, SEND_AGAIN, ALL, progress, destination="pacs", **to)
+        assert (progress.done, progress.stayed) == (done, stayed)
+    noted = await list_operations(access, 3, clock())
+    assert [(each["verb"], each["to"], each["done"], each["stayed"]) for each in noted] == [
+        ("send-again", "pacs", 0, NUMBER),
+        ("send-again", "pacs", NUMBER, 0),
+        ("retarget", "vna", NUMBER, 0),
     ]
 
 

@@ -1,0 +1,27 @@
+-- Deliveries that nobody works on go to another destination, due now. Held ones stay held, for that one.
+WITH chosen AS (
+    SELECT delivery.delivery_id, delivery.likeness, delivery.lease, delivery.state
+    FROM jsonb_array_elements_text(%(ids)s::jsonb) AS wanted
+    JOIN delivery ON delivery.delivery_id = wanted::bigint AND delivery.state IN ('dead', 'held', 'pending')
+), moved AS (
+    UPDATE due
+    SET destination = %(destination)s, due_at = %(now)s, entered_at = %(now)s, ready_at = NULL, leased_until = NULL,
+        lease = due.lease + 1
+    FROM chosen
+    WHERE due.delivery_id = chosen.delivery_id AND (due.leased_until IS NULL OR due.leased_until <= %(present)s)
+    RETURNING due.delivery_id
+), again AS (
+    INSERT INTO due (delivery_id, destination, likeness, due_at, entered_at, lease)
+    SELECT delivery_id, %(destination)s, likeness, %(now)s, %(now)s, lease + 1 FROM chosen WHERE state = 'dead'
+    ON CONFLICT DO NOTHING
+    RETURNING delivery_id
+)
+UPDATE delivery
+SET destination = %(destination)s, state = CASE delivery.state WHEN 'held' THEN 'held' ELSE 'pending' END,
+    due_at = %(now)s, renewed_at = %(now)s
+FROM (
+    SELECT delivery_id FROM moved
+    UNION ALL SELECT delivery_id FROM again
+    UNION ALL SELECT delivery_id FROM chosen WHERE state = 'held'
+) AS taken
+WHERE delivery.delivery_id = taken.delivery_id;
