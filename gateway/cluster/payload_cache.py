@@ -14,7 +14,7 @@ import os
 import shutil
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import structlog
@@ -33,6 +33,9 @@ KEPT_SHARE = 4
 """A payload that is longer than this share of the cache is not kept: it would drive everything else out."""
 FILE_BYTES = 1024**2
 """Groups wait until so much of them goes into one file."""
+WRITTEN_AT_ONCE_BYTES = 512 * 1024
+"""Bytes that one call writes, but for a longer piece: for more Linux looks for long stretches of free memory, which
+takes three times as long."""
 WAITING_BYTES = 16 * 1024**2
 """While so much waits for a slow disk, further groups are left out: memory stays flat."""
 
@@ -106,7 +109,9 @@ class PayloadCache:
         path = self._new_path()
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE)
         try:
-            write_all(LocalDisk(), descriptor, [piece for group in groups.values() for piece in group.pieces], 0)
+            offset_bytes = 0
+            for pieces in _at_once([piece for group in groups.values() for piece in group.pieces]):
+                offset_bytes = write_all(LocalDisk(), descriptor, pieces, offset_bytes)
         except BaseException:
             _unlink([path])
             raise
@@ -257,6 +262,20 @@ def _unlink(paths: Iterable[str]) -> None:
     for path in paths:
         with contextlib.suppress(OSError):
             os.unlink(path)
+
+
+def _at_once(pieces: Iterable[Buffer]) -> Iterator[Sequence[Buffer]]:
+    """The pieces in order, as many together as one call writes."""
+    together: list[Buffer] = []
+    length_bytes = 0
+    for piece in pieces:
+        if together and length_bytes + len(piece) > WRITTEN_AT_ONCE_BYTES:
+            yield together
+            together, length_bytes = [], 0
+        together.append(piece)
+        length_bytes += len(piece)
+    if together:
+        yield together
 
 
 def _part(pieces: Sequence[Buffer], start: int, length: int) -> list[memoryview]:

@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
-from gateway.cluster.payload_cache import FILE_BYTES, KEPT_SHARE, WAITING_BYTES, PayloadCache
+from gateway.cluster import payload_cache
+from gateway.cluster.payload_cache import (
+    FILE_BYTES,
+    KEPT_SHARE,
+    WAITING_BYTES,
+    WRITTEN_AT_ONCE_BYTES,
+    PayloadCache,
+)
 from gateway.common.buffer import Buffer
 from gateway.ports.errors import Temporary
+from gateway.spool.disk import LocalDisk, write_all
 
 MOST_BYTES = 1000
 
@@ -72,6 +81,23 @@ def test_groups_lie_in_one_file_once_they_are_enough(tmp_path: Path) -> None:
     assert [content(cache, name, FILE_BYTES // 4) for name in groups] == [*groups.values()]
     assert len([*(tmp_path / "cache").iterdir()]) == 1
     assert not cache.add("journal/1/5", [b"x"], 1)
+
+
+def test_no_call_writes_much_more_than_is_good(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lengths: list[list[int]] = []
+
+    def noted(disk: object, descriptor: int, pieces: Sequence[Buffer], offset_bytes: int) -> int:
+        lengths.append([len(piece) for piece in pieces])
+        return write_all(LocalDisk(), descriptor, pieces, offset_bytes)
+
+    monkeypatch.setattr(payload_cache, "write_all", noted)
+    cache = PayloadCache(tmp_path / "cache")
+    half = WRITTEN_AT_ONCE_BYTES // 2
+    group = [bytes([number]) * length for number, length in enumerate((0, half, half, 1, 4 * half, half, half - 1, 1))]
+    put(cache, "journal/1/1", b"before")
+    put(cache, "journal/1/2", *group)
+    assert lengths == [[6], [0, half, half], [1], [4 * half], [half, half - 1, 1]]
+    assert content(cache, "journal/1/2", 10 * half) == b"".join(group)
 
 
 def test_what_comes_while_a_file_is_written_goes_into_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
