@@ -261,6 +261,24 @@ METRICS = (
         "Seconds that associations waited because of the destination's rate, added up.",
         ("destination",),
     ),
+    Metric(
+        Gauge,
+        "gateway_group_member_given_up",
+        "1: the member of the group has been down for so long that others stand in for it.",
+        ("group", "destination"),
+    ),
+    Metric(
+        Gauge,
+        "gateway_group_doubtful_deliveries",
+        "Deliveries of the group that stay with a destination, which may have them and has not answered.",
+        ("group", "destination"),
+    ),
+    Metric(
+        Counter,
+        "gateway_group_deliveries_moved_total",
+        "Deliveries that waited at one member of the group and were moved to another.",
+        ("group", "source", "destination"),
+    ),
     # --- queries
     Metric(
         Counter,

@@ -138,10 +138,10 @@ def build_parts(table: RoutingTable, handlers: Sequence[tuple[Any, ...]] = ()) -
     queries = QueryBackends(storage.index, Sources(associations), meter=common.metrics)
     rendezvous = RendezvousTable()
     expected = build_expected(common, storage, rendezvous, leases)
-    own = build_handlers(common, storage, queries, expected or rendezvous)
+    delivery = build_delivery(common, storage, associations, leases)
+    own = build_handlers(common, storage, queries, expected or rendezvous, delivery)
     admission = AdmissionInForce(common.live, common.metrics)
     server = build_server(common, storage, associations, admission, [*own, *handlers])
-    delivery = build_delivery(common, storage, associations, leases)
     return GatewayParts(
         common=common,
         storage=storage,
@@ -257,11 +257,22 @@ def build_expected(
 
 
 def build_handlers(
-    common: SharedParts, storage: StorageParts, queries: QueryBackends, rendezvous: MoveRendezvous
+    common: SharedParts,
+    storage: StorageParts,
+    queries: QueryBackends,
+    rendezvous: MoveRendezvous,
+    delivery: DeliveryService,
 ) -> list[tuple[Any, ...]]:
     """The gateway's own handlers: every received object goes through one intake."""
     journal = storage.journal
-    intake = Intake(journal, IntakeLog(common.metrics), utc_now, loops=common.loops, objects=common.object_log)
+    intake = Intake(
+        journal,
+        IntakeLog(common.metrics),
+        utc_now,
+        loops=common.loops,
+        objects=common.object_log,
+        choose=delivery.members.choose,
+    )
     retrieves = RetrieveBackends(
         queries,
         journal.open,

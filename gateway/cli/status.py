@@ -27,6 +27,7 @@ def status_text(found: dict[str, Any]) -> str:
         *_nodes(found.get("nodes", [])),
         "",
         _destinations(found["destinations"]),
+        *_groups(found.get("groups", [])),
         "",
         _queue(found["queue"]),
     ]
@@ -116,6 +117,26 @@ def _reason(row: dict[str, Any]) -> str:
         return str(reason)
     paused = f"by {row['paused_by']} since {local_time(row['paused_since'])}"
     return f"{paused}; {reason}" if reason else paused
+
+
+def _groups(rows: list[dict[str, Any]]) -> Iterator[str]:
+    """The groups of which one member gets an object; nothing where there are none."""
+    if rows:
+        yield ""
+        yield table(
+            ("group", "kind", "sends to", "given up", "doubtful", "why"),
+            [
+                (
+                    row["name"],
+                    row["kind"],
+                    row["chosen"],
+                    ", ".join(member["destination"] for member in row["members"] if member["is_given_up"]),
+                    sum(member["doubtful"] for member in row["members"]),
+                    row["why"],
+                )
+                for row in rows
+            ],
+        )
 
 
 def _state(row: dict[str, Any]) -> str:

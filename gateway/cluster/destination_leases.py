@@ -157,7 +157,9 @@ class SharedDestinationLeases:
 
     def _by_now(self, standing: DestinationStanding, at_s: float) -> DestinationStanding:
         """The standing of that time, with the wait that is left."""
-        return replace(standing, wait_s=max(standing.wait_s - (self._clock_s() - at_s), 0.0))
+        passed_s = self._clock_s() - at_s
+        down_s = 0.0 if standing.is_up else standing.down_s + passed_s
+        return replace(standing, wait_s=max(standing.wait_s - passed_s, 0.0), down_s=down_s)
 
     def ended(self, destination: str) -> None:
         held = self._held.get(destination)
@@ -297,7 +299,7 @@ class SharedDestinationLeases:
             return True
         written = self._by_now(*found)
         is_sooner = standing.wait_s + SOONER_S < written.wait_s
-        return is_sooner or replace(standing, wait_s=0.0) != replace(written, wait_s=0.0)
+        return is_sooner or replace(standing, wait_s=0.0, down_s=0.0) != replace(written, wait_s=0.0, down_s=0.0)
 
     async def _write_standings(self) -> None:
         """Once a round at most, and what has changed alone."""

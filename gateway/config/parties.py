@@ -6,13 +6,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from gateway.config.compile_context import Context
-from gateway.config.destination_names import Names, expand, names_of
+from gateway.config.destination_names import Names, names_of
+from gateway.config.groups import compile_groups
 from gateway.config.hosts import warn_of_balancers
 from gateway.config.identities import compile_identity_method
 from gateway.config.peers import check_combination, check_requestors, compile_peer, take_destination
 from gateway.config.requirements import check_requirements, warn_of_clear_secrets, warn_of_unknown_users
 from gateway.config.section import names_in
-from gateway.config.spec.peers import GroupSpec, PeerSpec
+from gateway.config.spec.peers import PeerSpec
 from gateway.config.spec.user_identities import IdentityMethodSpec
 from gateway.config.top_level import named
 from gateway.config.tree import MappingNode, Place
@@ -49,7 +50,7 @@ def compile_parties(root: Place, settings: Settings | None, context: Context, *,
     if listeners is not None:
         warn_of_clear_secrets(written, listeners, root.at("gateway"), identity_methods, context)
         warn_of_unknown_users(written, listeners, root.at("gateway"), identity_methods, context)
-    groups = _groups(root, peers, not_destinations, context)
+    groups = compile_groups(root, peers, not_destinations, context)
     names = names_of(peers, groups, names_in(root, "peers"), names_in(root, "groups"), not_destinations)
     return Parties(peers, groups, identity_methods, _reserved(written, peers), names)
 
@@ -94,31 +95,3 @@ def _identity_methods(root: Place, context: Context) -> dict[str, IdentityMethod
         if method is not None:
             methods[name] = method
     return methods
-
-
-def _groups(root: Place, peers: dict[str, Peer], not_destinations: set[str], context: Context) -> dict[str, PeerGroup]:
-    """Groups with at least one enabled peer, by name."""
-    groups: dict[str, PeerGroup] = {}
-    written_peers = names_in(root, "peers")
-    members = names_of(peers, {}, written_peers, (), not_destinations)
-    for name, place in named(root, "groups", context):
-        if name in written_peers:
-            message = f"`{name}` is the name of a peer already, at {root.at('peers', name).holder}"
-            context.findings.error(place.holder, "duplicate-name", message)
-        spec, at = check(place, GroupSpec, context.findings)
-        if spec is None:
-            continue
-        group = PeerGroup(name, _members(spec, at.at("all"), members, root, context))
-        if group.members:
-            groups[name] = group
-    return groups
-
-
-def _members(spec: GroupSpec, place: Place, names: Names, root: Place, context: Context) -> tuple[str, ...]:
-    groups = set(names_in(root, "groups")) - names.peers
-    for index, word in enumerate(spec.all):
-        if word in groups:
-            message = f"{place.at(index).shown} is a group; a group holds peers"
-            context.error(place.at(index), "nested-group", message)
-    known = Names(names.peers, frozenset(groups), names.not_destinations, names.members)
-    return expand(spec.all, place, known, context)

@@ -27,7 +27,7 @@ def compile_query_retrieve(
     destinations = {}
     for title, words in spec.move_destinations.items():
         at = place.at("move_destinations", title)
-        destinations[title.strip(" ")] = expand(words, at, names, context)
+        destinations[title.strip(" ")] = expand(words, at, names.peers_behind(), context)
         _check_dicom(words, at, peers, names, context)
     if not spec.sources and spec.relay is None:
         message = "nobody is asked: write at least one of the `sources`, or what `relay` passes on"

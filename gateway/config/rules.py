@@ -66,8 +66,11 @@ def compile_routes(place: Place, names: Names, context: Context) -> tuple[Route,
             context.findings.warning(at.at("name").mark, "shadowed-route", message)
         if not to and not is_final(fate):
             continue
+        peers = tuple(name for name in to if name not in names.choosing)
+        groups = tuple(names.choosing[name] for name in to if name in names.choosing)
         actions_json = stored_actions(then, actions)
-        routes.append(Route(spec.name, when, to, actions_json, actions, spec.stop, at.mark, marks_of(at)))
+        marks = marks_of(at)
+        routes.append(Route(spec.name, when, peers, actions_json, actions, spec.stop, at.mark, marks, groups))
         if spec.stop and end is None and _always_holds(when) and "when" not in at.lost:
             end = (spec.name, at.at("name").mark)
     return tuple(routes)

@@ -39,8 +39,9 @@ def warn_of_unsendable(root: Place, routes: Iterable[Route], peers: Mapping[str,
     without_storage = {name for name, kinds in given.items() if not any(map(_may_be_storage, kinds))}
     reached: set[str] = set()
     for route in routes:
-        reached.update(route.to)
-        names = [name for name in route.to if name in given and name not in without_storage]
+        to = [*route.to, *(member for group in route.groups for member in group.members)]
+        reached.update(to)
+        names = [name for name in dict.fromkeys(to) if name in given and name not in without_storage]
         needs = _needs_of(route.when) if names else None
         for name in names if needs is not None else ():
             assert needs is not None

@@ -38,6 +38,7 @@ from gateway.ports.errors import (
     DestinationRefuses,
     PayloadLost,
     PayloadUnreadable,
+    PeerError,
     Refusal,
     Temporary,
     fit_for_log,
@@ -77,7 +78,7 @@ class Courier:
         self._idle_s = context.idle_s
         self._state = DestinationState(peer, context, resumed_at)
         if standing is not None:  # another node worked on it before
-            self._go_on(standing)
+            self._state.go_on(standing)
         self._ledger = self._state.ledger
         self._feeder = Feeder(self._state, context, self._work_arrived)
         self._outcomes = OutcomeHandler(self._state, context, self._feeder)
@@ -87,18 +88,6 @@ class Courier:
         self._idle = 0
         self._hire_after_s = 0.0
         self._group: asyncio.TaskGroup | None = None
-
-    def _go_on(self, standing: DestinationStanding) -> None:
-        self._state.standing.go_on(standing)
-        try:
-            self._state.refusals.go_on(standing.refusals)
-        except ValueError as error:
-            log.warning(
-                "refusals_not_read",
-                destination=self.name,
-                error=str(error),
-                consequence="its refusals are counted anew",
-            )
 
     # --- from outside ---------------------------------------------------------------------------------------------
 
@@ -143,6 +132,10 @@ class Courier:
     def standing(self) -> DestinationStanding | None:
         """As other nodes are told; None before the first attempt."""
         return self._state.standing.shared(self._state.refusals.as_text())
+
+    def standing_now(self) -> DestinationStanding | None:
+        """The same without its refusals."""
+        return self._state.standing.shared("")
 
     async def run(self) -> None:
         """Deliver until `stop`; then finish what is in flight, give back and settle the rest, close the channels."""
@@ -305,7 +298,7 @@ class Courier:
             # A fault of ours with this one object must stop neither the gateway nor the queue behind it. The error's
             # text may quote the object, so that only its type is kept.
             log.exception("delivery_failed", destination=self.name, delivery_id=delivery.delivery_id)
-            outcome = Deferred(f"internal error: {type(error).__name__}; see the log")
+            outcome = Deferred(f"internal error: {type(error).__name__}; see the log", is_doubtful=True)
         finally:
             if body is not None:
                 body.close()
@@ -364,6 +357,8 @@ class Courier:
         """The association was lost over these, and nobody knows over which: each is sent again, alone."""
         worker.is_open = False
         log.info("objects_unanswered", destination=self.name, count=len(claims))
+        for claim in claims:
+            self._ledger.doubt(claim.delivery)
         self._feeder.put_back(claims)
 
     def _has_fallback(self, outcome: Outcome) -> TypeGuard[Refused]:
@@ -380,9 +375,11 @@ class Courier:
 
         return await fall_back(outbound, refused, self._state.peer.fallback, channel_for, self._converter)
 
-    def _cannot_reach(self, worker: Worker, claim: ClaimedDelivery, error: Exception, begun_s: float) -> None:
+    def _cannot_reach(self, worker: Worker, claim: ClaimedDelivery, error: PeerError, begun_s: float) -> None:
         """No association for this worker. Where others have one, the peer takes fewer than we may open."""
         worker.is_open = False
+        if error.is_doubtful:
+            self._ledger.doubt(claim.delivery)
         if any(other.is_open for other in self._workers):
             log.info("associations_reduced", destination=self.name, reason=str(error))
             worker.is_retired = True

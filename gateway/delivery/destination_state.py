@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
+import structlog
+
 from gateway.delivery.courier_context import CourierContext
 from gateway.delivery.ledger import Ledger
 from gateway.delivery.pace import Pace
@@ -13,7 +15,10 @@ from gateway.delivery.standing import Standing
 from gateway.delivery.suspects import Suspects
 from gateway.delivery.window_watch import WindowWatch
 from gateway.model.delivery import Delivery
+from gateway.model.node import DestinationStanding
 from gateway.model.peer import Peer
+
+log = structlog.get_logger()
 
 
 class DestinationState:
@@ -44,6 +49,19 @@ class DestinationState:
     def may_begin(self) -> bool:
         """True when something may be sent now: the destination is not waited for, and its window is open."""
         return not self.standing.wait_s() and not self.watch.closed_s()
+
+    def go_on(self, standing: DestinationStanding) -> None:
+        """Go on with how it stood at the node that worked on it before."""
+        self.standing.go_on(standing)
+        try:
+            self.refusals.go_on(standing.refusals)
+        except ValueError as error:
+            log.warning(
+                "refusals_not_read",
+                destination=self.name,
+                error=str(error),
+                consequence="its refusals are counted anew",
+            )
 
     def is_given_up(self, delivery: Delivery) -> bool:
         """True when the delivery is too old to be tried again. The time in which the window was closed does not

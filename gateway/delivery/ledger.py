@@ -37,6 +37,7 @@ class Ledger:
         self._now = now
         self._wall = wall or now
         self._leases: dict[int, int] = {}
+        self._doubtful: set[int] = set()
 
     def __len__(self) -> int:
         return len(self._leases)
@@ -51,6 +52,10 @@ class Ledger:
         is_new = delivery.delivery_id not in self._leases
         self._leases[delivery.delivery_id] = delivery.lease
         return is_new
+
+    def doubt(self, delivery: Delivery) -> None:
+        """It was sent whole, and no response came: the destination may have it, until it is delivered."""
+        self._doubtful.add(delivery.delivery_id)
 
     def delivered(self, delivery: Delivery, status: int, seconds: float, note: str = "") -> None:
         """The destination has it; `status` is 0x0000 or a warning."""
@@ -86,9 +91,12 @@ class Ledger:
         return min(delivery.due_at, self._now())
 
     async def return_all(self) -> None:
-        """Return all deliveries in hand, and finish the settlements that wait. To be called at the very end."""
+        """Return all deliveries in hand, and finish the settlements that wait. To be called at the very end: they were
+        being sent."""
         for delivery_id, lease in self._leases.items():
-            untouched = Settlement(delivery_id, lease, DeliveryState.PENDING, self._now(), is_attempt=False)
+            untouched = Settlement(
+                delivery_id, lease, DeliveryState.PENDING, self._now(), is_attempt=False, is_doubtful=True
+            )
             self.settler.add(Settled(untouched, "returned", None, None))
         self._leases.clear()
         await self.settler.finish()
@@ -132,5 +140,7 @@ class Ledger:
             status=status,
             started_at=self._wall() - timedelta(seconds=seconds),
             duration_s=seconds,
+            is_doubtful=delivery.delivery_id in self._doubtful,
         )
+        self._doubtful.discard(delivery.delivery_id)
         self.settler.add(Settled(settlement, result, attempt, delivery))

@@ -40,8 +40,12 @@ class OutcomeHandler:
             self._peer_answered()
             state.ledger.delivered(delivery, outcome.warning, seconds, outcome.note)
         elif type(outcome) is Refused:
+            if outcome.is_doubtful:
+                state.ledger.doubt(delivery)
             self._refused(delivery, outcome, seconds)
         elif type(outcome) is Deferred:
+            if outcome.is_doubtful:
+                state.ledger.doubt(delivery)
             worker.is_open = False  # proves itself again with its next object
             self._defer(delivery, outcome, seconds)
         if state.refusals.number_left_out != self._left_out:

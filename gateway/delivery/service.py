@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from random import Random
+from types import MappingProxyType
 from typing import Protocol
 
 import structlog
@@ -17,12 +18,15 @@ from gateway.delivery.all_destinations import AllDestinations
 from gateway.delivery.courier import IDLE_S, Courier
 from gateway.delivery.courier_context import CourierContext, OnSending, not_watched
 from gateway.delivery.courier_status import CourierStatus
+from gateway.delivery.group_keeper import LOOK_S as LOOK_AT_GROUPS_S
+from gateway.delivery.group_keeper import GroupKeeper, GroupStatus
+from gateway.delivery.group_members import NOT_THERE, TRIAL_EACH_S, GroupMembers
 from gateway.delivery.transform import NO_CONVERTER
 from gateway.delivery.window_watch import WindowWatch
 from gateway.delivery.worker import ABORT_S
 from gateway.model.delivery import DeliveryState
 from gateway.model.node import DestinationStanding
-from gateway.model.peer import Peer
+from gateway.model.peer import Peer, PeerGroup
 from gateway.object_log import ObjectLog
 from gateway.ports.converter import Converter
 from gateway.ports.destination import Destination
@@ -46,6 +50,8 @@ class DeliveryPeers(Protocol):
     @property
     def peers(self) -> Mapping[str, Peer]: ...
     @property
+    def groups(self) -> Mapping[str, PeerGroup]: ...
+    @property
     def resources(self) -> Resources:
         """The resources for the stored actions."""
         ...
@@ -58,6 +64,7 @@ class Prepared:
     resources: Resources
     opened: Mapping[str, tuple[Peer, Destination]]
     """Every destination; those whose settings are the same are as they were."""
+    groups: Mapping[str, PeerGroup]
 
 
 class DeliveryService:
@@ -66,8 +73,13 @@ class DeliveryService:
     `now` gives the queue's time (`gateway.common.steady_clock`), `wall` that of people; `random` spreads retries;
     `idle_s` is how long a channel outlives its work; `objects` is called with each object that was delivered,
     `on_sending` with each that is about to be. `leases` says for which destinations couriers run here; without them for
-    all.
+    all. `look_s` is the time between two looks at the members of groups.
     """
+
+    _resources: Resources = NO_RESOURCES
+    _groups: Mapping[str, PeerGroup] = MappingProxyType({})
+    _ended: asyncio.Future[None] | None = None
+    _keeping: asyncio.Task[None] | None = None
 
     def __init__(
         self,
@@ -83,6 +95,7 @@ class DeliveryService:
         objects: ObjectLog | None = None,
         on_sending: OnSending = not_watched,
         leases: DestinationLeases | None = None,
+        look_s: float = LOOK_AT_GROUPS_S,
     ) -> None:
         self._journal, self._meter, self._open_destination = journal, meter, open_destination
         self._leases = leases or AllDestinations()
@@ -99,8 +112,8 @@ class DeliveryService:
             on_sending=on_sending,
             may_send=self._leases.may_send,
         )
-        self._resources: Resources = NO_RESOURCES
         self._opened: Mapping[str, tuple[Peer, Destination]] = {}  # of the rules in force, whoever works on them
+        self.members, self._keeper = self._made_for_groups(look_s)
         self._couriers: dict[str, Courier] = {}
         self._running: dict[asyncio.Task[None], Courier] = {}  # couriers that are leaving included
         self._own: frozenset[str] = frozenset()
@@ -108,7 +121,11 @@ class DeliveryService:
         self._pauses: Mapping[str, Pause] = {}  # of destinations, those that were resumed included
         self._pausing: dict[str, Courier] = {}  # couriers of paused destinations that finish what is in flight
         self._strays: set[str] = set()  # names of destinations that are owed something and not configured
-        self._ended: asyncio.Future[None] | None = None
+
+    def _made_for_groups(self, look_s: float) -> tuple[GroupMembers, GroupKeeper]:
+        members = GroupMembers(self._member_standing, trial_each_s=TRIAL_EACH_S / LOOK_AT_GROUPS_S * look_s)
+        keeper = GroupKeeper(self._journal, members, self._meter, lambda: self._groups, self._moves_from, look_s)
+        return members, keeper
 
     async def start(self, table: DeliveryPeers) -> None:
         """Begin to deliver to every destination of `table`."""
@@ -120,6 +137,8 @@ class DeliveryService:
         self._leases.share(self._standings)
         self.apply(self.prepare(table))
         await self.report_strays()
+        self._keeping = asyncio.create_task(self._keeper.run(), name="groups")
+        self._keeping.add_done_callback(lambda task: self._note_end("groups", task))
 
     async def run(self) -> None:
         """Return when drained; raise when a courier died of an error that was not foreseen."""
@@ -137,12 +156,13 @@ class DeliveryService:
             if peer.is_destination:
                 before = self._opened.get(name)
                 opened[name] = before if before is not None and before[0] == peer else (peer, self._made(peer))
-        return Prepared(table.resources, opened)
+        return Prepared(table.resources, opened, table.groups)
 
     def apply(self, prepared: Prepared) -> None:
         """Follow a new table: unchanged peers keep their channels; a destination that is down is tried at once."""
         self._resources = prepared.resources
         before, self._opened = self._opened, prepared.opened
+        self._groups = prepared.groups
         self._leases.want(prepared.opened.keys())
         self._follow(self._leases.own)
         for name, courier in self._couriers.items():
@@ -207,6 +227,8 @@ class DeliveryService:
         """
         self._is_draining = True
         self._pausing.clear()
+        if self._keeping is not None:
+            self._keeping.cancel()
         for leaving in self._leaving:
             leaving.cancel()
         for courier in self._running.values():
@@ -229,6 +251,21 @@ class DeliveryService:
     def status(self) -> tuple[CourierStatus, ...]:
         """One row a destination, by name; those that other nodes work on included."""
         return tuple(map(self._status_of, sorted(self._opened)))
+
+    def groups(self) -> tuple[GroupStatus, ...]:
+        """The groups of which one member gets an object, by name."""
+        return self._keeper.status()
+
+    def _member_standing(self, name: str) -> DestinationStanding | None:
+        """How a destination stands now, here or at the node that works on it; one that no rule has takes nothing."""
+        if name not in self._opened:
+            return NOT_THERE
+        courier = self._couriers.get(name)
+        return self._leases.standing_of(name) if courier is None else courier.standing_now()
+
+    def _moves_from(self, name: str) -> bool:
+        """Its deliveries are moved here. Those of one that no rule has belong to no node."""
+        return name in self._couriers or name not in self._opened
 
     def _status_of(self, name: str) -> CourierStatus:
         row, pause = self._standing_of(name), self._pauses.get(name)
@@ -279,22 +316,22 @@ class DeliveryService:
         courier = self._running.pop(task)
         if (standing := courier.standing()) is not None:
             self._last_standings[courier.name] = standing
-        self._note_end(courier, task)
+        self._note_end(courier.name, task)
         if self._pausing.get(courier.name) is courier:
             del self._pausing[courier.name]
             self._follow(self._leases.own)  # it may be resumed already
 
     def _seen_off(self, task: asyncio.Task[None]) -> None:
-        self._note_end(self._leaving.pop(task), task)
+        self._note_end(self._leaving.pop(task).name, task)
 
-    def _note_end(self, courier: Courier, task: asyncio.Task[None]) -> None:
+    def _note_end(self, name: str, task: asyncio.Task[None]) -> None:
         """An error that was not foreseen ends the service."""
         error = None if task.cancelled() else task.exception()
         if error is None or self._ended is None or self._ended.done():
             return
         while isinstance(error, BaseExceptionGroup):
             error = error.exceptions[0]
-        log.error("courier_died", destination=courier.name, error=type(error).__name__)
+        log.error("courier_died", destination=name, error=type(error).__name__)
         self._ended.set_exception(error)
 
     def look(self, destinations: Collection[str] | None) -> None:

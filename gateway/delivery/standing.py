@@ -27,6 +27,7 @@ class Standing:
         self._circuit = CLOSED
         self._reported = ""
         """The last fault that was logged at level error and that an operator must mend."""
+        self._down_since_s = 0.0
         self.is_up: bool | None = None
         """None before the first answer or failure."""
 
@@ -44,11 +45,17 @@ class Standing:
         """The seconds until something may be sent again; 0 when it may."""
         return self._circuit.wait_s(loop_clock_s())
 
+    def down_s(self) -> float:
+        """The seconds for which it has been down; 0 while it is not."""
+        return 0.0 if self._circuit.is_closed else loop_clock_s() - self._down_since_s
+
     def shared(self, refusals: str) -> DestinationStanding | None:
         """As other nodes are told; None before the first answer or failure."""
         if self.is_up is None:
             return None
-        return DestinationStanding(self.is_up, self.reason, self._circuit.openings, self.wait_s(), refusals)
+        return DestinationStanding(
+            self.is_up, self.reason, self._circuit.openings, self.wait_s(), refusals, self.down_s()
+        )
 
     def go_on(self, standing: DestinationStanding) -> None:
         """Go on with how it stood at another node. One that is down is tried with one object at once: it may be down
@@ -56,6 +63,7 @@ class Standing:
         self.is_up = standing.is_up
         if standing.failures:
             self._circuit = Circuit(standing.failures, 0, 0.0, standing.reason)
+            self._down_since_s = loop_clock_s() - standing.down_s
         self._meter.set("gateway_destination_up", int(standing.is_up), destination=self._destination)
 
     def probe_now(self) -> None:
@@ -87,6 +95,8 @@ class Standing:
     def _follow(self, circuit: Circuit, *, needs_operator: bool) -> bool:
         if circuit is self._circuit:
             return False
+        if self._circuit.is_closed:
+            self._down_since_s = loop_clock_s()
         self._circuit = circuit
         if circuit.is_closed:
             return False

@@ -14,7 +14,7 @@ from gateway.leniency import tolerated
 from gateway.model.associate import ProposedContext
 from gateway.model.association import AssociationFacts
 from gateway.model.attribute_path import AttributePath
-from gateway.model.delivery import Deferred, Outcome, Refused
+from gateway.model.delivery import Deferred, Delivered, Outcome, Refused
 from gateway.model.dimse_status import DUPLICATE_SOP_INSTANCE
 from gateway.model.hops import hops_of
 from gateway.model.peer import Peer
@@ -26,6 +26,7 @@ from gateway.ports.errors import (
     DestinationDown,
     DestinationRefuses,
     NoContextAccepted,
+    PeerError,
     Refusal,
     Unreadable,
     fit_for_log,
@@ -206,13 +207,24 @@ class DimseChannel:
             # object only: it is held against the object first, and the next association decides.
             is_silent = loop_clock_s() - begun_s >= 0.99 * self._destination.peer.timers.dimse_s
             if self._has_served and not is_silent:
-                await self.prepare(self._kinds)
-                return await self._sending(outbound)  # once: the new association has not served yet
-            return Deferred(str(error), is_destination_down=is_silent, is_over_object=True)
+                return await self._sent_again(outbound, is_doubtful=error.is_doubtful)
+            return Deferred(
+                str(error), is_destination_down=is_silent, is_over_object=True, is_doubtful=error.is_doubtful
+            )
         except ValueError as error:
             return _not_written(error)
         self._has_served = True
         return self._outcome_of(response, outbound)
+
+    async def _sent_again(self, outbound: Outbound, *, is_doubtful: bool) -> Outcome:
+        """Once: the new association has not served yet. A doubt about the first one is one about both."""
+        try:
+            await self.prepare(self._kinds)
+            outcome = await self._sending(outbound)
+        except PeerError as error:
+            error.is_doubtful |= is_doubtful
+            raise
+        return outcome if isinstance(outcome, Delivered) or not is_doubtful else replace(outcome, is_doubtful=True)
 
     @property
     def window(self) -> int:

@@ -6,7 +6,7 @@ here knows by which protocol the instance came.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 
@@ -25,6 +25,7 @@ from gateway.intake.loops import LoopWatch, held, is_forwarder
 from gateway.model.delivery import DeliveryState, Dispatch
 from gateway.model.dimse_status import SUCCESS
 from gateway.model.instance import NOT_STORED, IndexEntry, Instance
+from gateway.model.peer import PeerGroup
 from gateway.object_log import ObjectLog
 from gateway.ports.errors import GatewayError, NotAllowed, RejectedByRule, Temporary, Unreadable
 from gateway.ports.journal import Journal
@@ -41,6 +42,14 @@ UNREADABLE_RULE = "(unreadable)"
 """The name in a route's place of an object that `unreadable: hold` keeps."""
 UNWANTED = "no rule wants this instance"
 MODALITY = parse("Modality").tag
+
+
+ChooseMembers = Callable[[Sequence[Dispatch], Mapping[str, PeerGroup]], tuple[Dispatch, ...]]
+
+
+def first_members(dispatches: Sequence[Dispatch], groups: Mapping[str, PeerGroup]) -> tuple[Dispatch, ...]:
+    """A `ChooseMembers` that knows nothing of how members stand."""
+    return tuple(dispatches)
 
 
 class _Commit(Completion[int]):
@@ -89,6 +98,7 @@ class Intake:
         now: the time of arrival.
         loops: notices what comes back again and again.
         objects: logs what is stored.
+        choose: gives each dispatch to a group the member that gets the object (`gateway.delivery.group_members`).
     """
 
     def __init__(
@@ -99,12 +109,14 @@ class Intake:
         *,
         loops: LoopWatch | None = None,
         objects: ObjectLog | None = None,
+        choose: ChooseMembers = first_members,
     ) -> None:
         self.log = log
         self._journal = journal
         self._now = now
         self._loops = loops
         self._objects = objects or ObjectLog()
+        self._choose = choose
         self._entries = IndexEntries()
 
     async def accept(self, incoming: Incoming, table: RoutingTable) -> int:
@@ -250,6 +262,8 @@ class Intake:
         holds, is counted and logged. Raises as `accept`."""
         check_identified(facts)
         plan = table.plan(facts)
+        if table.is_choosing and plan.dispatches:
+            plan = plan._replace(dispatches=self._choose(plan.dispatches, table.groups))
         if plan.is_unmatched:
             self.log.unmatched(incoming, table.unmatched, UNWANTED, plan.facts)
             if table.unmatched == "reject":

@@ -20,6 +20,10 @@ class DeliveryState(enum.StrEnum):
     HELD = "held"
 
 
+Duty = tuple[str, str]
+"""Destination, or ``group`` and the name of the group that it was chosen of; and actions."""
+
+
 @dataclass(frozen=True, slots=True)
 class Dispatch:
     """One decision of the routing table: the object goes to this destination, changed by these actions."""
@@ -31,6 +35,13 @@ class Dispatch:
     actions_json: str = ""
     """The `then` list as canonical JSON, frozen at acceptance; empty when there is nothing to edit."""
     state: DeliveryState = DeliveryState.PENDING
+    group_name: str = ""
+    """The group by which the route names the destination, which is one of its members; empty for a peer itself."""
+
+    @property
+    def duty(self) -> Duty:
+        """Two dispatches of one object with the same are one promise."""
+        return f"group {self.group_name}" if self.group_name else self.destination, self.actions_json
 
 
 @quick_dataclass(frozen=True, slots=True)
@@ -54,6 +65,10 @@ class Delivery:
     """The reason of the last attempt; of the death for a dead letter."""
     renewed_at: datetime | None = None
     """The time at which an operator retried or released it last."""
+    group_name: str = ""
+    """The group of which the destination was chosen; empty for a peer that was named itself."""
+    is_doubtful: bool = False
+    """It was sent whole, and no response came: the destination may have it."""
 
     @property
     def counted_from(self) -> datetime:
@@ -83,6 +98,8 @@ class Deferred:
     """The reason for the log, where `reason` may quote the object or the peer; empty: `reason` is fit for it."""
     is_over_object: bool = field(default=False, compare=False)
     """The peer ended the association over this object, or was silent to it: either may be to blame."""
+    is_doubtful: bool = field(default=False, compare=False)
+    """The object was sent whole, and no response came: the peer may have it."""
 
     @property
     def reason_for_log(self) -> str:
@@ -121,6 +138,8 @@ class Refused:
     log_reason: str = field(default="", compare=False)
     """The reason for the log, where `reason` may quote the object or the peer; empty: `reason` is fit for it."""
     kind: RefusedKind = field(default="status", compare=False)
+    is_doubtful: bool = field(default=False, compare=False)
+    """It was sent whole before, and no response came: the peer may have it all the same."""
 
     @property
     def reason_for_log(self) -> str:
@@ -145,6 +164,8 @@ class Settlement:
     status: int | None = None
     started_at: datetime | None = None
     duration_s: float = 0.0
+    is_doubtful: bool = False
+    """The object was sent whole, and no response came. A delivery that is doubtful stays so until it is delivered."""
 
 
 @dataclass(frozen=True, slots=True)

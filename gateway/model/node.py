@@ -71,6 +71,8 @@ class DestinationStanding:
     """Seconds from the moment at which this was written or read to the next try."""
     refusals: str = ""
     """Its refusals in a row, as `gateway.delivery.refusals` writes them; empty where nobody goes on with them."""
+    down_s: float = 0.0
+    """Seconds for which it had been down at the moment at which this was written or read; 0 while it is up."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,8 +100,19 @@ class Peer:
 
 @dataclass(frozen=True, slots=True)
 class PeerGroup:
-    """Several destinations under one name; `all` sends to each."""
+    """Several destinations under one name."""
 
     name: str
     members: tuple[str, ...]
-    kind: Literal["all"] = "all"
+    """Names of peers; of groups that choose as well, where each gets the object. In the order of preference."""
+    kind: Literal["all", "failover"] = "all"
+    """all: each gets the object; failover: the first that is not given up."""
+    after_s: float = 30.0
+    """A member is given up when it has been down for so long."""
+    is_moved_back: bool = True
+    """Deliveries that wait go back to a member that is up again."""
+
+    @property
+    def is_choosing(self) -> bool:
+        """True when one of the members gets the object."""
+        return self.kind != "all"

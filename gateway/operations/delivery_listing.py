@@ -18,7 +18,7 @@ from gateway.ports.store_access import StoreAccess
 FIELDS = (
     *("id", "state", "destination", "rule", "actions", "created_at", "renewed_at", "age_s", "due_at", "attempts_made"),
     *("reason", "sop_class_uid", "sop_instance_uid", "study_instance_uid", "series_instance_uid"),
-    *("transfer_syntax_uid", "size_bytes", "calling_ae_title", "remote_host"),
+    *("transfer_syntax_uid", "size_bytes", "calling_ae_title", "remote_host", "group", "is_doubtful"),
 )
 """The fields of `delivery_json`, in order."""
 
@@ -133,6 +133,8 @@ def delivery_json(
         "size_bytes": instance.payload.length_bytes,
         "calling_ae_title": instance.association.calling_ae_title,
         "remote_host": instance.association.remote_host,
+        "group": delivery.group_name,
+        "is_doubtful": delivery.is_doubtful,
     }
 
 

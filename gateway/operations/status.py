@@ -74,6 +74,7 @@ async def status(sources: StatusSources) -> Json:
         "loops": sources.loops.held,
         "nodes": nodes_json(sources.nodes()),
         "destinations": destinations_json(sources.delivery.status(), depths),
+        "groups": [asdict(group) for group in sources.delivery.groups()],
         "queue": queue_json(depths, sources.clock.on_the_wall),
         "spool": place_json(
             sources.settings.spool.path,

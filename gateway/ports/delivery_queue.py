@@ -37,6 +37,18 @@ class QueueDepth:
     oldest_at: datetime | None
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class GroupPlace:
+    """Pending deliveries of one group at one destination."""
+
+    group_name: str
+    destination: str
+    has_movable: bool
+    """Some may go to another member: the destination cannot have them. They may be under a lease."""
+    doubtful: int
+    """The number of those that were sent there whole, without a response."""
+
+
 class DeliveryQueue(Protocol):
     """Deliveries from acceptance to settlement. Part of a `Store`: writing calls happen inside its transactions."""
 
@@ -76,6 +88,16 @@ class DeliveryQueue(Protocol):
 
     def pending_destinations(self) -> list[str]:
         """Destinations that have pending deliveries, due or not."""
+        ...
+
+    def group_places(self) -> list[GroupPlace]:
+        """Where deliveries wait that were chosen of groups, by group and destination."""
+        ...
+
+    def move_in_group(self, group_name: str, source: str, target: str, limit: int, now: datetime) -> int:
+        """Give up to `limit` pending deliveries of a group that wait at `source` to `target`, in order of arrival, and
+        say how many. What is under a lease stays, also when that is over, and what is doubtful. A node moves what waits
+        where it has the lease, or where no node has."""
         ...
 
     def depths(self) -> list[QueueDepth]:

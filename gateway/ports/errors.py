@@ -105,6 +105,8 @@ class PeerError(GatewayError):
     def __init__(self, message: str, failure: PeerFailure | None = None) -> None:
         super().__init__(message)
         self.failure = failure
+        self.is_doubtful = False
+        """True when an object was sent whole before, so that the peer may have it."""
 
 
 class DestinationDown(PeerError):

@@ -10,7 +10,7 @@ from gateway.common.completion import Completion
 from gateway.model.delivery import Delivery, Dispatch, Settlement
 from gateway.model.instance import Instance, PayloadRef
 from gateway.model.likeness import ExcludedLikenesses
-from gateway.ports.delivery_queue import QueueDepth
+from gateway.ports.delivery_queue import GroupPlace, QueueDepth
 from gateway.ports.encoded_data_set import DataSetReceiver, EncodedDataSet
 
 
@@ -67,6 +67,17 @@ class Journal(Protocol):
     async def next_due(self, destination: str) -> datetime | None: ...
 
     async def depths(self) -> list[QueueDepth]: ...
+
+    async def group_places(self) -> list[GroupPlace]:
+        """Where deliveries wait that were chosen of groups. Raises Temporary."""
+        ...
+
+    async def move_in_group(self, group_name: str, source: str, target: str, limit: int) -> int:
+        """Give pending deliveries of a group that wait at `source` to `target`: the number, of at most `limit`.
+
+        Raises Temporary, SpoolFull.
+        """
+        ...
 
     def open(self, payload: PayloadRef) -> EncodedDataSet:
         """The stored bytes. Raises PayloadLost, or Temporary when they cannot be read now."""

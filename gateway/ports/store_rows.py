@@ -12,8 +12,8 @@ from gateway.ports.store import Store
 StoredRow = tuple[Any, ...]
 RowKey = tuple[int, ...]
 
-OwedRow = tuple[int, str, str, str, str]
-"""Instance, rule, destination, actions, state."""
+OwedRow = tuple[int, str, str, str, str, str]
+"""Instance, rule, destination, actions, state, group."""
 
 TABLES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -54,6 +54,8 @@ TABLES: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "due_at",
             "lease",
             "reason",
+            "group_name",
+            "is_doubtful",
         ),
         "pause": ("pause_id", "kind", "name", "operator", "why", "began_at", "resumed_at"),
         "operation": (

@@ -171,11 +171,11 @@ class PostgreSQLAcceptor:
             there = owed.setdefault(identity, {})
             fresh: Duties = {}
             for dispatch in dispatches:
-                if (duty := (dispatch.destination, dispatch.actions_json)) not in there:
+                if (duty := dispatch.duty) not in there:
                     fresh.setdefault(duty, dispatch)
             taken = _Taken(instance, fresh, is_settled=not dispatches)
             if dispatches and not fresh:
-                by = there[dispatches[0].destination, dispatches[0].actions_json]
+                by = there[dispatches[0].duty]
                 taken.same_as, taken.owed_by = (by, None) if isinstance(by, _Taken) else (None, by)
             there |= dict.fromkeys(fresh, taken)
             decided.append(taken)

@@ -12,6 +12,7 @@ from gateway.model.instance import PayloadRef
 from gateway.model.likeness import ExcludedLikenesses
 from gateway.ports.delivery_queue import AcceptedInstance
 from gateway.postgresql.due_bounds import DueBounds
+from gateway.postgresql.due_notices import Announce
 from gateway.relational.delivery_queue import Arrivals, InstanceAcceptor, RelationalDeliveryQueue
 from gateway.relational.index_tables import IndexTables
 from gateway.relational.row_reader import RowReader
@@ -29,10 +30,11 @@ class PostgreSQLDeliveryQueue(RelationalDeliveryQueue):
     What is pending has a row in `due`, which is all that a claim changes; a settlement deletes it, or gives it another
     time. No row is changed by the settlements of several deliveries.
 
+    `announce` gets the destinations that deliveries are due for now.
     `tokens`: destination → fencing token, of the leases that this node holds; nothing else is claimed and settled. None
     for a gateway that is alone.
     `bounds`: from where claims look; what another process changes is to be forgotten there.
-    `is_node`: other nodes write at the same time.
+    `node`: the name of this one, where other nodes write at the same time.
     """
 
     def __init__(
@@ -41,13 +43,14 @@ class PostgreSQLDeliveryQueue(RelationalDeliveryQueue):
         index: IndexTables,
         reader: RowReader,
         acceptor: InstanceAcceptor,
+        announce: Announce,
         tokens: Callable[[], Mapping[str, int]] | None = None,
-        *,
-        is_node: bool = False,
+        node: str = "",
     ) -> None:
         super().__init__(statements, index, reader, acceptor)
+        self._announce = announce
         self._tokens = tokens
-        self._is_node = is_node
+        self._is_node = bool(node)
         self._folded_at_us = 0
         self.bounds = DueBounds()
         statements.on_roll_back.append(self.bounds.forget)
@@ -95,6 +98,16 @@ class PostgreSQLDeliveryQueue(RelationalDeliveryQueue):
             if settlements[index].state is DeliveryState.PENDING:
                 self.bounds.lower(destination, min(ready_at_us, microseconds(settlements[index].due_at)))
             yield index, attempts
+
+    def move_in_group(self, group_name: str, source: str, target: str, limit: int, now: datetime) -> int:
+        """Give pending deliveries of a group to another destination, whose node is told: the number."""
+        token = None if self._tokens is None else self._tokens().get(source)
+        self.bounds.lower_all(microseconds(now))
+        values = {"group": group_name, "source": source, "target": target, "limit": limit, "token": token}
+        moved = self._statements.do("move_in_group", **values, now=microseconds(now))
+        if moved:
+            self._announce({target})
+        return moved
 
     def expire_leases(self) -> int:
         """Leases of a process that is gone end now. A node ends none: another one may have claimed them. Those of its

@@ -56,7 +56,10 @@ class PostgreSQLNodeTable(StepConnection):
 
     def write_standings(self, standings: Mapping[str, tuple[int, DestinationStanding]]) -> None:
         rows = [
-            (name, token, each.is_up, each.reason, each.failures, round(each.wait_s * 1_000_000), each.refusals)
+            (
+                *(name, token, each.is_up, each.reason, each.failures, round(each.wait_s * 1_000_000), each.refusals),
+                None if each.is_up else round(each.down_s * 1_000_000),
+            )
             for name, (token, each) in sorted(standings.items())
         ]
         self._run("write_circuits", circuits=batch(rows))
@@ -79,8 +82,11 @@ class PostgreSQLNodeTable(StepConnection):
 
 
 def _standing(row: list[Any]) -> tuple[str, DestinationStanding]:
-    destination, is_up, reason, failures, wait_us, *refusals = row
-    return destination, DestinationStanding(is_up, reason, failures, wait_us / 1_000_000, *refusals)
+    destination, is_up, reason, failures, wait_us, down_us, *others = row
+    refusals = others[0] if others else ""
+    return destination, DestinationStanding(
+        is_up, reason, failures, wait_us / 1_000_000, refusals, (down_us or 0) / 1_000_000
+    )
 
 
 def _node(row: list[Any]) -> NodeSeen:

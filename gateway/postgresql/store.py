@@ -139,7 +139,7 @@ class PostgreSQLStore:
         transactions.on_roll_back.append(tables.clear)
         announce = Announcer(transactions, node if is_committing else "") if node else no_announcement
         self._acceptor = acceptor = PostgreSQLAcceptor(transactions, tables, announce)
-        self.deliveries = PostgreSQLDeliveryQueue(transactions, tables, reader, acceptor, tokens, is_node=bool(node))
+        self.deliveries = PostgreSQLDeliveryQueue(transactions, tables, reader, acceptor, announce, tokens, node)
         self.administration = PostgreSQLDeliveryAdministration(transactions, DIALECT, reader, announce)
         self.operations, self.pauses, self.index = _common_parts(transactions, tables, reader)
         self.payloads, self.sealing = PostgreSQLSharedPayloads(transactions), PostgreSQLPayloadSealing(transactions)

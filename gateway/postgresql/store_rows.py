@@ -21,6 +21,8 @@ READ = {
     ("delivery", "likeness"): "delivery.likeness",
     ("delivery", "due_at"): "coalesce(due.due_at, delivery.due_at)",
     ("delivery", "lease"): "coalesce(due.lease, delivery.lease)",
+    ("delivery", "group_name"): "delivery.group_name",
+    ("delivery", "is_doubtful"): "coalesce(due.is_doubtful, delivery.is_doubtful)",
 }
 """Table and column → how it is read, where its name does not say so."""
 TEXTS = frozenset(
@@ -33,7 +35,7 @@ TEXTS = frozenset(
             "study_instance_uid",
             "series_instance_uid",
         ),
-        *("payload_name", "kept_facts", "destination", "rule", "actions_json", "state", "reason"),
+        *("payload_name", "kept_facts", "destination", "rule", "actions_json", "state", "reason", "group_name"),
         *("verb", "operator", "why", "target", "filter", "kind", "name"),
     }
 )

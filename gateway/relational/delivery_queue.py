@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from gateway.model.delivery import Delivery, DeliveryState, Dispatch, Settlement
 from gateway.model.instance import Instance, PayloadRef
 from gateway.model.likeness import ExcludedLikenesses
-from gateway.ports.delivery_queue import AcceptedInstance, QueueDepth
+from gateway.ports.delivery_queue import AcceptedInstance, GroupPlace, QueueDepth
 from gateway.relational import rows
 from gateway.relational.index_tables import IndexTables
 from gateway.relational.row_reader import RowReader
@@ -142,6 +142,22 @@ class RelationalDeliveryQueue(ABC):
         """Destinations that have pending deliveries, due or not."""
         with self._statements.errors():
             return [destination for (destination,) in self._statements.rows("pending_destinations")]
+
+    # --- groups -------------------------------------------------------------------------------------------------
+
+    def group_places(self) -> list[GroupPlace]:
+        """Where deliveries wait that were chosen of groups."""
+        with self._statements.errors():
+            return [
+                GroupPlace(group_name, destination, bool(has_movable), doubtful)
+                for group_name, destination, has_movable, doubtful in self._statements.rows("group_places")
+            ]
+
+    def move_in_group(self, group_name: str, source: str, target: str, limit: int, now: datetime) -> int:
+        """Give pending deliveries of a group to another destination: the number."""
+        return self._statements.do(
+            "move_in_group", group=group_name, source=source, target=target, limit=limit, now=microseconds(now)
+        )
 
     # --- forgetting ---------------------------------------------------------------------------------------------
 

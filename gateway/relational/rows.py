@@ -136,6 +136,7 @@ def delivery_row(delivery_id: int, instance_id: int, instance: Instance, dispatc
         dispatch.actions_json,
         dispatch.state.value,
         likeness_of(instance),
+        dispatch.group_name,
     )
 
 
@@ -148,6 +149,7 @@ def settlement_row(settlement: Settlement) -> tuple[Any, ...]:
         microseconds(settlement.due_at),
         settlement.reason,
         1 if settlement.is_attempt else 0,
+        1 if settlement.is_doubtful else 0,
     )
 
 
@@ -177,7 +179,7 @@ def attempt(row: Sequence[Any]) -> Attempt:
     )
 
 
-INSTANCE_COLUMN = 11
+INSTANCE_COLUMN = 13
 ASSOCIATION_COLUMN = INSTANCE_COLUMN + 5
 """The column at which `read_deliveries` has the instance, and its association's identifier."""
 INSTANCE_ASSOCIATION_COLUMN = 5
@@ -215,4 +217,6 @@ def delivery(row: Sequence[Any], associations: Mapping[int, AssociationFacts]) -
         lease=row[8],
         reason=row[9],
         renewed_at=None if row[10] is None else moment(row[10]),
+        group_name=row[11],
+        is_doubtful=bool(row[12]),
     )

@@ -77,24 +77,32 @@ class Route:
     name: str
     when: Predicate
     to: tuple[str, ...]
-    """Names of peers; groups are expanded."""
+    """Names of peers; groups are expanded, but for `groups`."""
     actions_json: str = ""
     actions: tuple[Action, ...] = ()
     stop: bool = False
     mark: Mark | None = None
     marks: Marks = field(default_factory=dict, repr=False, compare=False)
     """The marks of settings inside `when`."""
+    groups: tuple[PeerGroup, ...] = ()
+    """Those of which one member gets the object."""
     fate: Fate | None = field(init=False, repr=False, compare=False)
     dispatches: tuple[Dispatch, ...] = field(init=False, repr=False, compare=False)
-    """One for each of `to`, pending."""
+    """One for each of `to`, pending; then one for each of `groups`, to the first member, until one is chosen."""
     held_dispatches: tuple[Dispatch, ...] = field(init=False, repr=False, compare=False)
     """The same, held."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "fate", fate_of(self.actions))
         for name, state in (("dispatches", PENDING), ("held_dispatches", HELD)):
-            made = tuple(Dispatch(self.name, one, self.actions_json, state) for one in self.to)
-            object.__setattr__(self, name, made)
+            made = [Dispatch(self.name, one, self.actions_json, state) for one in self.to]
+            made += [Dispatch(self.name, one.members[0], self.actions_json, state, one.name) for one in self.groups]
+            object.__setattr__(self, name, tuple(made))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the peers and groups that it sends to."""
+        return (*self.to, *(group.name for group in self.groups))
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +155,8 @@ class RoutingTable:
     """Studies that queries and retrieves do not show to some."""
     indexed: tuple[AttributePath, ...] = ()
     """The attributes that the local index keeps of every object; () without one."""
+    is_choosing: bool = field(init=False, repr=False, compare=False)
+    """True when routes name groups of which one member gets the object."""
     destination_ae_titles: frozenset[str] = field(init=False, repr=False, compare=False)
     """AE titles of DICOM peers that objects can be sent to."""
     attributes_needed: tuple[AttributePath, ...] = field(init=False)
@@ -171,6 +181,7 @@ class RoutingTable:
         needed_paths += self.indexed
         titles = frozenset(peer.ae_title for peer in self.peers.values() if peer.host)
         object.__setattr__(self, "destination_ae_titles", titles)
+        object.__setattr__(self, "is_choosing", any(route.groups for route in self.routes))
         object.__setattr__(self, "attributes_needed", needed(needed_paths))
         object.__setattr__(self, "_wanted", wanted(self.attributes_needed))
         of_actions = [path for route in self.routes for path in attributes_of(route.actions)]
@@ -268,7 +279,7 @@ class RoutingTable:
                     return RoutingPlan((), (), False, facts, here)
                 decision = decision or here
             for dispatch in route.dispatches if route.fate is None and not is_held else route.held_dispatches:
-                dispatches.setdefault((dispatch.destination, dispatch.actions_json), dispatch)
+                dispatches.setdefault(dispatch.duty, dispatch)
             if route.stop:
                 break
         return RoutingPlan(
@@ -294,22 +305,15 @@ class RoutingTable:
             reason = reason_for(route.when, current, with_values=with_values, marks=route.marks)
             edits, refusal = _tried(route.actions, current)[1:] if reason.holds and is_reached else ((), "")
             one = Verdict(
-                route.name, route.mark, reason, is_reached=is_reached, edits=edits, to=route.to, refusal=refusal
+                route.name, route.mark, reason, is_reached=is_reached, edits=edits, to=route.names, refusal=refusal
             )
             routes.append(one)
             is_reached = is_reached and not (reason.holds and (route.stop or is_final(route.fate)))
         if any(one.refusal and one.is_applied for one in coercions):
             return Explanation(tuple(coercions), tuple(routes), (), (), False, self.unmatched)
         plan = self.plan(facts)
-        return Explanation(
-            tuple(coercions),
-            tuple(routes),
-            plan.dispatches,
-            plan.edits,
-            plan.is_unmatched,
-            self.unmatched,
-            plan.decision,
-        )
+        decided = (plan.dispatches, plan.edits, plan.is_unmatched, self.unmatched, plan.decision)
+        return Explanation(tuple(coercions), tuple(routes), *decided)
 
     def _coerce(
         self, facts: ObjectFacts, coercions: Sequence[Coercion]

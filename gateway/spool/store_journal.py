@@ -14,7 +14,7 @@ from gateway.common.completion import Completion
 from gateway.model.delivery import Delivery, Dispatch, Settlement
 from gateway.model.instance import Instance, PayloadRef
 from gateway.model.likeness import ExcludedLikenesses
-from gateway.ports.delivery_queue import QueueDepth
+from gateway.ports.delivery_queue import GroupPlace, QueueDepth
 from gateway.ports.encoded_data_set import DataSetReceiver, EncodedDataSet
 from gateway.ports.errors import Temporary
 from gateway.ports.shared_payloads import UnsealedPayloads
@@ -193,6 +193,19 @@ class StoreJournal(ABC):
 
     async def depths(self) -> list[QueueDepth]:
         return await self.read(lambda store: store.deliveries.depths())
+
+    async def group_places(self) -> list[GroupPlace]:
+        return await self._read(lambda store: store.deliveries.group_places())
+
+    async def move_in_group(self, group_name: str, source: str, target: str, limit: int) -> int:
+        def move(store: Store) -> int:
+            now = store.administration.now()
+            return store.deliveries.move_in_group(group_name, source, target, limit, now)
+
+        moved = await self._call(move)
+        if moved:
+            self._due({target})
+        return moved
 
     def subscribe(self, listener: OnDestination) -> None:
         self._listeners.append(listener)

@@ -102,10 +102,10 @@ class Acceptor:
     ) -> AcceptedInstance:
         fresh: dict[_Duty, Dispatch] = {}
         for dispatch in dispatches:
-            if (key := (dispatch.destination, dispatch.actions_json)) not in same:
+            if (key := dispatch.duty) not in same:
                 fresh.setdefault(key, dispatch)
         if dispatches and not fresh:
-            instance_id, payload = same[dispatches[0].destination, dispatches[0].actions_json]
+            instance_id, payload = same[dispatches[0].duty]
             if instance.index is not None:
                 added.entries.append((instance_id, instance.sop_instance_uid, instance.index))
             return AcceptedInstance(instance_id, 0, payload)

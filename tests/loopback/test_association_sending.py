@@ -188,6 +188,58 @@ async def test_a_request_whose_answer_is_none(script: Script, text: str) -> None
         assert not association.is_open
 
 
+async def never_read(peer: Bytes) -> None:
+    await accept(peer)
+    peer.writer.transport.abort()
+
+
+async def read_in_part(peer: Bytes) -> None:
+    await accept(peer)
+    await peer.pdu()
+    peer.writer.transport.abort()
+
+
+async def read_whole(peer: Bytes) -> None:
+    await accept(peer)
+    await read_message(peer)
+    peer.writer.transport.abort()
+
+
+async def answered_without_a_status(peer: Bytes) -> None:
+    await accept(peer)
+    command, *_ = await read_message(peer)
+    answer = response(command)
+    del answer["Status"]
+    peer.send(message(CT_ID, answer))
+    await until_closed(peer)
+
+
+DOUBTS: dict[str, tuple[Script, int, bool]] = {
+    "read in part": (read_in_part, 16_000_000, False),
+    "read whole": (read_whole, 40_000, True),
+    "no status": (answered_without_a_status, 10, True),
+}
+
+
+@pytest.mark.parametrize(("script", "size", "is_doubtful"), DOUBTS.values(), ids=DOUBTS)
+async def test_an_object_is_doubtful_from_its_last_fragment_on(script: Script, size: int, is_doubtful: bool) -> None:
+    """The large one does not fit into the buffers of the connection."""
+    async with acceptor(script) as peer:
+        association = await open_to(peer)
+        with pytest.raises(DestinationDown) as raised:
+            await store(association, bytes(size))
+    assert raised.value.is_doubtful is is_doubtful
+
+
+async def test_nothing_is_doubtful_on_an_association_that_had_ended() -> None:
+    async with acceptor(never_read) as peer:
+        association = await open_to(peer)
+        await association.wait_closed()
+        with pytest.raises(DestinationDown) as raised:
+            await store(association)
+    assert not raised.value.is_doubtful
+
+
 async def test_no_response_in_time() -> None:
     async with acceptor(answering(lambda command: b""), timers=QUICK) as peer:
         association = await open_to(peer)

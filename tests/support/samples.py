@@ -73,6 +73,7 @@ def settlement(
     reason: str = "",
     is_attempt: bool = True,
     status: int | None = None,
+    is_doubtful: bool = False,
 ) -> Settlement:
     """The end of an attempt at `delivery`."""
     return Settlement(
@@ -83,6 +84,7 @@ def settlement(
         reason,
         is_attempt=is_attempt,
         status=status,
+        is_doubtful=is_doubtful,
         started_at=NOON,
         duration_s=0.25,
     )

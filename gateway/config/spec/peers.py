@@ -266,24 +266,54 @@ class PeerSpec(Spec):
     ] = True
 
 
-LIKE_ALL = "is not supported by this version: a group sends to each of its peers, as `all`"
-
-
 @dataclass(frozen=True, kw_only=True)
 class GroupSpec(Spec):
-    """Several peers under one name."""
+    """Several peers under one name. It has one of `all` and `failover`."""
 
     not_yet: ClassVar[Mapping[str, str]] = {
-        **Spec.not_yet,
-        "first": f"(the first that answers) {LIKE_ALL}",
-        "any": f"(one of them) {LIKE_ALL}",
+        **{name: text for name, text in Spec.not_yet.items() if name != "failover"},
+        "first": "is written `failover: […]`: the first of these that is up",
+        "any": "(one of them) is not supported by this version; `failover: […]` sends to the first that is up",
     }
 
     @classmethod
     def instead_of(cls, value: object, text: str) -> str:
         return "; write the peers as `all: […]`" if isinstance(value, list) else super().instead_of(value, text)
 
-    all: Annotated[
-        ListOf[Text],
-        Described(min_length=1, description="Each of these peers gets the object.", examples=(["pacs", "vna"],)),
-    ]
+    all: (
+        Annotated[
+            ListOf[Text],
+            Described(
+                min_length=1,
+                description="Each of these peers and groups gets the object.",
+                examples=(["pacs", "vna"],),
+            ),
+        ]
+        | None
+    ) = None
+    failover: (
+        Annotated[
+            ListOf[Text],
+            Described(
+                min_length=1,
+                description="The first of these peers that is not given up gets the object. The members of another "
+                "failover group may stand here by its name.",
+                examples=(["pacs_a", "pacs_b"],),
+            ),
+        ]
+        | None
+    ) = None
+    after: Annotated[
+        DurationText,
+        Described(
+            description="Of `failover`: a member that has been down for so long is given up, and what waits for it "
+            "goes to the next one."
+        ),
+    ] = "30 s"
+    back: Annotated[
+        Literal["never", "when up"],
+        Described(
+            description="Of `failover`: what waits at another member goes back to one that is up again, or stays. What "
+            "arrives goes to the first one that is up in any case."
+        ),
+    ] = "when up"

@@ -53,6 +53,8 @@ class Association(UpperLayerProvider):
         """The time limits of a message that is arriving run."""
         self.is_sending = False
         """True while a message with a data set is on its way out: nothing may come between its fragments."""
+        self.is_handed_over = False
+        """The last message with a data set was given to the connection to its last fragment."""
         self.accepted_contexts: Mapping[int, AcceptedContext] = {}
         """Accepted presentation contexts by ID."""
 
@@ -188,15 +190,18 @@ class Association(UpperLayerProvider):
         largest, length = self._largest_fragment_bytes, body.length_bytes
         pieces: list[bytes | memoryview] = [encode_command(context_id, encode(command), largest)]
         size, at_once = 0, WHOLE_BYTES if length <= WHOLE_BYTES else WRITE_HIGH_BYTES
-        self.is_sending = True
+        self.is_sending, self.is_handed_over, handed_bytes = True, False, 0
         try:
             for piece in fragments(context_id, 0, body.chunks(largest), length, largest):
                 pieces.append(piece)
                 size += len(piece)
                 if size >= at_once:
+                    handed_bytes += size
+                    self.is_handed_over = handed_bytes >= length and self._may_flush
                     await self._flush(pieces)
                     pieces, size = [], 0
             if pieces:
+                self.is_handed_over = self._may_flush
                 await self._flush(pieces)
         finally:
             self.is_sending = False
@@ -225,8 +230,12 @@ class Association(UpperLayerProvider):
         finally:
             self.is_sending = False
 
+    @property
+    def _may_flush(self) -> bool:
+        return self._upper.may_send_data and self._transport is not None
+
     async def _flush(self, pieces: list[bytes | memoryview]) -> None:
-        if not self._upper.may_send_data or self._transport is None:
+        if not self._may_flush:
             raise AssociationEnded(self._ended or "the association is not established")
         self._write_pieces(pieces)
         if self._is_write_paused:

@@ -80,12 +80,17 @@ class SingleResponseAssociation(MultiResponseAssociation):
             more: the request's other elements.
 
         Raises:
-            DestinationDown: the association is lost or the time limit is over.
+            DestinationDown: the association is lost or the time limit is over; `is_doubtful` when that was after the
+                last fragment of the data set.
             DestinationRefuses: no accepted context.
         """
         context = self._context_for(sop_class_uid, transfer_syntax_uid)
         request = _store_request(sop_class_uid, sop_instance_uid, **more)
-        return _read(await self._request(context, request, body))
+        try:
+            return _read(await self._request(context, request, body))
+        except DestinationDown as error:
+            error.is_doubtful = self.is_handed_over
+            raise
 
     async def begin_store(
         self,

@@ -1,5 +1,5 @@
--- What these instances owe: rows of (instance, rule, destination, actions, state).
-SELECT instance_id, rule, destination, actions_json, state FROM delivery
+-- What these instances owe: rows of (instance, rule, destination, actions, state, group).
+SELECT instance_id, rule, destination, actions_json, state, group_name FROM delivery
 WHERE instance_id = ANY (SELECT wanted::bigint FROM jsonb_array_elements_text(%(ids)s::jsonb) AS wanted)
     AND state <> 'delivered'
 ORDER BY delivery_id;

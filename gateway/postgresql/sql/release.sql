@@ -1,11 +1,13 @@
--- Held deliveries go on, due now: to the destination that the operator names, else to their own. Those without any stay.
+-- Held deliveries go on, due now: to the destination that the operator names, else to their own. Those without any stay. A
+-- destination that an operator names was not chosen of a group.
 WITH released AS (
     UPDATE delivery
     SET state = 'pending', due_at = %(now)s, renewed_at = %(now)s,
-        destination = CASE WHEN %(destination)s <> '' THEN %(destination)s ELSE destination END
+        destination = CASE WHEN %(destination)s <> '' THEN %(destination)s ELSE destination END,
+        group_name = CASE WHEN %(destination)s <> '' THEN '' ELSE group_name END
     FROM jsonb_array_elements_text(%(ids)s::jsonb) AS wanted
     WHERE delivery_id = wanted::bigint AND state = 'held' AND (destination <> '' OR %(destination)s <> '')
-    RETURNING delivery_id, destination, likeness, lease
+    RETURNING delivery_id, destination, likeness, lease, group_name, is_doubtful
 )
-INSERT INTO due (delivery_id, destination, likeness, due_at, entered_at, lease)
-SELECT delivery_id, destination, likeness, %(now)s, %(now)s, lease FROM released;
+INSERT INTO due (delivery_id, destination, likeness, group_name, is_doubtful, due_at, entered_at, lease)
+SELECT delivery_id, destination, likeness, group_name, is_doubtful, %(now)s, %(now)s, lease FROM released;

@@ -45,6 +45,9 @@ def answer_lines(answer: InstanceExplanation, *, with_values: bool = False) -> I
     for leaving in answer.leaving:
         if leaving.destination:
             yield f"     {_leaving_text(leaving, with_values=with_values)}"
+            if leaving.group_name:
+                others = ", then ".join(leaving.stand_ins) or "nobody"
+                yield f"         of the group {leaving.group_name}; while it is given up: {others}"
             yield from (f"         {text}" for text in (leaving.ring, leaving.waits) if text)
     for owed in answer.owed:
         what = "delivered" if owed.state.value == "delivered" else f"{owed.state.value}, owed"

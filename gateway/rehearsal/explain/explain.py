@@ -30,7 +30,7 @@ from gateway.rehearsal.explain.rings import ring_to, was_held
 from gateway.rehearsal.explain.subjects import ExplainedObject
 from gateway.rehearsal.stage import RehearsedAdmission, RehearsedResponse, Stage, read_facts
 from gateway.routing.language.kinds import name_of_kind
-from gateway.routing.table import RoutingTable
+from gateway.routing.table import Route, RoutingTable
 from gateway.routing.verdicts import Verdict
 from gateway.sending.contexts import ConfiguredContexts, RecentContexts, propose
 
@@ -103,7 +103,7 @@ async def _judged(
     if any(one.refusal for one in coercions):
         return coercions, tuple(RuleOutcome(_not_reached(verdict)) for verdict in found.routes), "", facts.oddities
     routes = [
-        await _routed(stage, verdict, route.actions_json, stored)
+        await _routed(stage, verdict, route, stored)
         for verdict, route in zip(found.routes, stage.table.routes, strict=True)
     ]
     return coercions, tuple(routes), "" if found.decision is None else found.decision.rule, facts.oddities
@@ -136,11 +136,11 @@ def _not_reached(verdict: Verdict) -> Verdict:
     return replace(verdict, is_reached=False, edits=(), refusal="")
 
 
-async def _routed(stage: Stage, verdict: Verdict, actions_json: str, stored: RehearsedResponse) -> RuleOutcome:
+async def _routed(stage: Stage, verdict: Verdict, route: Route, stored: RehearsedResponse) -> RuleOutcome:
     """One route with what its actions change in what is stored."""
-    if not verdict.is_applied or not actions_json or stored.instance is None or stored.body is None:
+    if not verdict.is_applied or not route.actions_json or stored.instance is None or stored.body is None:
         return RuleOutcome(verdict, refusal=verdict.refusal)
-    dispatch = Dispatch(verdict.name, next(iter(verdict.to), ""), actions_json)
+    dispatch = next(iter(route.dispatches), Dispatch(route.name, "", route.actions_json))
     changed, _, refusal = await _sent_on(stage, stored.instance, stored.body, dispatch)
     return RuleOutcome(verdict, changed, refusal)
 
@@ -156,7 +156,7 @@ async def _leaving(stage: Stage, stored: RehearsedResponse, dispatch: Dispatch) 
 async def _owed(stage: Stage, subject: ExplainedObject, index: int) -> OutgoingObject:
     """A delivery of the queue, with the actions that were frozen when the object arrived."""
     delivery = subject.deliveries[index]
-    dispatch = Dispatch(delivery.rule, delivery.destination, delivery.actions_json, delivery.state)
+    dispatch = Dispatch(delivery.rule, delivery.destination, delivery.actions_json, delivery.state, delivery.group_name)
     changed, outbound, refusal = await _sent_on(stage, delivery.instance, subject.sent.body, dispatch)
     sender = delivery.instance.association
     leaving = _as_leaving(stage.table, sender, dispatch, changed, outbound, refusal, datetime.now(UTC))
@@ -187,7 +187,14 @@ def _as_leaving(
         proposal=_proposal(peer, outbound) if peer is not None and outbound is not None else None,
         ring="" if peer is None else ring_to(table, association, peer),
         waits="" if peer is None else why_it_waits(peer.window, peer.bytes_per_s, peer.objects_per_s, at),
+        group_name=dispatch.group_name,
+        stand_ins=_stand_ins(table, dispatch),
     )
+
+
+def _stand_ins(table: RoutingTable, dispatch: Dispatch) -> tuple[str, ...]:
+    group = table.groups.get(dispatch.group_name)
+    return () if group is None else tuple(name for name in group.members if name != dispatch.destination)
 
 
 async def _sent_on(

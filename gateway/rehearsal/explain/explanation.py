@@ -61,6 +61,10 @@ class OutgoingObject:
     """The reason why it would not be sent at once: the window or rate of the destination; empty when there is none."""
     delivery_id: int = 0
     """The ID of a delivery that is in the queue; 0 for one that would be."""
+    group_name: str = ""
+    """The group of which the destination is a member; empty for a peer that was named itself."""
+    stand_ins: tuple[str, ...] = ()
+    """The members that get the object while the destination is given up, in order."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,8 @@ SET state = settlement.value ->> 2,
     reason = CASE WHEN settlement.value ->> 5 = 0 AND settlement.value ->> 4 = '' THEN delivery.reason
                   ELSE settlement.value ->> 4 END,
     attempts = delivery.attempts + (settlement.value ->> 5),
+    is_doubtful = CASE settlement.value ->> 2 WHEN 'delivered' THEN 0
+                  ELSE max(delivery.is_doubtful, settlement.value ->> 6) END,
     ready_at = NULL, leased_until = NULL
 FROM json_each(:settlements) AS settlement
 WHERE delivery.delivery_id = settlement.value ->> 0

@@ -86,7 +86,7 @@ async def store(association: RequestorAssociation, data: bytes = b"data", **more
 
 async def read_message(peer: Bytes) -> tuple[Command, bytes, list[int]]:
     """(command set, data set, lengths of the PDUs) of the next message."""
-    command, data, lengths = b"", b"", []
+    command, data, lengths = b"", bytearray(), []
     expects_data = False
     while True:
         pdu = await peer.pdu()
@@ -101,11 +101,11 @@ async def read_message(peer: Bytes) -> tuple[Command, bytes, list[int]]:
                 command += value
                 expects_data = bool(control & 2) and decode(command)["CommandDataSetType"] != 0x0101
                 if control & 2 and not expects_data:
-                    return decode(command), data, lengths
+                    return decode(command), bytes(data), lengths
             else:
                 data += value
                 if control & 2:
-                    return decode(command), data, lengths
+                    return decode(command), bytes(data), lengths
 
 
 def response(command: Command, status: int = 0, **more: Any) -> Command:

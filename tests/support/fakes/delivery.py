@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -12,7 +12,7 @@ from gateway.delivery.service import DeliveryPeers, DeliveryService
 from gateway.model.association import AssociationFacts
 from gateway.model.delivery import Deferred, Delivered, Outcome
 from gateway.model.listener import Timers
-from gateway.model.peer import Peer, Retry
+from gateway.model.peer import Peer, PeerGroup, Retry
 from gateway.ports.destination import Outbound
 from gateway.ports.kinds import Resources
 from gateway.routing.language.resources import NO_RESOURCES
@@ -114,10 +114,12 @@ class Table:
 
     peers: MappingProxyType[str, Peer]
     resources: Resources = NO_RESOURCES
+    groups: Mapping[str, PeerGroup] = field(default_factory=dict)
 
 
-def table(*peers: Peer) -> Table:
-    return Table(MappingProxyType({peer.name: peer for peer in peers}))
+def table(*peers: Peer, groups: Sequence[PeerGroup] = ()) -> Table:
+    by_name = {group.name: group for group in groups}
+    return Table(MappingProxyType({peer.name: peer for peer in peers}), groups=by_name)
 
 
 def peer(name: str = "pacs", **settings: Any) -> Peer:

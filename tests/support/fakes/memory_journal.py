@@ -14,7 +14,7 @@ from gateway.model.association import AssociationFacts
 from gateway.model.delivery import Delivery, DeliveryState, Dispatch, Settlement
 from gateway.model.instance import Instance, PayloadRef
 from gateway.model.likeness import ExcludedLikenesses
-from gateway.ports.delivery_queue import QueueDepth
+from gateway.ports.delivery_queue import GroupPlace, QueueDepth
 from gateway.ports.encoded_data_set import DataSetReceiver, EncodedDataSet
 from gateway.ports.errors import GatewayError, ObjectTooLarge, PayloadLost, PayloadMissing
 from gateway.spool.digest import digest_of
@@ -157,6 +157,7 @@ class MemoryJournal:
         actions_json: str = "",
         age_s: float = 0.0,
         implementation_version_name: str = "",
+        group_name: str = "",
         is_told: bool = True,
     ) -> int:
         """One more delivery, due at once; its ID. Nobody hears of it unless it `is_told`, as of another node's."""
@@ -171,8 +172,9 @@ class MemoryJournal:
             self._kept(data),
             made_at,
         )
+        dispatch = Dispatch("rule", destination, actions_json, group_name=group_name)
         before = len(self.store.rows)
-        self._accept(instance, [Dispatch("rule", destination, actions_json)], made_at, is_told=is_told)
+        self._accept(instance, [dispatch], made_at, is_told=is_told)
         assert len(self.store.rows) > before, "a duplicate of what is still owed"
         return next(reversed(self.store.rows))
 
@@ -289,6 +291,19 @@ class MemoryJournal:
         if self.depths_trouble:
             raise self.depths_trouble.pop(0)
         return self.store.depths()
+
+    async def group_places(self) -> list[GroupPlace]:
+        await asyncio.sleep(0)
+        if self.depths_trouble:
+            raise self.depths_trouble.pop(0)
+        return self.store.group_places()
+
+    async def move_in_group(self, group_name: str, source: str, target: str, limit: int) -> int:
+        await asyncio.sleep(0)
+        moved = self.store.move_in_group(group_name, source, target, limit, self.now())
+        for listener in self._listeners if moved else ():
+            listener(target)
+        return moved
 
     def open(self, payload: PayloadRef) -> EncodedDataSet:
         if self.open_trouble:

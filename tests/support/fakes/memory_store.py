@@ -19,7 +19,7 @@ from gateway.model.likeness import ExcludedLikenesses, likeness_of
 from gateway.model.migration import MigrationMark
 from gateway.model.query import Attributes, Query
 from gateway.ports.delivery_administration import DeliveryFilter, DeliveryTotal
-from gateway.ports.delivery_queue import AcceptedInstance, QueueDepth
+from gateway.ports.delivery_queue import AcceptedInstance, GroupPlace, QueueDepth
 from gateway.ports.operation_log import OperationRecord, OperationState
 from gateway.ports.pauses import Pause, PausedKind
 from tests.support.fakes.memory_index import MemoryIndex
@@ -44,6 +44,11 @@ class Row:
 
     def change(self, **values: Any) -> None:
         self.delivery = dataclasses.replace(self.delivery, **values)
+
+    def end_lease(self) -> None:
+        """Nobody settled it: it may have been sent."""
+        self.change(is_doubtful=self.delivery.is_doubtful or self.leased_until is not None)
+        self.leased_until = None
 
 
 SENDER = tuple(
@@ -122,7 +127,7 @@ class MemoryStore:
             found = self._owed(instance, dispatch, is_readable)
             same = same or found
             if found is None:
-                fresh.setdefault((dispatch.destination, dispatch.actions_json), dispatch)
+                fresh.setdefault(dispatch.duty, dispatch)
         if dispatches and not fresh:
             assert same is not None
             if instance.index is not None and same.instance_id not in self._index.images:
@@ -148,6 +153,7 @@ class MemoryStore:
                     attempts=0,
                     created_at=now,
                     due_at=now,
+                    group_name=dispatch.group_name,
                 )
             )
         if not dispatches:
@@ -169,7 +175,7 @@ class MemoryStore:
                     getattr(kept.instance.association, name) == getattr(instance.association, name) for name in SENDER
                 )
                 and is_readable(kept.instance.payload)
-                and (kept.destination, kept.actions_json) == (dispatch.destination, dispatch.actions_json)
+                and _duty(kept) == dispatch.duty
             ):
                 return kept.instance
         return None
@@ -226,6 +232,8 @@ class MemoryStore:
             due_at=row.delivery.due_at if is_back_in_place else settlement.due_at,
             attempts=number,
             reason=settlement.reason if settlement.is_attempt or settlement.reason else row.delivery.reason,
+            is_doubtful=settlement.state is not DeliveryState.DELIVERED
+            and (row.delivery.is_doubtful or settlement.is_doubtful),
         )
         row.leased_until = None
         self._mark_settled(row.delivery.instance.instance_id)
@@ -287,7 +295,7 @@ class MemoryStore:
     def _move(self, which: DeliveryFilter, states: tuple[DeliveryState, ...], now: datetime) -> int:
         rows = [row for row in self._matching(which) if row.delivery.state in states and self._is_idle(row)]
         for row in rows:
-            row.leased_until = None
+            row.end_lease()
             row.change(state=DeliveryState.PENDING, due_at=now, renewed_at=now, lease=row.delivery.lease + 1)
         return len(rows)
 
@@ -295,7 +303,7 @@ class MemoryStore:
         states = (DeliveryState.DEAD, DeliveryState.PENDING)
         rows = [row for row in self._matching(which) if row.delivery.state in states and self._is_idle(row)]
         for row in rows:
-            row.leased_until = None
+            row.end_lease()
             row.change(state=DeliveryState.HELD, lease=row.delivery.lease + 1)
         return len(rows)
 
@@ -311,6 +319,7 @@ class MemoryStore:
                 due_at=now,
                 renewed_at=now,
                 destination=destination or row.delivery.destination,
+                group_name="" if destination else row.delivery.group_name,
             )
         return len(rows)
 
@@ -442,9 +451,28 @@ class MemoryStore:
             if row.leased_until is not None and row.delivery.state is DeliveryState.PENDING
         ]
         for row in rows:
-            row.leased_until = None
+            row.end_lease()
             row.change(lease=row.delivery.lease + 1)
         return len(rows)
+
+    def group_places(self) -> builtins.list[GroupPlace]:
+        found: dict[tuple[str, str], builtins.list[bool]] = {}
+        for row in self.rows.values():
+            delivery = row.delivery
+            if delivery.group_name and delivery.state is DeliveryState.PENDING:
+                found.setdefault((delivery.group_name, delivery.destination), []).append(delivery.is_doubtful)
+        return [GroupPlace(*key, not all(doubts), sum(doubts)) for key, doubts in sorted(found.items())]
+
+    def move_in_group(self, group_name: str, source: str, target: str, limit: int, now: datetime) -> int:
+        rows = [
+            row
+            for row in self._pending(source)
+            if row.delivery.group_name == group_name and not row.delivery.is_doubtful and row.leased_until is None
+        ]
+        rows.sort(key=lambda row: row.delivery.delivery_id)
+        for row in rows[:limit]:
+            row.change(destination=target, due_at=now)
+        return len(rows[:limit])
 
     def forget(self, settled_before: datetime, limit: int, indexed_before: datetime | None = None) -> int:
         settled = sorted((settled_at, instance_id) for instance_id, settled_at in self._settled.items())
@@ -518,6 +546,11 @@ class MemoryStore:
 
     def close(self) -> None:
         pass
+
+
+def _duty(delivery: Delivery) -> tuple[str, str]:
+    dispatch = Dispatch("", delivery.destination, delivery.actions_json, group_name=delivery.group_name)
+    return dispatch.duty
 
 
 def _apart(due: builtins.list[Row], apart: ExcludedLikenesses) -> builtins.list[Row]:

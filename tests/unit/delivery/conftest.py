@@ -51,6 +51,7 @@ class Bench:
             on_sending=self.on_sending,
             leases=self.leases,
             wall=self.wall,
+            look_s=0.01,
         )
 
     def open(self, peer: Peer) -> ScriptedDestination:

@@ -46,3 +46,20 @@ async def test_what_goes_back_waits_for_no_time_that_the_clock_showed_before(
     ledger.returned(delivery)
     await ledger.return_all()
     assert [each.due_at for each in journal.settled] == [comes_back_at]
+
+
+async def test_a_doubt_is_settled_with_the_delivery() -> None:
+    journal = MemoryJournal()
+    ledger = Ledger(journal, "pacs", MemoryMeter(), journal.now)
+    journal.add_many(4)
+    sent, untried, delivered, in_hand = await journal.claim("pacs", 4, 60.0)
+    for delivery in (sent, untried, delivered, in_hand):
+        assert ledger.claimed(delivery)
+    for delivery in (sent, delivered):
+        ledger.doubt(delivery)
+    ledger.deferred(sent, "the association was lost", journal.now(), 0.1)
+    ledger.returned(untried)
+    ledger.delivered(delivered, 0, 0.1)
+    await ledger.return_all()
+    rows = {number: row.is_doubtful for number, row in journal.rows.items()}
+    assert [rows[each.delivery_id] for each in (sent, untried, delivered, in_hand)] == [True, False, False, True]

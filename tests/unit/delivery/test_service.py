@@ -7,9 +7,9 @@ from random import Random
 import pytest
 from structlog.testing import capture_logs
 
-from gateway.model.delivery import Delivered, DeliveryState, Outcome
+from gateway.model.delivery import Delivered, DeliveryState, Dispatch, Outcome
 from gateway.model.node import DestinationStanding
-from gateway.model.peer import Retry
+from gateway.model.peer import PeerGroup, Retry
 from gateway.ports.destination import Outbound
 from gateway.ports.errors import ConfigurationError, DestinationDown, QueueBroken
 from tests.support.fakes.delivery import ScriptedDestination, peer, reload, table
@@ -61,6 +61,58 @@ async def test_a_destination_that_is_down_at_another_node_is_shown_as_such(bench
     await bench.start(peer("pacs"))
     (status,) = bench.service.status()
     assert (status.is_here, status.is_up, status.reason, status.wait_s) == (False, False, "connection refused", 7.0)
+
+
+ARCHIVES = PeerGroup("archives", ("pacs", "vna"), "failover")
+GIVEN_UP = DestinationStanding(False, "connection refused", 3, 7.0, down_s=60.0)
+
+
+async def test_a_member_that_is_down_at_another_node_is_given_up_here_and_its_deliveries_are_left_to_that_node(
+    bench: Bench, leases: HandedLeases
+) -> None:
+    leases.standings["pacs"] = GIVEN_UP
+    leases.hand("vna")
+    await bench.service.start(table(peer("pacs"), peer("vna"), groups=[ARCHIVES]))
+    to_archives = Dispatch("all", "pacs", group_name="archives")
+    (chosen,) = bench.service.members.choose([to_archives], {"archives": ARCHIVES})
+    assert chosen.destination == "vna"
+    left = bench.journal.add("pacs", group_name="archives")
+    bench.journal.add("pacs-before", group_name="archives")
+    await bench.journal.until(lambda: bench.journal.states("vna") == [DELIVERED])
+    assert bench.journal.rows[left].destination == "pacs"
+    (group,) = bench.service.groups()
+    assert (group.chosen, group.why) == ("vna", "pacs is given up: connection refused")
+    leases.hand("pacs", "vna")
+    bench.to("pacs").reach = refused
+    await bench.journal.until(lambda: bench.journal.states("vna") == [DELIVERED] * 2)
+
+
+async def refused(number: int) -> None:
+    raise DestinationDown("connection refused")
+
+
+async def test_what_waits_for_a_member_that_a_reload_removes_goes_to_another_one(
+    bench: Bench, leases: HandedLeases
+) -> None:
+    leases.hand("pacs", "vna")
+    bench.to("pacs").reach = refused
+    bench.journal.add_many(3, "pacs", group_name="archives")
+    doubtful = bench.journal.add("pacs", group_name="archives")
+    bench.journal.store.rows[doubtful].change(is_doubtful=True)
+    await bench.service.start(table(peer("pacs"), peer("vna"), groups=[ARCHIVES]))
+    leases.hand("vna")
+    with capture_logs() as logs:
+        await reload(bench.service, table(peer("vna"), groups=[PeerGroup("archives", ("vna",), "failover")]))
+        await bench.journal.until(lambda: bench.journal.states("vna") == [DELIVERED] * 3)
+    assert bench.journal.rows[doubtful].destination == "pacs"
+    assert "destination_not_configured" in [each["event"] for each in logs]
+
+
+async def test_a_fault_of_ours_in_the_groups_ends_the_service(bench: Bench, leases: HandedLeases) -> None:
+    await bench.service.start(table(peer("pacs"), groups=[ARCHIVES]))
+    bench.journal.depths_trouble = [QueueBroken("no such table")]
+    with pytest.raises(QueueBroken):
+        await asyncio.wait_for(bench.service.run(), 60.0)
 
 
 async def test_a_destination_that_was_down_for_another_node_is_tried_at_once_and_is_up_when_it_answers(

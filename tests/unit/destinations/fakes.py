@@ -74,7 +74,9 @@ class FakeAssociation:
         await asyncio.sleep(self.peer.answers_after_s)
         if self.peer.loses or (self.peer.closes_after and self.served >= self.peer.closes_after):
             self.is_open = False
-            raise DestinationDown("association lost")
+            error = DestinationDown("association lost")
+            error.is_doubtful = self.peer.loses_whole
+            raise error
         self.served += 1
         self.peer.stored.append(request)
         return StoreResponse(self.peer.status, "because")
@@ -106,6 +108,8 @@ class FakePeer:
     accepts: Any = lambda kind: True
     status: int = 0
     loses: bool = False
+    loses_whole: bool = False
+    """Objects are sent whole before an association is lost."""
     closes_after: int = 0
     """Objects, after which an association is found to be lost when the next one is sent."""
     answers_after_s: float = 0.0

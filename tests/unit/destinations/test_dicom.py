@@ -1,6 +1,7 @@
 """The channel to a DICOM peer, against a requestor in memory."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -266,6 +267,39 @@ async def test_an_object_that_ends_every_association_is_not_sent_for_ever() -> N
     there.loses = True
     assert await channel.send(outbound()) == Deferred("association lost", is_destination_down=False)
     assert len(there.associations) == 2
+
+
+@pytest.mark.parametrize("is_whole", [True, False], ids=["sent whole", "broken off"])
+async def test_an_object_that_was_sent_whole_without_a_response_is_doubtful(*, is_whole: bool) -> None:
+    channel = destination(FakePeer(loses=True, loses_whole=is_whole)).channel()
+    await channel.prepare([CT_EXPLICIT])
+    outcome = await channel.send(outbound())
+    assert isinstance(outcome, Deferred)
+    assert outcome.is_doubtful is is_whole
+
+
+AGAIN: dict[str, Callable[[FakePeer], None]] = {
+    "no association": lambda there: setattr(there, "refusal", DestinationDown("connection refused")),
+    "rejected": lambda there: setattr(there, "refusal", DestinationRefuses("rejected")),
+    "no room": lambda there: setattr(there, "status", 0xA700),
+    "refused": lambda there: setattr(there, "status", 0xC000),
+}
+
+
+@pytest.mark.parametrize("then", AGAIN.values(), ids=AGAIN)
+async def test_a_doubt_about_the_first_association_outlasts_the_second(then: Callable[[FakePeer], None]) -> None:
+    there = FakePeer(closes_after=1, loses_whole=True)
+    channel = destination(there).channel()
+    await channel.prepare([CT_EXPLICIT])
+    assert await channel.send(outbound()) == Delivered()
+    then(there)
+    found: Any
+    try:
+        found = await channel.send(outbound())
+    except (DestinationDown, DestinationRefuses) as error:
+        found = error
+    assert not isinstance(found, Delivered)
+    assert found.is_doubtful
 
 
 @pytest.mark.parametrize("is_delivered", [True, False], ids=["by default", "as a failure"])

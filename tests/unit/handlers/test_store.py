@@ -7,7 +7,7 @@ import contextlib
 import io
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -34,7 +34,7 @@ from gateway.intake.loops import LoopWatch
 from gateway.model.association import AssociationFacts
 from gateway.model.delivery import DeliveryState, Dispatch
 from gateway.model.listener import Listener
-from gateway.model.peer import Peer
+from gateway.model.peer import Peer, PeerGroup
 from gateway.model.settings import Settings, Spool
 from gateway.object_log import EachStudy, ObjectLog
 from gateway.ports.encoded_data_set import EncodedDataSet
@@ -450,3 +450,25 @@ async def test_a_retrieve_gets_its_instances_also_where_the_rules_have_no_source
     assert journal.committed == []
     (incoming,) = rendezvous.delivered
     assert (incoming.peer, {*incoming.known_peers}) == ("ct1", {"pacs"})
+
+
+async def test_a_dispatch_to_a_group_gets_the_member_that_is_chosen() -> None:
+    """The routes name the first one; the delivery service knows better."""
+    archives = PeerGroup("archives", ("a", "b"), "failover")
+    direct = route("all", {"modality": ["MR"]}, "pacs")
+    by_group = replace(direct, groups=(archives,))
+    asked: list[Sequence[Dispatch]] = []
+
+    def choose(dispatches: Sequence[Dispatch], groups: Mapping[str, PeerGroup]) -> tuple[Dispatch, ...]:
+        asked.append(dispatches)
+        return tuple(replace(each, destination=groups[each.group_name].members[1]) for each in dispatches[1:])
+
+    for is_choosing in (True, False):
+        journal = journal_in_memory()
+        intake = Intake(journal, IntakeLog(MemoryMeter()), lambda: NOW, choose=choose)
+        rules = table(routes=(by_group if is_choosing else direct,), groups={"archives": archives})
+        event: Any = FakeEvent(FakeAssociation(rules), MemoryDataSet(data_set(UID)))
+        assert await answer_of(StoreHandler(intake), event) == 0
+        expected = Dispatch("all", "b", group_name="archives") if is_choosing else Dispatch("all", "pacs")
+        assert journal.committed[0][2] == (expected,)
+    assert asked == [(Dispatch("all", "pacs"), Dispatch("all", "a", group_name="archives"))]

@@ -12,6 +12,7 @@ from typing import Any, cast
 from gateway import __version__
 from gateway.cli.status import status_text
 from gateway.delivery.courier_status import CourierStatus
+from gateway.delivery.group_keeper import GroupStatus, MemberStatus
 from gateway.dimse.acceptor.handler_failures import FailingHandler
 from gateway.lifecycle.conditions import OperatingCondition
 from gateway.lifecycle.reload import ReloadReport
@@ -78,7 +79,7 @@ def sources(**more: Any) -> StatusSources:
         ),
         "listening": SimpleNamespace(ports={"main": 11112}),
         "loops": SimpleNamespace(held=4),
-        "delivery": SimpleNamespace(status=lambda: [PACS]),
+        "delivery": SimpleNamespace(status=lambda: [PACS], groups=list),
         "journal": SimpleNamespace(spool_id="s1", forgotten_early=2, unsealed=lambda: None),
         "room": SimpleNamespace(free_or_none=lambda: 20, reserved_bytes=3),
         "nodes": ClusterView,
@@ -175,7 +176,7 @@ async def test_the_text_has_a_table_of_nodes_where_there_are_any() -> None:
     node = GatewayNode("a-run", "north", "1.0", "host", 7, NOW)
     view = ClusterView((NodeSeen(node, "running", "abc", frozenset(), NOW, True, 3),))
     pacs = CourierStatus("pacs", None, "", 0.0, 0, 0, is_here=False, node="north")
-    couriers = SimpleNamespace(status=lambda: [pacs])
+    couriers = SimpleNamespace(status=lambda: [pacs], groups=list)
     text = status_text(json.loads(json.dumps(await status(sources(nodes=lambda: view, delivery=couriers)))))
     assert [line.split()[:5] for line in text.splitlines() if line.startswith("north")] == [
         ["north", "running", "1.0", "abc", "3"]
@@ -183,6 +184,21 @@ async def test_the_text_has_a_table_of_nodes_where_there_are_any() -> None:
     assert [line.split() for line in text.splitlines() if line.startswith("pacs")] == [
         ["pacs", "elsewhere", "0", "0", "north"]
     ]
+
+
+async def test_groups_are_shown_with_the_member_that_is_chosen() -> None:
+    found: Any = json.loads(json.dumps(await status(sources())))
+    assert found["groups"] == []
+    assert "doubtful" not in status_text(found)
+    members = (MemberStatus("a", True, "connection refused", 3), MemberStatus("b", False, "", 0))
+    archives = GroupStatus("archives", "failover", "b", "a is given up: connection refused", members)
+    delivery = SimpleNamespace(status=lambda: [PACS], groups=lambda: (archives,))
+    found = json.loads(json.dumps(await status(sources(delivery=delivery))))
+    assert found["groups"][0]["members"][0] == {
+        **{"destination": "a", "is_given_up": True, "reason": "connection refused", "doubtful": 3},
+    }
+    (line,) = [line for line in status_text(found).splitlines() if line.startswith("archives")]
+    assert " ".join(line.split()) == "archives failover b a 3 a is given up: connection refused"
 
 
 async def test_a_worker_names_itself_and_its_own_pages() -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from gateway.model.delivery import DeliveryState
+from gateway.model.delivery import DeliveryState, Dispatch
 from gateway.model.likeness import ExcludedLikenesses
 from gateway.model.node import DestinationStanding, GatewayNode
 from gateway.ports.errors import SpoolFull
@@ -160,7 +160,7 @@ def test_a_run_that_ended_goes_when_its_node_runs_again(table: PostgreSQLNodeTab
     assert [each.node.instance for each in view.nodes] == ["one-again", "two-run"]
 
 
-DOWN = DestinationStanding(False, "connection refused", 3, 60.0, '["refusals"]')
+DOWN = DestinationStanding(False, "connection refused", 3, 60.0, '["refusals"]', down_s=5.0)
 
 
 def test_the_standing_of_a_destination_is_for_all_and_its_refusals_for_the_node_that_takes_it(
@@ -169,9 +169,9 @@ def test_the_standing_of_a_destination_is_for_all_and_its_refusals_for_the_node_
     token = taken(table, "one", "pacs")["pacs"]
     table.write_standings({"pacs": (token, DOWN)})
     clock.advance(20)
-    assert table.read_standings(["pacs", "vna"]) == {"pacs": replace(DOWN, wait_s=40.0)}
+    assert table.read_standings(["pacs", "vna"]) == {"pacs": replace(DOWN, wait_s=40.0, down_s=25.0)}
     view = table.beat(node("two"), "running", "rules-1", [])
-    assert view.standings == {"pacs": replace(DOWN, wait_s=40.0, refusals="")}
+    assert view.standings == {"pacs": replace(DOWN, wait_s=40.0, refusals="", down_s=25.0)}
     clock.advance(60)
     assert table.read_standings(["pacs"])["pacs"].wait_s == 0.0
 
@@ -240,6 +240,45 @@ def test_what_a_late_node_settles_changes_nothing_and_what_it_claimed_is_claimed
     assert [each.due_at for each in again] == [each.due_at for each in mine], "at their old place in the queue"
     assert settle_all(late, mine, DeliveryState.DEAD) == 0
     assert settle_all(now, again, DeliveryState.DELIVERED) == 2
+
+
+def test_what_a_node_had_claimed_is_doubtful_for_the_next_one(
+    table: PostgreSQLNodeTable, fenced: Opened, clock: ClusterClock
+) -> None:
+    late = fenced(taken(table, "one", "pacs"))
+    filled(late, 2)
+    with late.transaction():
+        late.deliveries.claim("pacs", 1, LEASE_S, clock.now())
+    clock.advance(SERVER_LEASE_S)
+    now = fenced(taken(table, "two", "pacs"))
+    with now.transaction():
+        again = now.deliveries.claim("pacs", 2, LEASE_S, clock.now())
+    assert [each.is_doubtful for each in again] == [True, False]
+
+
+def test_the_node_that_works_on_a_member_moves_its_deliveries_or_any_where_none_does(
+    table: PostgreSQLNodeTable, fenced: Opened, clock: ClusterClock
+) -> None:
+    tokens = taken(table, "one", "pacs")
+    holder, other = fenced(tokens), fenced({})
+    with holder.transaction():
+        dispatch = Dispatch("all", "pacs", group_name="archives")
+        holder.deliveries.accept([(instance(each), [dispatch]) for each in range(4)], NOON)
+
+    def moved(store: PostgreSQLStore) -> int:
+        with store.transaction():
+            return store.deliveries.move_in_group("archives", "pacs", "vna", 1, NOON)
+
+    assert moved(other) == 0
+    assert moved(holder) == 1
+    assert moved(fenced({"pacs": tokens["pacs"] + 1})) == 0
+    clock.advance(SERVER_LEASE_S)
+    assert moved(other) == 1, "the lease is over"
+    table.release(tokens)
+    assert moved(other) == 1
+    taken(table, "two", "pacs")
+    assert moved(holder) == 0, "another node has it"
+    assert moved(other) == 0
 
 
 def test_the_token_alone_keeps_a_late_settlement_away(table: PostgreSQLNodeTable, fenced: Opened) -> None:

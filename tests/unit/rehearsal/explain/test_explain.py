@@ -215,6 +215,16 @@ async def test_fate(
     assert (answer.fate, answer.status, answer.destinations) == expected
 
 
+async def test_a_member_of_a_group_is_shown_with_those_that_stand_in_for_it(table: Callable[..., RoutingTable]) -> None:
+    groups = "groups: {either: {failover: [research, files]}}\nunmatched: hold\n"
+    answer = await answer_for(table(**{"unmatched: hold\n": groups, "to: [research]": "to: [either]"}), HEAD)
+    (leaving,) = [each for each in answer.leaving if each.group_name]
+    assert (leaving.destination, leaving.group_name, leaving.stand_ins) == ("research", "either", ("files",))
+    assert "of the group either; while it is given up: files" in "\n".join(answer_lines(answer))
+    shown = answer_json(answer, with_values=False)["deliveries"]
+    assert [(each["group"], each["stand_ins"]) for each in shown if "group" in each] == [("either", ["files"])]
+
+
 async def test_a_rule_that_decides_is_named(table: Callable[..., RoutingTable]) -> None:
     answer = await answer_for(table(**{NEVER: "    then: [drop]\n"}), HEAD)
     assert answer.decided_by == "never"

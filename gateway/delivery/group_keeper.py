@@ -1,0 +1,189 @@
+"""Deliveries of groups at the right member: those of a member that is given up go to the next one, and come back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from gateway.delivery.group_members import GroupMembers
+from gateway.model.peer import PeerGroup
+from gateway.ports.delivery_queue import GroupPlace
+from gateway.ports.errors import Temporary
+from gateway.ports.journal import Journal
+from gateway.ports.meter import Meter
+
+log = structlog.get_logger()
+
+LOOK_S = 1.0
+PAGE = 500
+"""Deliveries that are moved in one transaction."""
+
+
+@dataclass(frozen=True, slots=True)
+class MemberStatus:
+    """A member of a group, as an operator sees it."""
+
+    destination: str
+    is_given_up: bool
+    reason: str
+    """The reason why it is down; empty when it is not."""
+    doubtful: int
+    """Deliveries of the group that stay with it: it may have these objects, and has not answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class GroupStatus:
+    """A group whose members stand in for each other, as an operator sees it."""
+
+    name: str
+    kind: str
+    chosen: str
+    """The member that gets the next object."""
+    why: str
+    members: tuple[MemberStatus, ...]
+
+
+class GroupKeeper:
+    """Looks once a second where deliveries of groups wait, and moves those that should wait elsewhere.
+
+    Args:
+        journal: of the deliveries.
+        members: knows who is given up.
+        meter: has what was moved.
+        groups: those of the rules in force.
+        is_ours: True for a destination whose deliveries are moved here: this node works on it, or no rule names it.
+        look_s: the time between two looks.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        members: GroupMembers,
+        meter: Meter,
+        groups: Callable[[], Mapping[str, PeerGroup]],
+        is_ours: Callable[[str], bool],
+        look_s: float = LOOK_S,
+    ) -> None:
+        self._journal = journal
+        self._members = members
+        self._meter = meter
+        self._groups = groups
+        self._is_ours = is_ours
+        self._look_s = look_s
+        self._given_up: set[tuple[str, str]] = set()
+        self._problem = ""
+
+    def status(self) -> tuple[GroupStatus, ...]:
+        """The groups by name."""
+        return tuple(self._status_of(group) for _, group in sorted(self._groups().items()) if group.is_choosing)
+
+    def _status_of(self, group: PeerGroup) -> GroupStatus:
+        members = self._members
+        rows = tuple(
+            MemberStatus(
+                name,
+                members.is_given_up(group, name),
+                members.why(name),
+                members.doubtful.get((group.name, name), 0),
+            )
+            for name in group.members
+        )
+        chosen = members.best(group)
+        passed_over = [row for row in rows[: group.members.index(chosen)] if row.is_given_up]
+        why = "; ".join(f"{row.destination} is given up: {row.reason}" for row in passed_over)
+        if all(row.is_given_up for row in rows):
+            why = "all members are given up; deliveries wait at the first one"
+        return GroupStatus(group.name, group.kind, chosen, why or "the first member", rows)
+
+    async def run(self) -> None:
+        """Look again and again."""
+        while True:
+            await asyncio.sleep(self._look_s)
+            await self.look()
+
+    async def look(self) -> None:
+        """Move what waits at the wrong member."""
+        groups = {name: group for name, group in self._groups().items() if group.is_choosing}
+        if not groups and not self._given_up:
+            return
+        try:
+            places = await self._journal.group_places()
+            self._count_doubtful(groups, places)
+            self._compare(groups)
+            for place in places:
+                group = groups.get(place.group_name)
+                if group is not None and place.has_movable and self._is_ours(place.destination):
+                    await self._put_right(group, place.destination)
+        except Temporary as error:
+            if not self._problem:
+                log.warning("groups_not_looked_at", error=str(error), consequence="deliveries wait where they are")
+            self._problem = str(error)
+        else:
+            self._problem = ""
+
+    async def _put_right(self, group: PeerGroup, place: str) -> None:
+        members = self._members
+        target = members.best(group)
+        is_member = place in group.members
+        is_given_up = is_member and members.is_given_up(group, place)
+        if is_member and not is_given_up and not group.is_moved_back:
+            return
+        if target != place:
+            await self._move(group, place, target)
+        elif is_given_up and (trial := members.to_try(group, place)):
+            await self._journal.move_in_group(group.name, place, trial, 1)
+
+    async def _move(self, group: PeerGroup, source: str, target: str) -> None:
+        """All that may go, page by page, while that is still right."""
+        moved = 0
+        while self._members.best(group) == target:
+            page = await self._journal.move_in_group(group.name, source, target, PAGE)
+            moved += page
+            if page < PAGE:
+                break
+        if not moved:
+            return
+        self._meter.count(
+            "gateway_group_deliveries_moved_total", moved, group=group.name, source=source, destination=target
+        )
+        log.info(
+            "group_deliveries_moved",
+            group=group.name,
+            source=source,
+            destination=target,
+            count=moved,
+            doubtful=self._members.doubtful.get((group.name, source), 0),
+        )
+
+    def _count_doubtful(self, groups: Mapping[str, PeerGroup], places: Sequence[GroupPlace]) -> None:
+        found = {(place.group_name, place.destination): place.doubtful for place in places if place.doubtful}
+        for group_name, destination in self._members.doubtful.keys() | found.keys():
+            number = found.get((group_name, destination), 0)
+            self._meter.set("gateway_group_doubtful_deliveries", number, group=group_name, destination=destination)
+        self._members.doubtful = found
+
+    def _compare(self, groups: Mapping[str, PeerGroup]) -> None:
+        """Tell whenever a member is given up, and when it is not any more."""
+        members = self._members
+        given_up = {
+            (name, member)
+            for name, group in groups.items()
+            for member in group.members
+            if members.is_given_up(group, member)
+        }
+        for name, member in sorted(given_up ^ self._given_up):
+            is_given_up = (name, member) in given_up
+            self._meter.set("gateway_group_member_given_up", int(is_given_up), group=name, destination=member)
+            if not self._is_ours(member):
+                continue
+            chosen = members.best(groups[name]) if name in groups else ""
+            doubtful = members.doubtful.get((name, member), 0)
+            fields = {"group": name, "destination": member, "chosen": chosen, "doubtful": doubtful}
+            if is_given_up:
+                log.warning("group_member_given_up", **fields, reason=members.why(member))
+            else:
+                log.info("group_member_taken_back", **fields)
+        self._given_up = given_up
