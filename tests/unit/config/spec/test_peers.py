@@ -64,20 +64,15 @@ def test_what_is_right_beside_a_mistake_stays() -> None:
     assert section.may == ("store",)
 
 
-@pytest.mark.parametrize(
-    ("text", "problem"),
-    [
-        ("[pacs]", "1:1: wrong-type: expected a mapping, found a list; write the peers as `all: […]`"),
-        (
-            "{first: [pacs]}",
-            "1:2: not-supported-yet: `first` (the first that answers) is not supported by this version: a group sends "
-            "to each of its peers, as `all`",
-        ),
-        ("{}", "1:1: missing-setting: the setting `all` is missing"),
-    ],
-)
-def test_a_group_that_cannot_be_used(text: str, problem: str) -> None:
-    assert built(GroupSpec, text) == (None, [problem])
+def test_a_group_that_is_no_mapping() -> None:
+    problem = "1:1: wrong-type: expected a mapping, found a list; write the peers as `all: […]`"
+    assert built(GroupSpec, "[pacs]") == (None, [problem])
+
+
+def test_a_group_of_a_kind_of_other_software_names_what_is_meant() -> None:
+    """That it has no members: `gateway.config.groups`."""
+    _, found = built(GroupSpec, "{first: [pacs]}")
+    assert found == ["1:2: not-supported-yet: `first` is written `failover: […]`: the first of these that is up"]
 
 
 def test_a_folder_needs_its_path() -> None:
