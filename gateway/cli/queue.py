@@ -234,16 +234,22 @@ def release(which: DeliveryFilter, rules: Path, to: str | None, everything: bool
 @queue.command()
 @filtered(queue_administration.RETARGET.states)
 @click.option("--to", metavar="PEER", required=True, help="Send them there instead.")
+@click.option("--even-if-doubtful", is_flag=True, help="Also those that their destination may have.")
 @verb_options
-def retarget(which: DeliveryFilter, rules: Path, to: str, everything: bool, is_dry_run: bool, why: str) -> None:
+def retarget(
+    which: DeliveryFilter, rules: Path, to: str, even_if_doubtful: bool, everything: bool, is_dry_run: bool, why: str
+) -> None:
     """Send pending and dead deliveries to another destination, now. Held ones stay held, for that one.
 
-    The actions of the rule that made a delivery go with it. What is being sent just now stays.
+    The actions of the rule that made a delivery go with it. What is being sent just now stays, and so does what was
+    sent without a response: its destination may have it. A failover group does not move them any more.
     """
     _require_destination(to, rules)
     if which.destination == to:
         raise click.UsageError(f"--to: they are for {to} already; `gateway queue retry` tries them now")
-    _change(queue_administration.RETARGET, which, everything, rules, to, is_dry_run=is_dry_run, why=why)
+    doubtful_too = queue_administration.RETARGET_EVEN_IF_DOUBTFUL
+    verb = doubtful_too if even_if_doubtful else queue_administration.RETARGET
+    _change(verb, which, everything, rules, to, is_dry_run=is_dry_run, why=why)
 
 
 @queue.command("send-again")

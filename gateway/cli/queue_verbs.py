@@ -100,6 +100,12 @@ def _report(verb: Verb, to: str | None, progress: Progress) -> None:
             f"{count(progress.without_destination, 'delivery')} held without a destination stayed; name one with --to",
             err=True,
         )
+    if progress.doubtful:
+        click.echo(
+            f"{count(progress.doubtful, 'delivery')} stayed: they were sent, and no response came, so that their "
+            "destination may have them; --even-if-doubtful sends them elsewhere too",
+            err=True,
+        )
     if progress.busy:
         why = "equal ones are still owed" if verb.name == "send-again" else "being sent just now"
         click.echo(f"{count(progress.busy, 'delivery')} stayed: {why}; see `gateway queue list`", err=True)

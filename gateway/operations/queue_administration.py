@@ -11,10 +11,10 @@ import json
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from gateway.common.steady_clock import utc_now
 from gateway.model.delivery import DeliveryState
@@ -43,12 +43,15 @@ class Verb:
     name: str
     done: str
     states: tuple[DeliveryState, ...]
+    even_if_doubtful: bool = False
+    """Also to what its destination may have, where a verb asks."""
 
 
 RETRY = Verb("retry", "retried", (DeliveryState.DEAD, DeliveryState.PENDING))
 HOLD = Verb("hold", "held", (DeliveryState.PENDING, DeliveryState.DEAD))
 RELEASE = Verb("release", "released", (DeliveryState.HELD,))
 RETARGET = Verb("retarget", "re-targeted", (DeliveryState.PENDING, DeliveryState.DEAD, DeliveryState.HELD))
+RETARGET_EVEN_IF_DOUBTFUL = replace(RETARGET, even_if_doubtful=True)
 SEND_AGAIN = Verb("send-again", "sent again", (DeliveryState.DELIVERED,))
 DISCARD = Verb("discard", "discarded", (DeliveryState.DEAD, DeliveryState.HELD, DeliveryState.PENDING))
 
@@ -70,6 +73,8 @@ class Progress:
     """Deliveries that fit and stayed: they were being sent, or changed meanwhile."""
     without_destination: int = 0
     """Deliveries that fit and stayed: they are held without a destination, and none was named."""
+    doubtful: int = 0
+    """Deliveries that fit and stayed: their destination may have them."""
     held_for: Counter[str] = field(default_factory=Counter)
     is_complete: bool = False
     operation_id: int = 0
@@ -78,7 +83,7 @@ class Progress:
     @property
     def stayed(self) -> int:
         """Deliveries that fit and stayed."""
-        return self.busy + self.without_destination
+        return self.busy + self.without_destination + self.doubtful
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +94,11 @@ class _Batch:
     done: int
     held_for: dict[str, int]
     without_destination: int
+    doubtful: int
 
     @property
     def busy(self) -> int:
-        return len(self.ids) - self.done - self.without_destination
+        return len(self.ids) - self.done - self.without_destination - self.doubtful
 
 
 async def carry_out(
@@ -143,7 +149,8 @@ async def _begin(
     access: StoreAccess, verb: Verb, which: DeliveryFilter, by: Operator, meant: int, target: str, now: datetime
 ) -> int:
     """Keep the operation in the record before anything is done; its identifier."""
-    text = json.dumps(filter_as_json(which))
+    also: dict[str, Any] = {"even_if_doubtful": True} if verb.even_if_doubtful else {}
+    text = json.dumps({**filter_as_json(which), **also})
     operation = OperationRecord(verb.name, by.name, by.why, target, text, meant, began_at=now, changed_at=now)
     return await _with_room(partial(access.write, lambda store: store.operations.begin_operation(operation)))
 
@@ -209,6 +216,7 @@ def _do(
 def _done(store: Store, verb: Verb, ids: tuple[int, ...], destination: str | None) -> _Batch:
     administration, these = store.administration, DeliveryFilter(ids=ids)
     held_for: dict[str, int] = {}
+    doubtful = 0
     match verb.name:
         case "retry":
             done = administration.retry(these, administration.now())
@@ -218,19 +226,23 @@ def _done(store: Store, verb: Verb, ids: tuple[int, ...], destination: str | Non
             done = administration.discard(these)
         case "retarget":
             assert destination, "a verb that names one"
-            done = administration.retarget(these, administration.now(), destination)
+            also, now = verb.even_if_doubtful, administration.now()
+            done = administration.retarget(these, now, destination, even_if_doubtful=also)
+            if done < len(ids) and not also:
+                doubtful = sum(row.is_doubtful for row in administration.list(these, len(ids)))
         case "send-again":
             done = administration.send_again(these, administration.now(), destination)
         case _:
             held_for = administration.held_for(ids)
             done = administration.release(these, administration.now(), destination)
     without_destination = 0 if destination else held_for.pop("", 0)
-    return _Batch(ids, done, held_for, without_destination)
+    return _Batch(ids, done, held_for, without_destination, doubtful)
 
 
 def _count(progress: Progress, batch: _Batch) -> None:
     progress.done += batch.done
     progress.without_destination += batch.without_destination
+    progress.doubtful += batch.doubtful
     progress.busy += batch.busy
     progress.held_for.update(batch.held_for)
 

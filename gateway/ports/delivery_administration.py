@@ -59,8 +59,14 @@ class DeliveryAdministration(Protocol):
         without one stay then."""
         ...
 
-    def retarget(self, which: DeliveryFilter, now: datetime, destination: str) -> int:
-        """Pending and dead ones that nobody works on go to `destination`, due now; held ones stay held, for that."""
+    def retarget(
+        self, which: DeliveryFilter, now: datetime, destination: str, *, even_if_doubtful: bool = False
+    ) -> int:
+        """Pending and dead ones that nobody works on go to `destination`, due now; held ones stay held, for that.
+
+        Doubtful ones, and those under a lease that ended unsettled, stay unless `even_if_doubtful`: the former
+        destination may have them.
+        """
         ...
 
     def send_again(self, which: DeliveryFilter, now: datetime, destination: str | None = None) -> int:

@@ -27,9 +27,11 @@ class PostgreSQLDeliveryAdministration(RelationalDeliveryAdministration):
         """Held ones are due now; nodes are told."""
         return self._announced(super().release(which, now, destination))
 
-    def retarget(self, which: DeliveryFilter, now: datetime, destination: str) -> int:
+    def retarget(
+        self, which: DeliveryFilter, now: datetime, destination: str, *, even_if_doubtful: bool = False
+    ) -> int:
         """They are due for another destination; nodes are told."""
-        return self._announced(super().retarget(which, now, destination))
+        return self._announced(super().retarget(which, now, destination, even_if_doubtful=even_if_doubtful))
 
     def send_again(self, which: DeliveryFilter, now: datetime, destination: str | None = None) -> int:
         """New ones are due now; nodes are told."""

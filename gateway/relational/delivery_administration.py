@@ -51,10 +51,19 @@ class RelationalDeliveryAdministration:
         ids, to = self._take(which), destination or ""
         return self._statements.do("release", ids=ids, now=microseconds(now), destination=to)
 
-    def retarget(self, which: DeliveryFilter, now: datetime, destination: str) -> int:
-        """Those that nobody works on go to `destination`: pending and dead ones due now, held ones stay held."""
-        ids, present = self._take(which), self._clock.now_us()
-        return self._statements.do("retarget", ids=ids, now=microseconds(now), present=present, destination=destination)
+    def retarget(
+        self, which: DeliveryFilter, now: datetime, destination: str, *, even_if_doubtful: bool = False
+    ) -> int:
+        """Those that nobody works on go to `destination`: pending and dead ones due now, held ones stay held. What the
+        former destination may have stays, unless `even_if_doubtful`."""
+        return self._statements.do(
+            "retarget",
+            ids=self._take(which),
+            now=microseconds(now),
+            present=self._clock.now_us(),
+            destination=destination,
+            even_if_doubtful=even_if_doubtful,
+        )
 
     def send_again(self, which: DeliveryFilter, now: datetime, destination: str | None = None) -> int:
         """New deliveries of those that were delivered, to `destination` when it is given, else to their own."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -10,7 +11,7 @@ from gateway.model.delivery import DeliveryState, Dispatch
 from gateway.ports.delivery_administration import DeliveryFilter, DeliveryTotal
 from gateway.ports.delivery_queue import QueueDepth
 from gateway.ports.store import Store
-from tests.support.samples import HELD, NOON, TO_PACS, TO_VNA, Clock, instance
+from tests.support.samples import HELD, NOON, TO_PACS, TO_VNA, Clock, instance, settlement
 from tests.support.store_rig import ANY, LEASE_S, accept, claim, settle_all, uids
 
 
@@ -290,8 +291,39 @@ def test_what_was_moved_is_settled_by_no_former_lease(queue: Store, clock: Clock
     former = claim(queue, clock)
     clock.advance(LEASE_S)
     with queue.transaction():
-        assert queue.administration.retarget(ANY, clock(), "vna") == 1
+        assert queue.administration.retarget(ANY, clock(), "vna", even_if_doubtful=True) == 1
     assert settle_all(queue, former, DeliveryState.DELIVERED) == 0
+    assert len(claim(queue, clock, "vna")) == 1
+
+
+def test_what_the_former_destination_may_have_is_moved_only_on_demand(queue: Store, clock: Clock) -> None:
+    accept(queue, *((instance(number), [TO_PACS]) for number in (1, 2, 3, 4)), clock=clock)
+    with queue.transaction():
+        first, second, third = queue.deliveries.claim("pacs", 3, LEASE_S, clock())
+        doubtful = settlement(first, DeliveryState.PENDING, due_at=clock(), is_doubtful=True)
+        dead = settlement(second, DeliveryState.DEAD, is_doubtful=True)
+        assert queue.deliveries.settle([doubtful, dead]) == [True, True]
+    clock.advance(LEASE_S)  # the third one's is over, and nobody settled it
+    with queue.transaction():
+        assert queue.administration.retarget(ANY, clock(), "vna") == 1
+    assert [each.delivery_id for each in claim(queue, clock, "vna")] == [third.delivery_id + 1]
+    with queue.transaction():
+        assert (
+            queue.administration.retarget(DeliveryFilter(destination="pacs"), clock(), "vna", even_if_doubtful=True)
+            == 3
+        )
+    moved = queue.administration.list(DeliveryFilter(destination="vna"), 9)
+    assert [each.is_doubtful for each in moved] == [False] * 4, "the new one has none of them"
+    assert len(claim(queue, clock, "vna")) == 3
+
+
+def test_what_an_operator_moves_belongs_to_no_group(queue: Store, clock: Clock) -> None:
+    accept(queue, (instance(1), [replace(TO_PACS, group_name="archives")]), clock=clock)
+    with queue.transaction():
+        assert queue.administration.retarget(ANY, clock(), "vna") == 1
+    assert [each.group_name for each in queue.administration.list(ANY, 9)] == [""]
+    with queue.transaction():
+        assert queue.deliveries.move_in_group("archives", "vna", "pacs", 9, clock()) == 0
     assert len(claim(queue, clock, "vna")) == 1
 
 

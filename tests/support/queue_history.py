@@ -139,11 +139,12 @@ class QueueHistory(RuleBasedStateMachine):
             count = self.real.administration.release(which, self.clock(), destination)
         assert count == self.model.release(which, self.clock(), destination)
 
-    @rule(which=FILTERS, destination=st.sampled_from(["pacs", "vna"]))
-    def retarget(self, which: DeliveryFilter, destination: str) -> None:
+    @rule(which=FILTERS, destination=st.sampled_from(["pacs", "vna"]), even_if_doubtful=st.booleans())
+    def retarget(self, which: DeliveryFilter, destination: str, even_if_doubtful: bool) -> None:
+        now, also = self.clock(), even_if_doubtful
         with self.real.transaction():
-            count = self.real.administration.retarget(which, self.clock(), destination)
-        assert count == self.model.retarget(which, self.clock(), destination)
+            count = self.real.administration.retarget(which, now, destination, even_if_doubtful=also)
+        assert count == self.model.retarget(which, now, destination, even_if_doubtful=also)
 
     @rule(which=FILTERS, destination=st.sampled_from([None, "vna"]))
     def send_again(self, which: DeliveryFilter, destination: str | None) -> None:

@@ -1,14 +1,17 @@
--- Deliveries that nobody works on go to another destination, due now. Held ones stay held, for that one.
+-- Deliveries that nobody works on go to another destination, due now. Held ones stay held, for that one. What the former one may
+-- have (doubtful, or under a lease that nobody settled) stays, unless it is wanted as well. No group chose the new one.
 WITH chosen AS (
     SELECT delivery.delivery_id, delivery.likeness, delivery.lease, delivery.state
     FROM jsonb_array_elements_text(%(ids)s::jsonb) AS wanted
     JOIN delivery ON delivery.delivery_id = wanted::bigint AND delivery.state IN ('dead', 'held', 'pending')
+        AND (%(even_if_doubtful)s OR delivery.state = 'pending' OR delivery.is_doubtful = 0)
 ), moved AS (
     UPDATE due
     SET destination = %(destination)s, due_at = %(now)s, entered_at = %(now)s, ready_at = NULL, leased_until = NULL,
-        lease = due.lease + 1
+        lease = due.lease + 1, group_name = '', is_doubtful = 0
     FROM chosen
     WHERE due.delivery_id = chosen.delivery_id AND (due.leased_until IS NULL OR due.leased_until <= %(present)s)
+        AND (%(even_if_doubtful)s OR (due.is_doubtful = 0 AND due.leased_until IS NULL))
     RETURNING due.delivery_id
 ), again AS (
     INSERT INTO due (delivery_id, destination, likeness, due_at, entered_at, lease)
@@ -18,7 +21,7 @@ WITH chosen AS (
 )
 UPDATE delivery
 SET destination = %(destination)s, state = CASE delivery.state WHEN 'held' THEN 'held' ELSE 'pending' END,
-    due_at = %(now)s, renewed_at = %(now)s
+    due_at = %(now)s, renewed_at = %(now)s, group_name = '', is_doubtful = 0
 FROM (
     SELECT delivery_id FROM moved
     UNION ALL SELECT delivery_id FROM again

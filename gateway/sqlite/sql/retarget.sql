@@ -1,6 +1,8 @@
--- Deliveries that nobody works on go to another destination, due now. Held ones stay held, for that one.
+-- Deliveries that nobody works on go to another destination, due now. Held ones stay held, for that one. What the former one may
+-- have (doubtful, or under a lease that nobody settled) stays, unless it is wanted as well. No group chose the new one.
 UPDATE delivery
 SET destination = :destination, state = CASE state WHEN 'held' THEN 'held' ELSE 'pending' END, due_at = :now,
-    renewed_at = :now, ready_at = NULL, leased_until = NULL, lease = lease + 1
+    renewed_at = :now, ready_at = NULL, leased_until = NULL, lease = lease + 1, group_name = '', is_doubtful = 0
 WHERE delivery_id IN (SELECT value FROM json_each(:ids)) AND state IN ('dead', 'held', 'pending')
-    AND (leased_until IS NULL OR leased_until <= :present);
+    AND (leased_until IS NULL OR leased_until <= :present)
+    AND (:even_if_doubtful OR (is_doubtful = 0 AND leased_until IS NULL));

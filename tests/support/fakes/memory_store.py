@@ -323,13 +323,21 @@ class MemoryStore:
             )
         return len(rows)
 
-    def retarget(self, which: DeliveryFilter, now: datetime, destination: str) -> int:
-        rows = [row for row in self._matching(which) if row.delivery.state in KEPT and self._is_idle(row)]
+    def retarget(
+        self, which: DeliveryFilter, now: datetime, destination: str, *, even_if_doubtful: bool = False
+    ) -> int:
+        rows = [
+            row
+            for row in self._matching(which)
+            if row.delivery.state in KEPT
+            and self._is_idle(row)
+            and (even_if_doubtful or not (row.delivery.is_doubtful or row.leased_until))
+        ]
         for row in rows:
             row.leased_until = None
             state = DeliveryState.HELD if row.delivery.state is DeliveryState.HELD else DeliveryState.PENDING
             moved = {"destination": destination, "due_at": now, "renewed_at": now, "lease": row.delivery.lease + 1}
-            row.change(state=state, **moved)
+            row.change(state=state, group_name="", is_doubtful=False, **moved)
         return len(rows)
 
     def send_again(self, which: DeliveryFilter, now: datetime, destination: str | None = None) -> int:

@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from gateway.cli import main
+from gateway.model.delivery import DeliveryState
 from gateway.sqlite.store import SQLiteStore
 from tests.support.samples import NOON, TO_PACS, instance, settlement
 
@@ -104,6 +105,20 @@ def test_deliveries_go_elsewhere_and_again() -> None:
     assert (twice.exit_code, twice.stdout) == (0, "0 deliveries sent again to pacs\n")
     assert "2 deliveries stayed: equal ones are still owed" in twice.stderr
     assert [each["verb"] for each in operations()] == ["send-again", "send-again", "retarget"]
+
+
+def test_what_a_destination_may_have_is_sent_elsewhere_on_demand_alone() -> None:
+    with contextlib.closing(SQLiteStore("var/gateway.db", now=lambda: NOON)) as queue, queue.transaction():
+        first = queue.deliveries.claim("pacs", 1, 60.0, NOON + timedelta(days=9999))[0]
+        doubtful = settlement(first, DeliveryState.PENDING, is_doubtful=True)
+        assert queue.deliveries.settle([doubtful]) == [True]
+    found = run("queue", "retarget", str(first.delivery_id), "--to", "vna")
+    assert (found.exit_code, found.stdout) == (0, "0 deliveries re-targeted to vna\n")
+    assert "1 delivery stayed: " in found.stderr
+    assert "--even-if-doubtful" in found.stderr
+    found = run("queue", "retarget", str(first.delivery_id), "--to", "vna", "--even-if-doubtful")
+    assert (found.stdout, "stayed: " in found.stderr) == ("1 delivery re-targeted to vna\n", False)
+    assert [each["filter"] for each in operations()] == [{"ids": [1], "even_if_doubtful": True}, {"ids": [1]}]
 
 
 BAD_TARGETS = {
