@@ -1,8 +1,8 @@
 """Copies of what this node received or fetched last, so that a fresh object is sent without being fetched.
 
 Groups wait in memory until a file of some length holds several of them: a file for each costs a node a tenth of what it
-does for an object that comes alone. Nothing depends on the files: they are bounded in bytes, the oldest leave, a start
-begins without any, and nothing is synced.
+does for an object that comes alone. Nothing depends on the files: they are bounded in bytes and in their number of
+payloads, the oldest leave, a start begins without any, and nothing is synced.
 """
 
 from __future__ import annotations
@@ -29,15 +29,17 @@ log = structlog.get_logger()
 CACHE = "cache"
 """The folder, in the spool folder."""
 MOST_BYTES = 1024**3
+MOST_PAYLOADS = 100_000
+"""Names in files: each takes 260 bytes of memory."""
 KEPT_SHARE = 4
 """A payload that is longer than this share of the cache is not kept: it would drive everything else out."""
-FILE_BYTES = 1024**2
-"""Groups wait until so much of them goes into one file."""
+FILE_BYTES, FILE_GROUPS = 1024**2, 4096
+"""Groups wait until so much of them, or so many, go into one file."""
 WRITTEN_AT_ONCE_BYTES = 512 * 1024
 """Bytes that one call writes, but for a longer piece: for more Linux looks for long stretches of free memory, which
 takes three times as long."""
-WAITING_BYTES = 16 * 1024**2
-"""While so much waits for a slow disk, further groups are left out: memory stays flat."""
+WAITING_BYTES, WAITING_GROUPS = 16 * FILE_BYTES, 16 * FILE_GROUPS
+"""While so much or so many wait for a slow disk, further groups are left out: memory stays flat."""
 
 
 @dataclasses.dataclass(slots=True)
@@ -56,9 +58,10 @@ class _Waiting:
 class PayloadCache:
     """Payloads by name, in memory or in files. Any thread."""
 
-    def __init__(self, folder: Path, most_bytes: int = MOST_BYTES) -> None:
+    def __init__(self, folder: Path, most_bytes: int = MOST_BYTES, most_payloads: int = MOST_PAYLOADS) -> None:
         self._folder = folder
         self._most_bytes = most_bytes
+        self._most_payloads = most_payloads
         self._lock = threading.Lock()
         self._waiting: dict[str, _Waiting] = {}
         self._waiting_bytes = 0
@@ -78,11 +81,12 @@ class PayloadCache:
     def add(self, name: str, pieces: Sequence[Buffer], length_bytes: int) -> bool:
         """Keep a group, in memory for now; True when it is time for `write`."""
         with self._lock:
-            if not self._fits(length_bytes) or self._waiting_bytes + length_bytes > WAITING_BYTES:
+            is_full = self._waiting_bytes + length_bytes > WAITING_BYTES or len(self._waiting) >= WAITING_GROUPS
+            if is_full or not self._fits(length_bytes):
                 return False
             self._waiting_bytes += length_bytes - self._length_waiting(name)
             self._waiting[name] = _Waiting(pieces, length_bytes)
-            if self._is_writing or self._waiting_bytes < FILE_BYTES:
+            if self._is_writing or not self._is_enough():
                 return False
             self._is_writing = True
             return True
@@ -101,7 +105,7 @@ class PayloadCache:
                 self._report(error)
             with self._lock:
                 gone = self._leave_memory(groups, path)
-                is_more = self._is_writing = self._waiting_bytes >= FILE_BYTES
+                is_more = self._is_writing = self._is_enough()
             _unlink(gone)
 
     def _written_groups(self, groups: dict[str, _Waiting]) -> str:
@@ -208,6 +212,10 @@ class PayloadCache:
 
     # --- inside; with the lock ----------------------------------------------------------------------------------
 
+    def _is_enough(self) -> bool:
+        """True when a file is to be written."""
+        return self._waiting_bytes >= FILE_BYTES or len(self._waiting) >= FILE_GROUPS
+
     def _length_waiting(self, name: str) -> int:
         found = self._waiting.get(name)
         return 0 if found is None else found.length_bytes
@@ -220,7 +228,7 @@ class PayloadCache:
         self._places |= {name: (path, offset_bytes) for name, offset_bytes in places.items()}
         if not places:
             gone += self._forget_file(path)
-        while self._held_bytes > self._most_bytes:
+        while self._held_bytes > self._most_bytes or len(self._places) > self._most_payloads:
             gone += self._forget_file(next(iter(self._files)))
         return gone
 

@@ -99,6 +99,16 @@ async def test_a_cache_that_is_not_what_it_was_is_passed_over(node: Node, tmp_pa
     assert not path.exists()
 
 
+async def test_another_payload_in_memory_by_the_same_name_is_passed_over(node: Node) -> None:
+    """A promoted standby that lacks transactions counts the groups of some again; a node remembers those before."""
+    stored = await kept(node.journal, SMALL)
+    cache = access(node)._cache
+    cache.add(stored.payload.name, [b"other"], len(b"other"))
+    assert access(node).open_now(stored.payload) is None
+    assert cache.waiting(stored.payload.name, 0, len(SMALL)) is None, "it is kept no more"
+    assert bytes(access(node).open(stored.payload).view()) == SMALL
+
+
 async def test_a_large_one_that_is_not_what_it_was_is_not_completed(node: Node) -> None:
     stored = await kept(node.journal, LARGE)
     access(node)._cache.drop(stored.payload.name)

@@ -14,8 +14,10 @@ from structlog.testing import capture_logs
 from gateway.cluster import payload_cache
 from gateway.cluster.payload_cache import (
     FILE_BYTES,
+    FILE_GROUPS,
     KEPT_SHARE,
     WAITING_BYTES,
+    WAITING_GROUPS,
     WRITTEN_AT_ONCE_BYTES,
     PayloadCache,
 )
@@ -196,6 +198,23 @@ def test_what_would_drive_out_everything_else_is_not_kept(cache: PayloadCache, t
     os.close(descriptor)
     assert [content(cache, name) for name in ("journal/1/1", "large/1", "large/2")] == [None] * 3
     assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_small_ones_are_bounded_in_their_number(tmp_path: Path) -> None:
+    cache = PayloadCache(tmp_path / "cache", most_payloads=10)
+    for number in range(25):
+        put(cache, f"journal/1/{number}", b"%d" % number)
+    kept = [number for number in range(25) if content(cache, f"journal/1/{number}", 2) == b"%d" % number]
+    assert kept == [*range(15, 25)]
+    assert len(list((tmp_path / "cache").iterdir())) == len(cache._files) == 10
+
+
+def test_many_groups_without_a_byte_go_into_a_file_too(cache: PayloadCache) -> None:
+    calls = [cache.add(f"journal/1/{number}", [], 0) for number in range(WAITING_GROUPS + 3)]
+    assert [number for number, is_time in enumerate(calls, 1) if is_time] == [FILE_GROUPS]
+    assert len(cache._waiting) == WAITING_GROUPS, "what comes while the disk does not write is left out"
+    cache.write()
+    assert cache._waiting == {}
 
 
 def test_a_file_is_adopted_with_what_stands_before_the_payload(cache: PayloadCache, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,13 @@ def test_an_empty_one_is_not_the_one_behind_it() -> None:
     recent.keep(place(1, 3), [b"one"], 1)
     assert recent.take(place(1, 0)) == [b""]
     assert recent.take(place(1, 3)) == [b"one"]
+
+
+def test_other_bytes_at_the_same_place_are_another_payload() -> None:
+    recent = RecentPayloads(100)
+    recent.keep(place(1), [b"one"], 1)
+    assert recent.take(dataclasses.replace(place(1), digest=b"e" * 32)) is None
+    assert recent.take(place(1)) == [b"one"]
 
 
 def test_older_ones_leave_for_newer_ones() -> None:
