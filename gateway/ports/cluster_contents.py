@@ -89,7 +89,7 @@ class ClusterContents(Protocol):
         ...
 
     def disagreements(self) -> Sequence[tuple[str, int]]:
-        """Rows that name rows that are not there: what, and how many."""
+        """Rows that name rows that are not there, and counts that are wrong: what, and how many."""
         ...
 
 

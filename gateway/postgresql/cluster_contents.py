@@ -87,6 +87,6 @@ class PostgreSQLClusterContents:
         return [JournalHour(f"journal_{hour}", *counted) for hour, counted in found if counted is not None]
 
     def disagreements(self) -> Sequence[tuple[str, int]]:
-        """Rows that name rows that are not there."""
+        """Rows that name rows that are not there, and counts that are wrong."""
         with self._transactions.errors():
             return [(what, number) for what, number in self._transactions.rows("disagreements") if number]

@@ -111,12 +111,12 @@ class RelationalDeliveryAdministration:
         """The number that fit, in any state. What is owed for a destination or in a state is exact; of anything else,
         the first `looked_at` deliveries are looked at."""
         owed, rest = 0, which
-        if _is_of_destination_and_state(which):
-            owed = 0 if which.state is DeliveryState.DELIVERED else self.count(which, OWED)
-            if which.state in OWED:
-                return DeliveryTotal(owed, is_exact=True)
-            rest = dataclasses.replace(which, state=DeliveryState.DELIVERED)
-        with self._statements.errors():
+        with self._statements.one_state():  # a delivery that is settled meanwhile counts once
+            if _is_of_destination_and_state(which):
+                owed = 0 if which.state is DeliveryState.DELIVERED else self.count(which, OWED)
+                if which.state in OWED:
+                    return DeliveryTotal(owed, is_exact=True)
+                rest = dataclasses.replace(which, state=DeliveryState.DELIVERED)
             ((fitting, seen),) = self._statements.made_rows(self._dialect.some(rest, looked_at))
         return DeliveryTotal(owed + fitting, is_exact=seen < looked_at)
 

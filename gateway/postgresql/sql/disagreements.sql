@@ -1,4 +1,4 @@
--- Rows that name rows that are not there: what, and how many.
+-- Rows that name rows that are not there, and counts that are not those of the rows: what, and how many.
 SELECT 'deliveries without their instance', count(*) FROM delivery
 WHERE NOT EXISTS (SELECT 1 FROM instance WHERE instance.instance_id = delivery.instance_id)
 UNION ALL
@@ -27,4 +27,13 @@ WHERE NOT EXISTS (SELECT 1 FROM segment_object WHERE segment_object.object_name 
 UNION ALL
 SELECT 'SOP Instance UIDs with several current instances in the local index', count(*) FROM (
     SELECT 1 FROM instance WHERE is_current = 1 GROUP BY sop_instance_uid HAVING count(*) > 1
-) AS several;
+) AS several
+UNION ALL
+SELECT 'counts of what is kept for a destination in a state that are wrong', count(*) FROM (
+    SELECT 1 FROM (
+        SELECT destination, state, number FROM queue_change
+        UNION ALL
+        SELECT destination, state, -count(*) FROM delivery WHERE state <> 'delivered' GROUP BY destination, state
+    ) AS counted
+    GROUP BY destination, state HAVING sum(number) <> 0
+) AS wrong;
