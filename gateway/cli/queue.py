@@ -109,6 +109,7 @@ def _filter(values: dict[str, Any]) -> DeliveryFilter:
 SHOW_VALUES = click.option(
     "--show-values", is_flag=True, help="Show what peers say of objects in Error Comments: it may name a patient."
 )
+EVEN_IF_DOUBTFUL = click.option("--even-if-doubtful", is_flag=True, help="Also those that their destination may have.")
 EVERYTHING = click.option("--all", "everything", is_flag=True, help="Every delivery, instead of a filter.")
 DRY_RUN = click.option("--dry-run", "is_dry_run", is_flag=True, help="Say how many it means, and do nothing.")
 LONGEST_REASON = 200
@@ -219,22 +220,24 @@ def hold(which: DeliveryFilter, rules: Path, everything: bool, is_dry_run: bool,
 @queue.command()
 @filtered(queue_administration.RELEASE.states)
 @click.option("--to", metavar="PEER", help="Send them there, whatever destination they were held for, or none.")
+@EVEN_IF_DOUBTFUL
 @verb_options
-def release(which: DeliveryFilter, rules: Path, to: str | None, everything: bool, is_dry_run: bool, why: str) -> None:
+def release(which: DeliveryFilter, rules: Path, to: str | None, even_if_doubtful: bool, **how: Any) -> None:
     """Deliver held deliveries: to the destinations that they were held for, or to --to.
 
     A delivery that is held without a destination (`unmatched: hold`) stays until --to names one. The actions of the
-    rule that made a delivery go with it, wherever it is sent.
+    rule that made a delivery go with it, wherever it is sent. To another peer goes nothing that its own may have.
     """
     if to is not None:
         _require_destination(to, rules)
-    _change(queue_administration.RELEASE, which, everything, rules, to, is_dry_run=is_dry_run, why=why)
+    doubtful_too = queue_administration.RELEASE_EVEN_IF_DOUBTFUL
+    _change(doubtful_too if even_if_doubtful else queue_administration.RELEASE, which, rules=rules, to=to, **how)
 
 
 @queue.command()
 @filtered(queue_administration.RETARGET.states)
 @click.option("--to", metavar="PEER", required=True, help="Send them there instead.")
-@click.option("--even-if-doubtful", is_flag=True, help="Also those that their destination may have.")
+@EVEN_IF_DOUBTFUL
 @verb_options
 def retarget(
     which: DeliveryFilter, rules: Path, to: str, even_if_doubtful: bool, everything: bool, is_dry_run: bool, why: str

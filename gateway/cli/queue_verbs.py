@@ -29,6 +29,8 @@ from gateway.ports.store_access import StoreAccess
 
 T = TypeVar("T")
 
+SENT_TWICE = "the same command again also sends once more what was delivered meanwhile; see `gateway queue list`"
+
 
 def administer(
     access: StoreAccess,
@@ -84,7 +86,7 @@ def _carry_out(
             record(verb, which, to, progress, operator=_operator(), began_at=began_at, duration_s=lasted_s)
         _report(verb, to, progress)
     if not progress.is_complete:
-        fail("interrupted; the same command again does the rest")
+        fail(f"interrupted; {SENT_TWICE if verb.name == 'send-again' else 'the same command again does the rest'}")
 
 
 def _report(verb: Verb, to: str | None, progress: Progress) -> None:

@@ -50,6 +50,7 @@ class Verb:
 RETRY = Verb("retry", "retried", (DeliveryState.DEAD, DeliveryState.PENDING))
 HOLD = Verb("hold", "held", (DeliveryState.PENDING, DeliveryState.DEAD))
 RELEASE = Verb("release", "released", (DeliveryState.HELD,))
+RELEASE_EVEN_IF_DOUBTFUL = replace(RELEASE, even_if_doubtful=True)
 RETARGET = Verb("retarget", "re-targeted", (DeliveryState.PENDING, DeliveryState.DEAD, DeliveryState.HELD))
 RETARGET_EVEN_IF_DOUBTFUL = replace(RETARGET, even_if_doubtful=True)
 SEND_AGAIN = Verb("send-again", "sent again", (DeliveryState.DELIVERED,))
@@ -216,7 +217,7 @@ def _do(
 def _done(store: Store, verb: Verb, ids: tuple[int, ...], destination: str | None) -> _Batch:
     administration, these = store.administration, DeliveryFilter(ids=ids)
     held_for: dict[str, int] = {}
-    doubtful = 0
+    doubtful, also = 0, verb.even_if_doubtful
     match verb.name:
         case "retry":
             done = administration.retry(these, administration.now())
@@ -226,15 +227,14 @@ def _done(store: Store, verb: Verb, ids: tuple[int, ...], destination: str | Non
             done = administration.discard(these)
         case "retarget":
             assert destination, "a verb that names one"
-            also, now = verb.even_if_doubtful, administration.now()
-            done = administration.retarget(these, now, destination, even_if_doubtful=also)
-            if done < len(ids) and not also:
-                doubtful = sum(row.is_doubtful for row in administration.list(these, len(ids)))
+            done = administration.retarget(these, administration.now(), destination, even_if_doubtful=also)
         case "send-again":
             done = administration.send_again(these, administration.now(), destination)
         case _:
             held_for = administration.held_for(ids)
-            done = administration.release(these, administration.now(), destination)
+            done = administration.release(these, administration.now(), destination, even_if_doubtful=also)
+    if destination and verb in (RELEASE, RETARGET) and done < len(ids):
+        doubtful = sum(row.is_doubtful for row in administration.list(these, len(ids)) if row.state in verb.states)
     without_destination = 0 if destination else held_for.pop("", 0)
     return _Batch(ids, done, held_for, without_destination, doubtful)
 

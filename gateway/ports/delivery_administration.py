@@ -54,9 +54,11 @@ class DeliveryAdministration(Protocol):
         """Pending and dead ones wait for an operator; what is under a lease stays."""
         ...
 
-    def release(self, which: DeliveryFilter, now: datetime, destination: str | None = None) -> int:
+    def release(
+        self, which: DeliveryFilter, now: datetime, destination: str | None = None, *, even_if_doubtful: bool = False
+    ) -> int:
         """Held → pending: to `destination` when it is given, whatever they were held for, else to their own; those held
-        without one stay then."""
+        without one stay then. Doubtful ones go to no other destination, unless `even_if_doubtful`."""
         ...
 
     def retarget(

@@ -23,9 +23,11 @@ class PostgreSQLDeliveryAdministration(RelationalDeliveryAdministration):
         """Dead and pending ones that nobody works on are due now; nodes are told."""
         return self._announced(super().retry(which, now))
 
-    def release(self, which: DeliveryFilter, now: datetime, destination: str | None = None) -> int:
+    def release(
+        self, which: DeliveryFilter, now: datetime, destination: str | None = None, *, even_if_doubtful: bool = False
+    ) -> int:
         """Held ones are due now; nodes are told."""
-        return self._announced(super().release(which, now, destination))
+        return self._announced(super().release(which, now, destination, even_if_doubtful=even_if_doubtful))
 
     def retarget(
         self, which: DeliveryFilter, now: datetime, destination: str, *, even_if_doubtful: bool = False

@@ -45,11 +45,18 @@ class RelationalDeliveryAdministration:
         """Pending and dead ones that nobody works on wait for an operator."""
         return self._statements.do("hold", ids=self._take(which), present=self._clock.now_us())
 
-    def release(self, which: DeliveryFilter, now: datetime, destination: str | None = None) -> int:
+    def release(
+        self, which: DeliveryFilter, now: datetime, destination: str | None = None, *, even_if_doubtful: bool = False
+    ) -> int:
         """Held → pending: to `destination` when it is given, whatever they were held for, else to their own. Those held
-        without one stay when none is given."""
-        ids, to = self._take(which), destination or ""
-        return self._statements.do("release", ids=ids, now=microseconds(now), destination=to)
+        without one stay when none is given. Doubtful ones go to no other destination, unless `even_if_doubtful`."""
+        return self._statements.do(
+            "release",
+            ids=self._take(which),
+            now=microseconds(now),
+            destination=destination or "",
+            even_if_doubtful=even_if_doubtful,
+        )
 
     def retarget(
         self, which: DeliveryFilter, now: datetime, destination: str, *, even_if_doubtful: bool = False

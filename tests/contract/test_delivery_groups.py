@@ -191,3 +191,39 @@ def test_what_was_delivered_at_one_member_is_owed_to_the_next_when_it_is_sent_ag
     settle_all(queue, claim(queue, clock, "a"), DELIVERED)
     (accepted,) = accept(queue, (instance(1), [to_group("b")]), clock=clock)
     assert accepted.deliveries == 1
+
+
+def held_and_doubtful(queue: Store, clock: Clock) -> None:
+    accept(queue, (instance(1), [to_group()]), clock=clock)
+    (sent,) = claim(queue, clock, "a")
+    settle(queue, sent, is_doubtful=True)
+    with queue.transaction():
+        assert queue.administration.hold(ANY) == 1
+
+
+def test_what_is_held_and_a_member_may_have_is_released_elsewhere_on_demand_only(queue: Store, clock: Clock) -> None:
+    held_and_doubtful(queue, clock)
+    with queue.transaction():
+        assert queue.administration.release(ANY, clock(), "elsewhere") == 0
+        assert queue.administration.release(ANY, clock(), "elsewhere", even_if_doubtful=True) == 1
+    (moved,) = claim(queue, clock, "elsewhere")
+    assert (moved.group_name, moved.is_doubtful) == ("", False), "the new one cannot have it"
+
+
+def test_what_is_held_is_released_to_the_member_that_may_have_it(queue: Store, clock: Clock) -> None:
+    held_and_doubtful(queue, clock)
+    with queue.transaction():
+        assert queue.administration.release(ANY, clock(), "a") == 1
+    assert doubts(queue) == [True]
+
+
+@pytest.mark.parametrize("state", [PENDING, HELD, DEAD])
+def test_a_member_that_is_named_again_may_still_have_it(queue: Store, clock: Clock, state: DeliveryState) -> None:
+    accept(queue, (instance(1), [to_group()]), clock=clock)
+    (sent,) = claim(queue, clock, "a")
+    settle(queue, sent, DEAD if state is DEAD else PENDING, is_doubtful=True)
+    with queue.transaction():
+        if state is HELD:
+            queue.administration.hold(ANY)
+        assert queue.administration.retarget(ANY, clock(), "a", even_if_doubtful=True) == 1
+    assert doubts(queue) == [True]

@@ -133,11 +133,12 @@ class QueueHistory(RuleBasedStateMachine):
             count = self.real.administration.hold(which)
         assert count == self.model.hold(which)
 
-    @rule(which=FILTERS, destination=st.sampled_from([None, "vna"]))
-    def release(self, which: DeliveryFilter, destination: str | None) -> None:
+    @rule(which=FILTERS, destination=st.sampled_from([None, "vna"]), even_if_doubtful=st.booleans())
+    def release(self, which: DeliveryFilter, destination: str | None, even_if_doubtful: bool) -> None:
+        now, also = self.clock(), even_if_doubtful
         with self.real.transaction():
-            count = self.real.administration.release(which, self.clock(), destination)
-        assert count == self.model.release(which, self.clock(), destination)
+            count = self.real.administration.release(which, now, destination, even_if_doubtful=also)
+        assert count == self.model.release(which, now, destination, even_if_doubtful=also)
 
     @rule(which=FILTERS, destination=st.sampled_from(["pacs", "vna"]), even_if_doubtful=st.booleans())
     def retarget(self, which: DeliveryFilter, destination: str, even_if_doubtful: bool) -> None:

@@ -307,11 +307,15 @@ class MemoryStore:
             row.change(state=DeliveryState.HELD, lease=row.delivery.lease + 1)
         return len(rows)
 
-    def release(self, which: DeliveryFilter, now: datetime, destination: str | None = None) -> int:
+    def release(
+        self, which: DeliveryFilter, now: datetime, destination: str | None = None, *, even_if_doubtful: bool = False
+    ) -> int:
         rows = [
             row
             for row in self._matching(which)
-            if row.delivery.state is DeliveryState.HELD and (row.delivery.destination or destination)
+            if row.delivery.state is DeliveryState.HELD
+            and (row.delivery.destination or destination)
+            and (even_if_doubtful or not row.delivery.is_doubtful or destination in (None, row.delivery.destination))
         ]
         for row in rows:
             row.change(
@@ -320,6 +324,7 @@ class MemoryStore:
                 renewed_at=now,
                 destination=destination or row.delivery.destination,
                 group_name="" if destination else row.delivery.group_name,
+                is_doubtful=row.delivery.is_doubtful and destination in (None, row.delivery.destination),
             )
         return len(rows)
 
@@ -334,10 +339,11 @@ class MemoryStore:
             and (even_if_doubtful or not (row.delivery.is_doubtful or row.leased_until))
         ]
         for row in rows:
-            row.leased_until = None
+            row.end_lease()
             state = DeliveryState.HELD if row.delivery.state is DeliveryState.HELD else DeliveryState.PENDING
             moved = {"destination": destination, "due_at": now, "renewed_at": now, "lease": row.delivery.lease + 1}
-            row.change(state=state, group_name="", is_doubtful=False, **moved)
+            is_doubtful = row.delivery.is_doubtful and row.delivery.destination == destination
+            row.change(state=state, group_name="", is_doubtful=is_doubtful, **moved)
         return len(rows)
 
     def send_again(self, which: DeliveryFilter, now: datetime, destination: str | None = None) -> int:

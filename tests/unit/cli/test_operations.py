@@ -121,6 +121,19 @@ def test_what_a_destination_may_have_is_sent_elsewhere_on_demand_alone() -> None
     assert [each["filter"] for each in operations()] == [{"ids": [1], "even_if_doubtful": True}, {"ids": [1]}]
 
 
+def test_what_is_held_and_a_destination_may_have_is_released_elsewhere_on_demand_only() -> None:
+    with contextlib.closing(SQLiteStore("var/gateway.db", now=lambda: NOON)) as queue, queue.transaction():
+        claimed = queue.deliveries.claim("pacs", 1, 60.0, NOON + timedelta(days=9999))
+        ends = [settlement(each, DeliveryState.PENDING, is_doubtful=True) for each in claimed]
+        assert queue.deliveries.settle(ends) == [True]
+    run("queue", "hold", "--destination", "pacs")
+    found = run("queue", "release", "--destination", "pacs", "--to", "vna")
+    assert found.stdout.startswith("2 deliveries released to vna")
+    assert "1 delivery stayed: they were sent, and no response came" in found.stderr
+    found = run("queue", "release", "--destination", "pacs", "--to", "vna", "--even-if-doubtful")
+    assert (found.stdout.split(" (")[0], "may have them" in found.stderr) == ("1 delivery released to vna", False)
+
+
 BAD_TARGETS = {
     "none": (["retarget", "--all"], "--to"),
     "unknown": (["retarget", "--all", "--to", "vnaa"], "did you mean `vna`?"),
