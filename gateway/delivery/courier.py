@@ -228,7 +228,7 @@ class Courier:
         """The next object, where window and rate let one go now; None after something changed."""
         feeder, pace = self._feeder, self._state.pace
         size_bytes = feeder.ready[0].delivery.instance.payload.length_bytes
-        wait_s = pace.wait_s(size_bytes)
+        change, wait_s = pace.next_change, pace.wait_s(size_bytes)
         if wait_s > LARGE_DEBT_S + 1 or self._state.watch.closed_s():
             feeder.return_ready()
             feeder.wake()
@@ -237,7 +237,7 @@ class Courier:
             if wait_s > self._idle_s:
                 await worker.all_answered()
                 await worker.close()
-            await pace.wait(wait_s)
+            await pace.wait(wait_s, change)
             return None
         claim = feeder.take()
         pace.reserve(claim.delivery.delivery_id, size_bytes)

@@ -62,7 +62,8 @@ class Pace:
         self._reserved: dict[int, int] = {}
         """Delivery → the bytes that were taken for it, until its object is sent."""
         self._waiting = 0
-        self._is_changed = asyncio.Event()
+        self.next_change = asyncio.Event()
+        """Set when something changes next."""
         self._rates = (0.0, 0.0)
         self.replace(peer)
 
@@ -127,14 +128,13 @@ class Pace:
         if self._objects is not None:
             self._objects.take(objects, now_s)
 
-    async def wait(self, seconds: float) -> None:
-        """Return after `seconds`, or when something changed."""
+    async def wait(self, seconds: float, change: asyncio.Event) -> None:
+        """Return after `seconds`, or when `change` happens: the `next_change` when they were asked for."""
         begun_s = self._clock_s()
-        self._is_changed.clear()
         self._waiting += 1
         try:
             async with asyncio.timeout(seconds):
-                await self._is_changed.wait()
+                await change.wait()
         except TimeoutError:
             pass
         finally:
@@ -144,4 +144,5 @@ class Pace:
 
     def wake(self) -> None:
         """Those that wait look again."""
-        self._is_changed.set()
+        self.next_change.set()
+        self.next_change = asyncio.Event()

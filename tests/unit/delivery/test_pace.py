@@ -130,13 +130,22 @@ async def test_who_waits_is_woken_by_a_change() -> None:
     seen: list[bool] = []
     async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
         for _ in range(3):
-            tasks.create_task(pace.wait(3600))
+            tasks.create_task(pace.wait(3600, pace.next_change))
         await asyncio.sleep(0)
         seen.append(pace.is_waited_for)
         clock.now_s += 7
         pace.replace(peer(bytes_per_s=2))
     assert [*seen, pace.is_waited_for] == [True, False]
     assert meter.counted["gateway_delivery_rate_wait_seconds_total", "pacs"] == 21
+
+
+async def test_a_change_before_the_wait_has_begun_ends_it() -> None:
+    pace = pace_of(SecondsClock(), bytes_per_s=1)
+    change = pace.next_change
+    pace.wake()
+    async with asyncio.timeout(60):
+        await pace.wait(3600, change)
+    assert not pace.is_waited_for
 
 
 def test_a_bucket_that_is_waited_for_as_long_as_it_says_has_enough() -> None:
