@@ -24,6 +24,7 @@ WITH chosen AS (
 )
 UPDATE delivery
 SET destination = %(destination)s, state = CASE delivery.state WHEN 'held' THEN 'held' ELSE 'pending' END,
+    lease = delivery.lease + CASE delivery.state WHEN 'held' THEN 1 ELSE 0 END, -- `due` has it while it is pending
     due_at = %(now)s, renewed_at = %(now)s, group_name = '', is_doubtful = taken.is_doubtful
 FROM (
     SELECT delivery_id, is_doubtful FROM moved
