@@ -74,7 +74,10 @@ class RelationalDeliveryAdministration:
 
     def send_again(self, which: DeliveryFilter, now: datetime, destination: str | None = None) -> int:
         """New deliveries of those that were delivered, to `destination` when it is given, else to their own."""
-        ids = self._find(which)
+        if which.state not in (None, DeliveryState.DELIVERED):
+            return 0
+        # What is delivered stays so. One that is delivered between the two statements would owe without being woken.
+        ids = self._find(dataclasses.replace(which, state=DeliveryState.DELIVERED))
         self._statements.do("wake_instances", ids=ids)
         return self._statements.do("send_again", ids=ids, now=microseconds(now), destination=destination or "")
 

@@ -106,7 +106,7 @@ def test_an_unknown_command_is_wrong_usage() -> None:
     [
         ([], "re", ["rebuild", "reload"]),
         ([], "--v", ["--version"]),
-        (["queue"], "re", ["release", "retry"]),
+        (["queue"], "re", ["release", "resume", "retarget", "retry"]),
         (["validate"], "--str", ["--strict"]),
     ],
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 
 import psycopg
@@ -51,8 +50,15 @@ def test_the_backlog_is_told_before_the_tables_are_brought_up_to_date(url: str, 
         for step in range(1, version + 1):
             old.execute(SQL[f"schema_{step}"].encode())
         old.execute(SQL["set_schema_version"].encode(), {"version": version})
-        rows = [[number, number, "pacs", "all", "[]", "pending", 0, number] for number in range(1, 4)]
-        old.execute(SQL["insert_deliveries"].encode(), {"deliveries": json.dumps(rows)})
+        old.execute(
+            "INSERT INTO delivery (delivery_id, instance_id, destination, rule, actions_json, state, likeness, "
+            "created_at, due_at) "
+            "SELECT n, n, 'pacs', 'all', '[]', 'pending', 0, n, n FROM generate_series(1, 3) AS n"
+        )
+        old.execute(
+            "INSERT INTO due (delivery_id, destination, likeness, due_at, entered_at, lease) "
+            "SELECT delivery_id, destination, likeness, due_at, due_at, 0 FROM delivery"
+        )
     with inspected(address(url)) as found:
         assert found.waiting() == {"pacs": 3}
 

@@ -29,7 +29,7 @@ WHERE state = 'pending';
 INSERT INTO attempt SELECT n, 1, 1, 1, 'pending', 0, '' FROM generate_series(1, 20000) AS n;
 ANALYZE association; ANALYZE instance; ANALYZE delivery; ANALYZE due; ANALYZE attempt
 """
-CLAIM = {"destination": "peer1", "now": 10, "horizon": 10, "until": 20, "limit": 10, "token": 3}
+CLAIM = {"destination": "peer1", "now": 10, "horizon": 10, "until": 20, "limit": 10, "token": 3, "from": 0, "late": 10}
 RUN: dict[str, dict[str, Any]] = {
     "find_duplicates": {"arrivals": '[["1.2.7", "00", "1.2", "1.2"]]', "instances": 1, "deliveries": 1},
     "supersede": {"sop_instance_uids": '["1.2.7"]'},
@@ -61,7 +61,8 @@ RUN: dict[str, dict[str, Any]] = {
     "forget_associations": {"ids": "[8]"},
     "retry": {"ids": "[7]", "now": 10, "present": 10},
     "hold": {"ids": "[7]", "present": 10},
-    "release": {"ids": "[7]", "now": 10, "destination": ""},
+    "release": {"ids": "[7]", "now": 10, "destination": "", "even_if_doubtful": False},
+    "retarget": {"ids": "[7]", "now": 10, "present": 10, "destination": "vna", "even_if_doubtful": False},
     "discard": {"ids": "[7]", "present": 10},
 }
 
