@@ -132,7 +132,7 @@ WHY = click.option(
 
 
 def verb_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Adds the options that every verb takes beside the filters."""
+    """Adds the options that every verb takes beside the filters, by the names of the arguments of `_change`."""
     for option in (WHY, DRY_RUN, EVERYTHING, rules_option):
         command = option(command)
     return command
@@ -204,17 +204,17 @@ def show(delivery_id: int, rules: Path, show_values: bool, form: str) -> None:
 @queue.command()
 @filtered(queue_administration.RETRY.states)
 @verb_options
-def retry(which: DeliveryFilter, rules: Path, everything: bool, is_dry_run: bool, why: str) -> None:
+def retry(which: DeliveryFilter, **how: Any) -> None:
     """Try dead and pending deliveries now; they are given up as late as if they had arrived now."""
-    _change(queue_administration.RETRY, which, everything, rules, is_dry_run=is_dry_run, why=why)
+    _change(queue_administration.RETRY, which, **how)
 
 
 @queue.command()
 @filtered(queue_administration.HOLD.states)
 @verb_options
-def hold(which: DeliveryFilter, rules: Path, everything: bool, is_dry_run: bool, why: str) -> None:
+def hold(which: DeliveryFilter, **how: Any) -> None:
     """Keep pending and dead deliveries until they are released."""
-    _change(queue_administration.HOLD, which, everything, rules, is_dry_run=is_dry_run, why=why)
+    _change(queue_administration.HOLD, which, **how)
 
 
 @queue.command()
@@ -239,9 +239,7 @@ def release(which: DeliveryFilter, rules: Path, to: str | None, even_if_doubtful
 @click.option("--to", metavar="PEER", required=True, help="Send them there instead.")
 @EVEN_IF_DOUBTFUL
 @verb_options
-def retarget(
-    which: DeliveryFilter, rules: Path, to: str, even_if_doubtful: bool, everything: bool, is_dry_run: bool, why: str
-) -> None:
+def retarget(which: DeliveryFilter, rules: Path, to: str, even_if_doubtful: bool, **how: Any) -> None:
     """Send pending and dead deliveries to another destination, now. Held ones stay held, for that one.
 
     The actions of the rule that made a delivery go with it. What is being sent just now stays, and so does what was
@@ -251,34 +249,30 @@ def retarget(
     if which.destination == to:
         raise click.UsageError(f"--to: they are for {to} already; `gateway queue retry` tries them now")
     doubtful_too = queue_administration.RETARGET_EVEN_IF_DOUBTFUL
-    verb = doubtful_too if even_if_doubtful else queue_administration.RETARGET
-    _change(verb, which, everything, rules, to, is_dry_run=is_dry_run, why=why)
+    _change(doubtful_too if even_if_doubtful else queue_administration.RETARGET, which, rules=rules, to=to, **how)
 
 
 @queue.command("send-again")
 @filtered(queue_administration.SEND_AGAIN.states)
 @click.option("--to", metavar="PEER", help="Send them there, instead of where they were delivered.")
 @verb_options
-def send_again(
-    which: DeliveryFilter, rules: Path, to: str | None, everything: bool, is_dry_run: bool, why: str
-) -> None:
+def send_again(which: DeliveryFilter, rules: Path, to: str | None, **how: Any) -> None:
     """Send again what was delivered, as far as the gateway still has it (`spool.retention`): by new deliveries.
 
     The actions of the rule go with it, as at the first time. An equal delivery that still waits does for both.
     """
     if to is not None:
         _require_destination(to, rules)
-    _change(queue_administration.SEND_AGAIN, which, everything, rules, to, is_dry_run=is_dry_run, why=why)
+    _change(queue_administration.SEND_AGAIN, which, rules=rules, to=to, **how)
 
 
 @queue.command()
 @filtered(queue_administration.DISCARD.states)
 @verb_options
 @click.option("--yes", is_flag=True, help="Do not ask.")
-def discard(which: DeliveryFilter, rules: Path, everything: bool, yes: bool, is_dry_run: bool, why: str) -> None:
+def discard(which: DeliveryFilter, yes: bool, **how: Any) -> None:
     """Delete dead, held and pending deliveries: they are never sent. Asks first."""
-    confirm = _leave if yes else _confirm
-    _change(queue_administration.DISCARD, which, everything, rules, confirm=confirm, is_dry_run=is_dry_run, why=why)
+    _change(queue_administration.DISCARD, which, confirm=_leave if yes else _confirm, **how)
 
 
 @queue.command()
@@ -384,11 +378,11 @@ def _require_filter(which: DeliveryFilter, everything: bool) -> None:
 def _change(
     verb: Verb,
     which: DeliveryFilter,
+    *,
     everything: bool,
     rules: Path,
     to: str | None = None,
     confirm: Callable[[int], None] = _leave,
-    *,
     is_dry_run: bool,
     why: str,
 ) -> None:

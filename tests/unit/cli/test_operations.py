@@ -14,26 +14,14 @@ from click.testing import CliRunner, Result
 from gateway.cli import main
 from gateway.model.delivery import DeliveryState
 from gateway.sqlite.store import SQLiteStore
-from tests.support.samples import NOON, TO_PACS, instance, settlement
-
-RULES = """\
-gateway: {ae_title: GATEWAY, listeners: [{port: 11112}], admit: any}
-peers:
-  pacs: {ae_title: PACS, address: "127.0.0.1:104"}
-  vna: {ae_title: VNA, address: "127.0.0.1:105"}
-routes: [{name: all, to: [pacs]}]
-unmatched: hold
-"""
+from tests.support.queue_folder import fill_queue_folder
+from tests.support.samples import NOON, settlement
 
 
 @pytest.fixture(autouse=True)
 def _three_deliveries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "rules").mkdir()
-    (tmp_path / "rules/site.yaml").write_text(RULES)
-    (tmp_path / "var").mkdir()
-    with contextlib.closing(SQLiteStore(tmp_path / "var/gateway.db", now=lambda: NOON)) as queue, queue.transaction():
-        queue.deliveries.accept([(instance(number), [TO_PACS]) for number in range(3)], NOON)
+    fill_queue_folder(tmp_path, 3)
 
 
 def run(*arguments: str) -> Result:
