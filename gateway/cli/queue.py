@@ -14,6 +14,7 @@ import click
 
 from gateway.cli import queue_pause
 from gateway.cli.access import require_store
+from gateway.cli.lazy import Lazy, LazyGroup
 from gateway.cli.options import FORMAT, Duration, fail, load_rules, process_settings, rules_option, usable_table
 from gateway.cli.queue_list import as_csv, as_table, summary
 from gateway.cli.queue_verbs import administer, done
@@ -42,11 +43,13 @@ from gateway.stores.opening import is_gateway_running, is_there, open_store, sho
 
 
 @click.group(
+    cls=LazyGroup,
+    lazy={"export": Lazy("gateway.cli.queue_export:export", "Write the object of a delivery into a DICOM file.")},
     epilog="\b\nExamples\n"
     "  gateway queue list --state dead\n"
     "  gateway queue retry --destination pacs --state dead\n"
     "  gateway queue release 17 18 --to archive\n"
-    "  gateway queue discard --destination old --older-than 30d"
+    "  gateway queue discard --destination old --older-than 30d",
 )
 def queue() -> None:
     """See and change what is owed to whom; safe while the gateway runs."""

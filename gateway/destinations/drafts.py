@@ -19,10 +19,14 @@ import stat
 import threading
 import time
 import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
+
+from gateway.common.buffer import Buffer
+from gateway.common.file_modes import set_mode
 
 log = structlog.get_logger()
 
@@ -61,6 +65,16 @@ class Draft:
     descriptor: int
     name: str
     """Empty while it has none."""
+
+    def fill(self, head: bytes, chunks: Iterable[Buffer], mode: int) -> None:
+        """Put the whole file there, on disk. Raises OSError, and what `chunks` raise."""
+        with open(self.descriptor, "wb", buffering=0, closefd=False) as file:
+            set_mode(self.descriptor, mode)
+            for piece in itertools.chain([head], chunks):
+                rest = memoryview(piece)
+                while rest:
+                    rest = rest[file.write(rest) or 0 :]
+            os.fsync(self.descriptor)
 
     def close(self, folder: int) -> None:
         """Let it go: what was given no other name is gone then."""

@@ -155,7 +155,7 @@ class FolderDestination:
             with _in_root(is_root=len(path.parts) == 1):
                 draft = self._drafts.begin(folder)
             try:
-                _fill(draft.descriptor, head, body, FILE_MODES[self._folder.access])
+                draft.fill(head, body.chunks(CHUNK_BYTES), FILE_MODES[self._folder.access])
                 outcome = self._name(folder, draft, path, body)
             finally:
                 draft.close(folder)
@@ -313,22 +313,6 @@ def _in_root(*, is_root: bool) -> Generator[None]:
 
 def _plain(error: OSError) -> str:
     return error.strerror or type(error).__name__
-
-
-def _fill(descriptor: int, head: bytes, body: EncodedDataSet, mode: int) -> None:
-    """Put the whole file there, on disk."""
-    with open(descriptor, "wb", buffering=0, closefd=False) as file:
-        set_mode(descriptor, mode)
-        _write_all(file.write, head)
-        for chunk in body.chunks(CHUNK_BYTES):
-            _write_all(file.write, chunk)
-        os.fsync(descriptor)
-
-
-def _write_all(write: Callable[[memoryview], int | None], data: bytes | memoryview) -> None:
-    rest = memoryview(data)
-    while rest:
-        rest = rest[write(rest) or 0 :]
 
 
 def _existing(folder: int, name: str, body: EncodedDataSet) -> bool | None:

@@ -16,20 +16,20 @@ class StoreOnFile:
     rolls its transaction back."""
 
     def __init__(self, store: Store) -> None:
-        self._store = store
+        self.store = store
 
     async def read(self, function: Callable[[Store], T]) -> T:
         """The answer of `function`."""
-        return function(self._store)
+        return function(self.store)
 
     async def write(self, function: Callable[[Store], T]) -> T:
         """Not synced: see `sync`. All of it again when it met the gateway's."""
         return retried(lambda: self._write(function))
 
     def _write(self, function: Callable[[Store], T]) -> T:
-        with self._store.transaction(is_durable=False):
-            return function(self._store)
+        with self.store.transaction(is_durable=False):
+            return function(self.store)
 
     async def sync(self) -> None:
         """All that was written before is on disk."""
-        self._store.sync()
+        self.store.sync()

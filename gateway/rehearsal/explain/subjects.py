@@ -18,8 +18,8 @@ from gateway.ports.encoded_data_set import EncodedDataSet
 from gateway.ports.errors import GatewayError
 from gateway.rehearsal.explain.explanation import Unexplained
 from gateway.rehearsal.stage import RehearsedStore
-from gateway.spool.reader import PayloadReader
 from gateway.stores.opening import open_store
+from gateway.stores.payloads import OpenPayload, opened_payloads
 
 MOST_DELIVERIES = 1000
 """The greatest number of deliveries of the instances that are asked for."""
@@ -69,23 +69,23 @@ def of_queue(settings: Settings, which: DeliveryFilter) -> Iterator[ExplainedObj
         ConfigurationError: there is no such queue.
     """
     found = open_store(settings, is_read_only=True)
-    spool = PayloadReader(Path(settings.spool.path), settings.spool.large_object_bytes)
     try:
         instances = dict.fromkeys(row.instance.instance_id for row in found.administration.list(which, MOST_DELIVERIES))
-        for instance_id in instances:
-            deliveries = tuple(found.administration.list(DeliveryFilter(instance_ids=(instance_id,)), MOST_DELIVERIES))
-            if deliveries:  # else it was delivered and forgotten since
-                yield from _stored(deliveries, spool)
+        with opened_payloads(settings, found) as open_payload:
+            for instance_id in instances:
+                these = DeliveryFilter(instance_ids=(instance_id,))
+                deliveries = tuple(found.administration.list(these, MOST_DELIVERIES))
+                if deliveries:  # else it was delivered and forgotten since
+                    yield from _stored(deliveries, open_payload)
     finally:
-        spool.close()
         found.close()
 
 
-def _stored(deliveries: tuple[Delivery, ...], spool: PayloadReader) -> Iterator[ExplainedObject | Unexplained]:
+def _stored(deliveries: tuple[Delivery, ...], open_payload: OpenPayload) -> Iterator[ExplainedObject | Unexplained]:
     instance = deliveries[0].instance
     name = f"instance {instance.instance_id}"
     try:
-        body = spool.open(instance.payload)
+        body = open_payload(instance.payload)
     except GatewayError as error:
         yield Unexplained(name, str(error))
         return
