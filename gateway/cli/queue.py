@@ -8,36 +8,37 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 
 from gateway.cli import queue_pause
 from gateway.cli.access import require_store
 from gateway.cli.lazy import Lazy, LazyGroup
-from gateway.cli.options import FORMAT, Duration, fail, load_rules, process_settings, rules_option, usable_table
-from gateway.cli.queue_list import as_csv, as_table, summary
+from gateway.cli.options import FORMAT, Duration, fail, process_settings, rules_option
+from gateway.cli.queue_list import as_table, as_text, column_names, studies_summary, summary
+from gateway.cli.queue_names import require_destination, require_known
 from gateway.cli.queue_verbs import administer, done
 from gateway.cli.queue_waits import with_wait, with_waits
 from gateway.cli.render import count, table
-from gateway.common.setting_faults import did_you_mean
 from gateway.lifecycle import exit_code
 from gateway.model.delivery import DeliveryState
 from gateway.model.settings import Settings
 from gateway.operations import queue_administration
 from gateway.operations.delivery_listing import (
-    destinations,
+    FIELDS,
+    STUDY_FIELDS,
     in_queue_time,
-    is_known_destination,
     list_deliveries,
+    list_studies,
     show_delivery,
+    study_json,
 )
 from gateway.operations.queue_administration import Verb, missing
 from gateway.operations.store_on_file import StoreOnFile
-from gateway.ports.delivery_administration import DeliveryFilter
+from gateway.ports.delivery_administration import DeliveryFilter, DeliveryOrder
 from gateway.ports.errors import ConfigurationError, GatewayError
 from gateway.ports.store import Store
-from gateway.ports.store_access import StoreAccess
 from gateway.repair.pairing import why_no_database
 from gateway.stores.opening import is_gateway_running, is_there, open_store, shown
 
@@ -147,11 +148,13 @@ def verb_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--limit", type=click.IntRange(1), default=100, show_default=True, help="At most so many.")
 @click.option(
     "--sort",
-    type=click.Choice(["oldest", "newest"]),
+    type=click.Choice(get_args(DeliveryOrder)),
     default="oldest",
     show_default=True,
-    help="Which come first, by arrival.",
+    help="Which come first: by arrival, the largest, or those that were tried most often.",
 )
+@click.option("--by-study", is_flag=True, help="A line for each study and destination: how many are in which state.")
+@click.option("--columns", metavar="NAMES", help="Only these, in this order, of those of --format csv: id,state,age_s.")
 @click.option("--wide", is_flag=True, help="Whole names, UIDs and reasons, and sizes, however long the lines get.")
 @SHOW_VALUES
 @click.option(
@@ -162,21 +165,40 @@ def verb_options(command: Callable[..., Any]) -> Callable[..., Any]:
     show_default=True,
     help="Output; times of csv and json are UTC.",
 )
-def list_(which: DeliveryFilter, rules: Path, limit: int, sort: str, wide: bool, show_values: bool, form: str) -> None:
+def list_(
+    which: DeliveryFilter,
+    rules: Path,
+    limit: int,
+    sort: DeliveryOrder,
+    by_study: bool,
+    columns: str | None,
+    wide: bool,
+    show_values: bool,
+    form: str,
+) -> None:
     """List deliveries. How many there are stands on standard error. Exits 1 when an ID is of no delivery."""
-    is_newest_first = sort == "newest"
+    names = column_names(columns, STUDY_FIELDS if by_study else FIELDS)
+    if by_study and sort in ("size", "attempts"):
+        raise click.UsageError(f"--by-study is in the order of arrival: --sort {sort} is for deliveries")
     with opened(rules, is_read_only=True) as access:
-        _require_known(which, access, rules)
+        require_known(which, access, rules)
         not_there = done(missing(access, which))
-        found = done(list_deliveries(access, which, limit, is_newest_first=is_newest_first, with_values=show_values))
-        found = with_waits(found, rules, datetime.now(UTC))
-    if form == "json":
-        click.echo(json.dumps(found.described, indent=2))
-    elif form == "csv":
-        click.echo(as_csv(found.described))
-    elif found.rows:
+        if by_study:
+            studies = done(list_studies(access, which, limit, is_newest_first=sort == "newest"))
+        else:
+            found = done(list_deliveries(access, which, limit, order=sort, with_values=show_values))
+            found = with_waits(found, rules, datetime.now(UTC))
+    if by_study:
+        described = [study_json(row, with_values=show_values) for row in studies]
+        number = len({row.study_instance_uid for row in studies})
+        said = studies_summary(number, limit, order=sort, form=form)
+    else:
+        described, said = found.described, summary(len(found.rows), found.total, order=sort, form=form)
+    if form == "text" and not by_study and not columns and described:
         click.echo(as_table(found.rows, found.now, with_values=show_values, is_wide=wide))
-    click.echo(summary(len(found.rows), found.total, is_newest_first=is_newest_first, form=form), err=True)
+    else:
+        click.echo(as_text(described, names, form), nl=bool(described) or form != "text")
+    click.echo(said, err=True)
     if not_there:
         fail("; ".join(not_there))
 
@@ -232,7 +254,7 @@ def release(which: DeliveryFilter, rules: Path, to: str | None, even_if_doubtful
     rule that made a delivery go with it, wherever it is sent. To another peer goes nothing that its own may have.
     """
     if to is not None:
-        _require_destination(to, rules)
+        require_destination(to, rules)
     doubtful_too = queue_administration.RELEASE_EVEN_IF_DOUBTFUL
     _change(doubtful_too if even_if_doubtful else queue_administration.RELEASE, which, rules=rules, to=to, **how)
 
@@ -248,7 +270,7 @@ def retarget(which: DeliveryFilter, rules: Path, to: str, even_if_doubtful: bool
     The actions of the rule that made a delivery go with it. What is being sent just now stays, and so does what was
     sent without a response: its destination may have it. A failover group does not move them any more.
     """
-    _require_destination(to, rules)
+    require_destination(to, rules)
     if which.destination == to:
         raise click.UsageError(f"--to: they are for {to} already; `gateway queue retry` tries them now")
     doubtful_too = queue_administration.RETARGET_EVEN_IF_DOUBTFUL
@@ -265,7 +287,7 @@ def send_again(which: DeliveryFilter, rules: Path, to: str | None, **how: Any) -
     The actions of the rule go with it, as at the first time. An equal delivery that still waits does for both.
     """
     if to is not None:
-        _require_destination(to, rules)
+        require_destination(to, rules)
     _change(queue_administration.SEND_AGAIN, which, rules=rules, to=to, **how)
 
 
@@ -289,7 +311,7 @@ def pause(destination: str, rules: Path, is_dry_run: bool, why: str) -> None:
     What is in flight is finished. What arrives for it is taken and kept, and is not given up for its age meanwhile.
     """
     with opened(rules, is_read_only=is_dry_run) as access:
-        _require_known(DeliveryFilter(destination=destination), access, rules)
+        require_known(DeliveryFilter(destination=destination), access, rules)
         queue_pause.pause(access, destination, why, is_dry_run=is_dry_run)
 
 
@@ -310,32 +332,6 @@ def _confirm(number: int) -> None:
 
 def _leave(number: int) -> None:
     """The confirmation that asks nothing."""
-
-
-def _require_destination(name: str, rules: Path) -> None:
-    known = sorted(peer.name for peer in usable_table(rules).peers.values() if peer.is_destination)
-    if name not in known:
-        near = did_you_mean(name, known)
-        raise click.BadParameter(
-            f"{name!r} is no destination{near} (known: {', '.join(known) or 'none'})", param_hint="--to"
-        )
-
-
-def _require_known(which: DeliveryFilter, access: StoreAccess, rules: Path) -> None:
-    """Refuse the name of a destination that neither the queue nor the rules know: `nothing` would be no answer."""
-    if not which.destination or done(is_known_destination(access, which.destination)):
-        return
-    table = load_rules(rules).table
-    peers = table.peers if table is not None else {}
-    if which.destination in peers:
-        return
-    known = sorted({*peers, *done(destinations(access))})
-    near = did_you_mean(which.destination, known)
-    what = "is no peer, and" if table is not None else "cannot be looked up in rules with errors, and"
-    raise click.BadParameter(
-        f"{which.destination!r} {what} nothing is queued for it{near} (known: {', '.join(known) or 'none'})",
-        param_hint="--destination",
-    )
 
 
 @contextmanager
@@ -391,6 +387,6 @@ def _change(
 ) -> None:
     _require_filter(which, everything)
     with opened(rules) as access:
-        _require_known(which, access, rules)
+        require_known(which, access, rules)
         meant = done(in_queue_time(access, which))
         administer(access, verb, meant, to, confirm, why=why, is_dry_run=is_dry_run)

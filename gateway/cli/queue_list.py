@@ -1,4 +1,4 @@
-"""The list of `gateway queue`: a table that fits a terminal, or CSV."""
+"""The lists of `gateway queue`: deliveries or their studies, as a table that fits a terminal, or CSV."""
 
 from __future__ import annotations
 
@@ -6,15 +6,18 @@ import csv
 import io
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
-from gateway.cli.render import age, local_time, size, table
+import click
+
+from gateway.cli.render import age, count, local_time, size, table
 from gateway.common.plain_text import printable, shown_uid
+from gateway.common.setting_faults import did_you_mean
 from gateway.model.delivery import Delivery
-from gateway.operations.delivery_listing import FIELDS, age_s, shown_reason
-from gateway.ports.delivery_administration import DeliveryTotal
+from gateway.operations.delivery_listing import age_s, shown_reason
+from gateway.ports.delivery_administration import DeliveryOrder, DeliveryTotal
 
 WIDTH = 120
 """Columns of the table where the output is no terminal."""
@@ -25,13 +28,44 @@ HEADS = ("id", "state", "destination", "rule", "arrived", "age", "tries", "objec
 WIDE_HEADS = (*HEADS[:7], "size", *HEADS[7:])
 
 
-def as_csv(rows: Sequence[dict[str, Any]]) -> str:
-    """Rows of `delivery_json` with heads (RFC 4180); what a spreadsheet would take for a formula is quoted."""
+FIRST: dict[DeliveryOrder, str] = {
+    "oldest": "oldest first",
+    "newest": "newest first",
+    "size": "largest first",
+    "attempts": "most tried first",
+}
+SHOWN: dict[str, Callable[[Any], str]] = {"age_s": age, "size_bytes": size}
+"""Numbers as people read them; so are times, whose names end in "_at"."""
+
+
+def column_names(text: str | None, known: Sequence[str]) -> Sequence[str]:
+    """The columns that an operator names; all that there are where none is named. Raises BadParameter for others."""
+    if text is None:
+        return known
+    names = [name.strip() for name in text.split(",")]
+    for name in names:
+        if name not in known:
+            what = f"{name!r} is no column{did_you_mean(name, known)} (known: {', '.join(known)})"
+            raise click.BadParameter(what, param_hint="--columns")
+    return names
+
+
+def as_text(rows: Sequence[dict[str, Any]], columns: Sequence[str], form: str) -> str:
+    """Rows of JSON with these columns, as JSON, CSV or a table; a table of nothing is empty."""
+    if form == "json":
+        return json.dumps([{name: row[name] for name in columns} for row in rows], indent=2)
+    if form == "csv":
+        return as_csv(rows, columns)
+    return as_columns(rows, columns) if rows else ""
+
+
+def as_csv(rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> str:
+    """Rows of JSON with heads (RFC 4180); what a spreadsheet would take for a formula is quoted."""
     output = io.StringIO()
     writer = csv.writer(output)
-    writer.writerow(FIELDS)
+    writer.writerow(columns)
     for row in rows:
-        writer.writerow([_cell(row[name]) for name in FIELDS])
+        writer.writerow([_cell(row[name]) for name in columns])
     return output.getvalue().replace("\r\n", "\n").rstrip("\n")
 
 
@@ -40,6 +74,19 @@ def _cell(value: Any) -> Any:
         return value
     text = printable(json.dumps(value) if isinstance(value, list) else str(value))
     return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
+
+
+def as_columns(rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> str:
+    """Rows of JSON as a table with these columns, each as wide as it needs to be."""
+    return table(columns, [[_shown(name, row[name]) for name in columns] for row in rows])
+
+
+def _shown(name: str, value: Any) -> str:
+    if value is None or value == "":
+        return "-"
+    if name.endswith("_at"):
+        return local_time(value)[:16]
+    return SHOWN[name](value) if name in SHOWN else json.dumps(value) if isinstance(value, list) else str(value)
 
 
 def as_table(rows: Sequence[Delivery], now: datetime, *, with_values: bool, is_wide: bool) -> str:
@@ -79,20 +126,27 @@ def _start(text: str, most: int) -> str:
     return text if len(text) <= most else text[: most - 1] + CUT
 
 
-def summary(shown: int, total: DeliveryTotal, *, is_newest_first: bool, form: str) -> str:
+def summary(shown: int, total: DeliveryTotal, *, order: DeliveryOrder, form: str) -> str:
     """One line that says how many of all deliveries are shown."""
     if not total.number:
         return "nothing"
-    order = "newest" if is_newest_first else "oldest"
-    some = (
-        f"{shown} of {_all(total)}, {order} first; see --limit"
-        if shown < total.number or not total.is_exact
-        else _all(total)
-    )
-    return f"{some}; times are {datetime.now().astimezone():%Z}" if form == "text" else some
+    is_all = shown >= total.number and total.is_exact
+    return _with_zone(_all(total) if is_all else f"{shown} of {_all(total)}, {FIRST[order]}; see --limit", form)
 
 
 def _all(total: DeliveryTotal) -> str:
     if total.is_exact:
-        return "1 delivery" if total.number == 1 else f"{total.number} deliveries"
+        return count(total.number, "delivery")
     return f"at least {total.number} deliveries (counting stopped there)"
+
+
+def studies_summary(shown: int, limit: int, *, order: DeliveryOrder, form: str) -> str:
+    """One line that says how many studies are shown, and whether there may be others."""
+    if not shown:
+        return "nothing"
+    studies = "1 study" if shown == 1 else f"{shown} studies"
+    return _with_zone(f"{studies}, {FIRST[order]}; there may be more, see --limit" if shown == limit else studies, form)
+
+
+def _with_zone(text: str, form: str) -> str:
+    return f"{text}; times are {datetime.now().astimezone():%Z}" if form == "text" else text

@@ -5,8 +5,8 @@ from __future__ import annotations
 from gateway.config.compile_context import Context
 from gateway.config.spec.values import MISSING
 from gateway.config.tree import Place
+from gateway.model.delivery import UNMATCHED_RULE
 from gateway.model.problem import Mark
-from gateway.routing.table import UNMATCHED_RULE
 
 
 def check_name(name: str, place: Place, taken: dict[str, Mark], context: Context) -> None:

@@ -22,12 +22,12 @@ from gateway.dataset.splice import splice
 from gateway.intake.incoming import Incoming
 from gateway.intake.intake_log import IntakeLog
 from gateway.intake.loops import LoopWatch, held, is_forwarder
-from gateway.model.delivery import DeliveryState, Dispatch
+from gateway.model.delivery import UNREADABLE_RULE, DeliveryState, Dispatch
 from gateway.model.dimse_status import SUCCESS
 from gateway.model.instance import NOT_STORED, IndexEntry, Instance
 from gateway.model.peer import PeerGroup
 from gateway.object_log import ObjectLog
-from gateway.ports.errors import GatewayError, NotAllowed, RejectedByRule, Temporary, Unreadable
+from gateway.ports.errors import GatewayError, NotAllowed, RejectedByRule, Temporary, Unreadable, fit_for_log
 from gateway.ports.journal import Journal
 from gateway.ports.meter import peer_label
 from gateway.query.entry import IndexEntries
@@ -38,8 +38,6 @@ from gateway.spool.body import InMemoryDataSet
 
 LARGE_BYTES = 4 * 1024**2
 """Objects from here on are edited in a thread."""
-UNREADABLE_RULE = "(unreadable)"
-"""The name in a route's place of an object that `unreadable: hold` keeps."""
 UNWANTED = "no rule wants this instance"
 MODALITY = parse("Modality").tag
 
@@ -273,12 +271,9 @@ class Intake:
             self.log.decided(incoming, decision, plan.facts)
             if decision.fate.kind == "reject":
                 raise RejectedByRule(decision.fate.reason, decision.fate.status, decision.rule)
-        if (
-            self._loops is not None
-            and is_forwarder(incoming.facts, table)
-            and self._is_loop(incoming, plan, self._loops)
-        ):
-            return plan._replace(dispatches=held(plan.dispatches))
+        if self._loops is not None and is_forwarder(incoming.facts, table):
+            ring = self._ring(incoming, plan, self._loops)
+            return plan._replace(dispatches=held(plan.dispatches, ring)) if ring else plan
         return plan
 
     def _not_kept(self, incoming: Incoming, plan: RoutingPlan) -> int:
@@ -310,24 +305,23 @@ class Intake:
             payload=NOT_STORED,
             received_at=self._now(),
         )
-        dispatch = Dispatch(UNREADABLE_RULE, "", "", DeliveryState.HELD)
+        dispatch = Dispatch(UNREADABLE_RULE, "", "", DeliveryState.HELD, reason=fit_for_log(error))
         status = await self._commit(_Commit(self, incoming, instance, None, (dispatch,)))
         self.log.unreadable_held(incoming, UNREADABLE_RULE, error)
         return status
 
     # --- rings -----------------------------------------------------------------------------------------------------
 
-    def _is_loop(self, incoming: Incoming, plan: RoutingPlan, loops: LoopWatch) -> bool:
-        """True for an object that came too often from a requestor that forwards."""
+    def _ring(self, incoming: Incoming, plan: RoutingPlan, loops: LoopWatch) -> str:
+        """Why an object is held that came too often from a requestor that forwards; empty for others."""
         is_sent_on = any(dispatch.state is DeliveryState.PENDING for dispatch in plan.dispatches)
         if not is_sent_on or incoming.is_retrieved:
-            return False
+            return ""
         reason = loops.comes(incoming.facts, incoming.sop_instance_uid, incoming.body.length_bytes)
-        if not reason:
-            return False
-        loops.count_held(peer_label(incoming.facts))
-        self.log.looping(incoming, reason, plan.facts)
-        return True
+        if reason:
+            loops.count_held(peer_label(incoming.facts))
+            self.log.looping(incoming, reason, plan.facts)
+        return reason
 
     def _not_taken(self, incoming: Incoming) -> None:
         """Forget the object for the count of rings: its sender sends it again until there is room, and that is no

@@ -9,8 +9,8 @@ from typing import Any
 import structlog
 
 from gateway.intake.incoming import Incoming
-from gateway.intake.loops import LOOP_RULE
 from gateway.leniency import tolerated
+from gateway.model.delivery import LOOP_RULE
 from gateway.ports.errors import GatewayError, RejectedByRule, fit_for_log
 from gateway.ports.meter import Meter, peer_label
 from gateway.routing.facts import ObjectFacts

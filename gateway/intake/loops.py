@@ -18,7 +18,7 @@ from dataclasses import replace
 from typing import Generic, TypeVar
 
 from gateway.model.association import AssociationFacts
-from gateway.model.delivery import DeliveryState, Dispatch
+from gateway.model.delivery import LOOP_RULE, DeliveryState, Dispatch
 from gateway.model.hops import IMPLEMENTATION_CLASS_UID, hops_of
 from gateway.model.peer import Peer
 from gateway.model.settings import Loops
@@ -29,8 +29,6 @@ MOST_REMEMBERED = 50_000
 of a ring with more objects are noticed bit by bit, since what is held goes round no more."""
 MOST_CALLERS = 1024
 """Destinations that were seen to send us something."""
-LOOP_RULE = "(loop)"
-"""The name in a route's place of an object that is held."""
 
 T = TypeVar("T")
 
@@ -44,9 +42,10 @@ def is_forwarder(facts: AssociationFacts, table: RoutingTable) -> bool:
     return facts.implementation_class_uid == IMPLEMENTATION_CLASS_UID and hops_of(facts) > 0
 
 
-def held(dispatches: Sequence[Dispatch]) -> tuple[Dispatch, ...]:
-    """The same, held."""
-    return tuple(replace(dispatch, rule=LOOP_RULE, state=DeliveryState.HELD) for dispatch in dispatches)
+def held(dispatches: Sequence[Dispatch], reason: str) -> tuple[Dispatch, ...]:
+    """The same, held for `reason`."""
+    held_ = DeliveryState.HELD
+    return tuple(replace(dispatch, rule=LOOP_RULE, state=held_, reason=reason) for dispatch in dispatches)
 
 
 class _RecentObjects(Generic[T]):

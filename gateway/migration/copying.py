@@ -157,9 +157,9 @@ class Copying:
         places = {row[0]: _payload(row) for row in rows if (row[NAME], row[OFFSET]) != nowhere}
         source = self._source.store
         dispatches: dict[int, list[Dispatch]] = {instance_id: [] for instance_id in places}
-        for instance_id, rule, destination, actions_json, state, group_name in source.rows.owed([*places]):
+        for instance_id, rule, destination, actions_json, state, group_name, reason in source.rows.owed([*places]):
             kept = DeliveryState.HELD if state == DeliveryState.HELD else DeliveryState.PENDING
-            dispatches[instance_id].append(Dispatch(rule, destination, actions_json, kept, group_name))
+            dispatches[instance_id].append(Dispatch(rule, destination, actions_json, kept, group_name, reason))
         return [
             (found.stored(places[found.instance_id]), dispatches[found.instance_id])
             for found in source.index.instances([*places])

@@ -20,6 +20,12 @@ class DeliveryState(enum.StrEnum):
     HELD = "held"
 
 
+UNMATCHED_RULE, LOOP_RULE, UNREADABLE_RULE, RECOVERED_RULE = "unmatched", "(loop)", "(unreadable)", "(recovered)"
+"""The words in a route's place: no route wanted the object (`unmatched: hold`), it goes round, its data set cannot be
+read (`unreadable: hold`), its redo record was damaged.
+"""
+IN_PLACE_OF_ROUTES = (UNMATCHED_RULE, LOOP_RULE, UNREADABLE_RULE, RECOVERED_RULE)
+
 Duty = tuple[str, str]
 """Destination, or ``group`` and the name of the group that it was chosen of; and actions."""
 
@@ -29,7 +35,7 @@ class Dispatch:
     """One decision of the routing table: the object goes to this destination, changed by these actions."""
 
     rule: str
-    """Name of the route, or the word in its place: `unmatched`, ``(loop)``, ``(unreadable)``, ``(recovered)``."""
+    """Name of the route, or one of `IN_PLACE_OF_ROUTES`."""
     destination: str
     """Name of a peer; empty when the object is only held (`unmatched: hold`)."""
     actions_json: str = ""
@@ -37,6 +43,9 @@ class Dispatch:
     state: DeliveryState = DeliveryState.PENDING
     group_name: str = ""
     """The group by which the route names the destination, which is one of its members; empty for a peer itself."""
+
+    reason: str = ""
+    """The reason of what is held: rule, place in the configuration, and its own words. Nothing of the object."""
 
     @property
     def duty(self) -> Duty:
@@ -62,7 +71,7 @@ class Delivery:
     lease: int = 0
     """Fencing token of the claim; a settlement with another token changes nothing."""
     reason: str = ""
-    """The reason of the last attempt; of the death for a dead letter."""
+    """The reason of the last attempt; of the death for a dead letter; why it is held, before any attempt."""
     renewed_at: datetime | None = None
     """The time at which an operator retried or released it last."""
     group_name: str = ""

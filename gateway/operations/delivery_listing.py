@@ -10,8 +10,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from gateway.common.plain_text import shown_uid, without_peers_words
-from gateway.model.delivery import Attempt, Delivery
-from gateway.ports.delivery_administration import DeliveryAdministration, DeliveryFilter, DeliveryTotal
+from gateway.model.delivery import Attempt, Delivery, DeliveryState
+from gateway.ports.delivery_administration import (
+    DeliveryAdministration,
+    DeliveryFilter,
+    DeliveryOrder,
+    DeliveryTotal,
+    StudyDeliveries,
+)
 from gateway.ports.store import Store
 from gateway.ports.store_access import StoreAccess
 
@@ -21,6 +27,12 @@ FIELDS = (
     *("transfer_syntax_uid", "size_bytes", "calling_ae_title", "remote_host", "group", "is_doubtful"),
 )
 """The fields of `delivery_json`, in order."""
+
+STUDY_FIELDS = (
+    *("study_instance_uid", "destination", *(state.value for state in DeliveryState), "size_bytes"),
+    *("first_received_at", "last_received_at", "most_attempts"),
+)
+"""The fields of `study_json`, in order."""
 
 LOOKED_AT = 200_000
 """Deliveries that a total looks at one by one; then it stops, and the answer says so."""
@@ -44,7 +56,7 @@ async def list_deliveries(
     which: DeliveryFilter,
     limit: int,
     *,
-    is_newest_first: bool,
+    order: DeliveryOrder,
     with_values: bool,
     is_described: bool = True,
 ) -> DeliveryListing:
@@ -53,7 +65,7 @@ async def list_deliveries(
     def read(store: Store) -> DeliveryListing:
         administration = store.administration
         wanted = _in_queue_time(which, administration)
-        rows = administration.list(wanted, limit, is_newest_first=is_newest_first)
+        rows = administration.list(wanted, limit, order=order)
         now = administration.now()
         total = DeliveryTotal(len(rows), is_exact=len(rows) < limit)
         if not total.is_exact:
@@ -62,6 +74,18 @@ async def list_deliveries(
         to_describe = rows if is_described else []
         described = [delivery_json(row, administration, now, with_values=with_values) for row in to_describe]
         return DeliveryListing(rows, total, now, described)
+
+    return await access.read(read)
+
+
+async def list_studies(
+    access: StoreAccess, which: DeliveryFilter, limit: int, *, is_newest_first: bool
+) -> list[StudyDeliveries]:
+    """The deliveries that fit of up to `limit` studies, by study and destination."""
+
+    def read(store: Store) -> list[StudyDeliveries]:
+        wanted = _in_queue_time(which, store.administration)
+        return store.administration.studies(wanted, limit, is_newest_first=is_newest_first)
 
     return await access.read(read)
 
@@ -89,6 +113,11 @@ async def in_queue_time(access: StoreAccess, which: DeliveryFilter) -> DeliveryF
 async def is_known_destination(access: StoreAccess, name: str) -> bool:
     """True when any delivery names it."""
     return await access.read(lambda store: store.administration.has_destination(name))
+
+
+async def is_known_rule(access: StoreAccess, name: str) -> bool:
+    """True when any delivery was made by it."""
+    return await access.read(lambda store: bool(store.administration.list(DeliveryFilter(rule=name), 1)))
 
 
 async def destinations(access: StoreAccess) -> Collection[str]:
@@ -135,6 +164,20 @@ def delivery_json(
         "remote_host": instance.association.remote_host,
         "group": delivery.group_name,
         "is_doubtful": delivery.is_doubtful,
+    }
+
+
+def study_json(row: StudyDeliveries, *, with_values: bool) -> dict[str, Any]:
+    """The deliveries of a study to a destination: how many are in each state. Times are the wall clock's."""
+    uid = row.study_instance_uid
+    return {
+        "study_instance_uid": uid if with_values else shown_uid(uid),
+        "destination": row.destination,
+        **{state.value: row.numbers.get(state, 0) for state in DeliveryState},
+        "size_bytes": row.size_bytes,
+        "first_received_at": row.first_received_at.isoformat(),
+        "last_received_at": row.last_received_at.isoformat(),
+        "most_attempts": row.most_attempts,
     }
 
 

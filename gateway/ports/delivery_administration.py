@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import builtins
 import dataclasses
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import Literal, Protocol
 
 from gateway.model.delivery import Attempt, Delivery, DeliveryState
+
+DeliveryOrder = Literal["oldest", "newest", "size", "attempts"]
+"""Which deliveries come first: those that arrived first or last; the largest; those that were tried most often. Equal
+ones stand in the order of their arrival."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -35,11 +39,33 @@ class DeliveryTotal:
     """False: counting stopped before all were looked at; `number` are known to fit."""
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class StudyDeliveries:
+    """The deliveries of one study to one destination that fit."""
+
+    study_instance_uid: str
+    destination: str
+    numbers: Mapping[DeliveryState, int]
+    """Those in each state that has any."""
+    size_bytes: int
+    first_received_at: datetime
+    last_received_at: datetime
+    most_attempts: int
+    """Attempts at the delivery that was tried most often."""
+
+
 class DeliveryAdministration(Protocol):
     """Part of a `Store`: the verbs (retry, hold and so on) happen inside its transactions."""
 
-    def list(self, which: DeliveryFilter, limit: int, *, is_newest_first: bool = False) -> list[Delivery]:
-        """Deliveries that fit, by arrival."""
+    def list(self, which: DeliveryFilter, limit: int, *, order: DeliveryOrder = "oldest") -> list[Delivery]:
+        """Deliveries that fit."""
+        ...
+
+    def studies(
+        self, which: DeliveryFilter, limit: int, *, is_newest_first: bool = False
+    ) -> builtins.list[StudyDeliveries]:
+        """The deliveries that fit of up to `limit` studies, by study and destination. The study with the delivery that
+        arrived first stands first, or with `is_newest_first` the one with the delivery that arrived last."""
         ...
 
     def attempts(self, delivery_id: int) -> builtins.list[Attempt]:

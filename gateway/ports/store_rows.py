@@ -12,8 +12,8 @@ from gateway.ports.store import Store
 StoredRow = tuple[Any, ...]
 RowKey = tuple[int, ...]
 
-OwedRow = tuple[int, str, str, str, str, str]
-"""Instance, rule, destination, actions, state, group."""
+OwedRow = tuple[int, str, str, str, str, str, str]
+"""Instance, rule, destination, actions, state, group, reason of what is held."""
 
 TABLES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {

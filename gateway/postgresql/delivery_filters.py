@@ -6,7 +6,7 @@ from collections.abc import Collection
 from typing import Any
 
 from gateway.model.delivery import DeliveryState
-from gateway.ports.delivery_administration import DeliveryFilter
+from gateway.ports.delivery_administration import DeliveryFilter, DeliveryOrder
 from gateway.postgresql.statements import SQL
 from gateway.relational.rows import cleaned, microseconds
 from gateway.relational.statements import MadeStatement
@@ -27,13 +27,33 @@ FOUND = ("ids", "instance_ids", "sop_instance_uid", "study_instance_uid")
 """Those that an index finds."""
 
 
-def select(which: DeliveryFilter, limit: int, *, is_newest_first: bool = False) -> MadeStatement:
+ORDERS: dict[DeliveryOrder, str] = {
+    "oldest": "delivery.delivery_id",
+    "newest": "delivery.delivery_id DESC",
+    "size": "instance.payload_length DESC, delivery.delivery_id",
+    "attempts": "delivery.attempts DESC, delivery.delivery_id",
+}
+WITH_INSTANCES = "delivery JOIN instance ON instance.instance_id = delivery.instance_id"
+
+
+def select(which: DeliveryFilter, limit: int, order: DeliveryOrder = "oldest") -> MadeStatement:
     """The statement that finds these deliveries, and its values. `limit` -1 is no limit."""
     values = _values(which)
-    conditions = " AND ".join(CONDITIONS[name] for name in values) or "true"
-    statement = SQL["find_deliveries"].replace("{filter}", conditions).replace("{source}", _source(values))
-    statement = statement.replace("{order}", "DESC" if is_newest_first else "ASC")
-    return statement, {**values, "limit": None if limit < 0 else limit}
+    source = WITH_INSTANCES if order == "size" else _source(values)
+    statement = SQL["find_deliveries"].replace("{source}", source).replace("{filter}", _all_of(values))
+    return statement.replace("{order}", ORDERS[order]), {**values, "limit": None if limit < 0 else limit}
+
+
+def studies(name: str, which: DeliveryFilter, *, is_newest_first: bool = False) -> MadeStatement:
+    """The statement `name` over the deliveries that fit and their instances, and its values but those of the page."""
+    values = _values(which)
+    statement = SQL[name].replace("{source}", WITH_INSTANCES).replace("{filter}", _all_of(values))
+    comparison, direction = ("<", "DESC") if is_newest_first else (">", "ASC")
+    return statement.replace("{behind}", comparison).replace("{direction}", direction), values
+
+
+def _all_of(values: Collection[str]) -> str:
+    return " AND ".join(CONDITIONS[name] for name in values) or "true"
 
 
 def paged(name: str, which: DeliveryFilter, states: Collection[DeliveryState]) -> MadeStatement:
@@ -65,7 +85,7 @@ def some(which: DeliveryFilter, looked_at: int) -> MadeStatement:
 def _source(values: Collection[str]) -> str:
     """The tables that the conditions speak of."""
     if {"sop_instance_uid", "study_instance_uid"} & set(values):
-        return "delivery JOIN instance ON instance.instance_id = delivery.instance_id"
+        return WITH_INSTANCES
     return "delivery"
 
 

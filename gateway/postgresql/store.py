@@ -47,6 +47,7 @@ class PostgreSQLDialect:
     find = staticmethod(PostgreSQLQueryBuilder.select)
     find_instances = staticmethod(PostgreSQLQueryBuilder.select_instances)
     deliveries = staticmethod(delivery_filters.select)
+    studies = staticmethod(delivery_filters.studies)
     paged = staticmethod(delivery_filters.paged)
     some = staticmethod(delivery_filters.some)
 

@@ -8,13 +8,22 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from gateway.model.delivery import Attempt, Delivery, DeliveryState
-from gateway.ports.delivery_administration import DeliveryFilter, DeliveryTotal
+from gateway.ports.delivery_administration import (
+    DeliveryFilter,
+    DeliveryOrder,
+    DeliveryTotal,
+    StudyDeliveries,
+)
 from gateway.relational import rows
 from gateway.relational.row_reader import RowReader
 from gateway.relational.rows import batch, microseconds
 from gateway.relational.statements import Dialect, MadeStatement, Statements
 
 OWED = (DeliveryState.PENDING, DeliveryState.DEAD, DeliveryState.HELD)
+FIRST_LOOKED_AT, MOST_LOOKED_AT = 1000, 64_000
+"""Deliveries of which the studies are read at once, at first and at most."""
+NEWEST = 2**63 - 1
+"""No delivery has a greater identifier."""
 
 
 class RelationalDeliveryAdministration:
@@ -26,10 +35,36 @@ class RelationalDeliveryAdministration:
         self._reader = reader
         self._clock = statements.clock
 
-    def list(self, which: DeliveryFilter, limit: int, *, is_newest_first: bool = False) -> builtins.list[Delivery]:
-        """Deliveries that fit, oldest first or newest first."""
+    def list(self, which: DeliveryFilter, limit: int, *, order: DeliveryOrder = "oldest") -> builtins.list[Delivery]:
+        """Deliveries that fit."""
         with self._statements.one_state():
-            return self._reader.deliveries(self._find(which, limit, is_newest_first=is_newest_first))
+            return self._reader.deliveries(self._find(which, limit, order))
+
+    def studies(
+        self, which: DeliveryFilter, limit: int, *, is_newest_first: bool = False
+    ) -> builtins.list[StudyDeliveries]:
+        """The deliveries that fit of up to `limit` studies, by study and destination."""
+        with self._statements.one_state():
+            wanted = self._studies(which, limit, is_newest_first=is_newest_first)
+            statement, values = self._dialect.studies("sum_studies", which)
+            found = self._statements.made_rows((statement, {**values, "studies": batch(wanted)}))
+            place = {study: number for number, study in enumerate(wanted)}
+            return sorted(
+                rows.study_deliveries(found), key=lambda row: (place[row.study_instance_uid], row.destination)
+            )
+
+    def _studies(self, which: DeliveryFilter, limit: int, *, is_newest_first: bool) -> builtins.list[str]:
+        """Study Instance UIDs. They are looked for among more and more deliveries at once, since a study has many."""
+        statement, values = self._dialect.studies("find_studies", which, is_newest_first=is_newest_first)
+        found: dict[str, None] = {}
+        after, looked_at = NEWEST if is_newest_first else 0, FIRST_LOOKED_AT
+        while len(found) < limit:
+            more = [*self._statements.made_rows((statement, {**values, "after": after, "limit": looked_at}))]
+            found |= dict.fromkeys(study for _, study in more)
+            if len(more) < looked_at:
+                break
+            after, looked_at = more[-1][0], min(2 * looked_at, MOST_LOOKED_AT)
+        return [*found][:limit]
 
     def attempts(self, delivery_id: int) -> builtins.list[Attempt]:
         """The last attempts at a delivery, oldest first."""
@@ -99,9 +134,9 @@ class RelationalDeliveryAdministration:
         """Identifiers of the deliveries that fit, as JSON, for a verb: nobody else changes them before it is done."""
         return self._find(which)
 
-    def _find(self, which: DeliveryFilter, limit: int = -1, *, is_newest_first: bool = False) -> str:
+    def _find(self, which: DeliveryFilter, limit: int = -1, order: DeliveryOrder = "oldest") -> str:
         """Identifiers of the deliveries that fit, as JSON."""
-        return str(self._statements.made(self._dialect.deliveries(which, limit, is_newest_first=is_newest_first)))
+        return str(self._statements.made(self._dialect.deliveries(which, limit, order)))
 
     # --- a page at a time ---------------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from operator import attrgetter
 from typing import Any
@@ -19,6 +19,7 @@ from gateway.model.association import AssociationFacts
 from gateway.model.delivery import Attempt, Delivery, DeliveryState, Dispatch, Settlement
 from gateway.model.instance import Instance, PayloadRef
 from gateway.model.likeness import likeness_of
+from gateway.ports.delivery_administration import StudyDeliveries
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 STATES = {state.value: state for state in DeliveryState}
@@ -137,6 +138,7 @@ def delivery_row(delivery_id: int, instance_id: int, instance: Instance, dispatc
         dispatch.state.value,
         likeness_of(instance),
         dispatch.group_name,
+        dispatch.reason,
     )
 
 
@@ -176,6 +178,29 @@ def attempt(row: Sequence[Any]) -> Attempt:
         state=STATES[state],
         status=status,
         reason=reason,
+    )
+
+
+def study_deliveries(rows: Iterable[Sequence[Any]]) -> list[StudyDeliveries]:
+    """Rows of `sum_studies`, one a study, destination and state, as one a study and destination."""
+    found: dict[tuple[str, str], StudyDeliveries] = {}
+    for study, destination, state, number, size_bytes, first_at, last_at, attempts in rows:
+        row = StudyDeliveries(
+            study, destination, {STATES[state]: number}, int(size_bytes), moment(first_at), moment(last_at), attempts
+        )
+        before = found.get((study, destination))
+        found[study, destination] = row if before is None else _together(before, row)
+    return [*found.values()]
+
+
+def _together(one: StudyDeliveries, other: StudyDeliveries) -> StudyDeliveries:
+    return dataclasses.replace(
+        one,
+        numbers={**one.numbers, **other.numbers},
+        size_bytes=one.size_bytes + other.size_bytes,
+        first_received_at=min(one.first_received_at, other.first_received_at),
+        last_received_at=max(one.last_received_at, other.last_received_at),
+        most_attempts=max(one.most_attempts, other.most_attempts),
     )
 
 

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from gateway.model.delivery import DeliveryState
 from gateway.model.query import Query
-from gateway.ports.delivery_administration import DeliveryFilter
+from gateway.ports.delivery_administration import DeliveryFilter, DeliveryOrder
 
 MadeStatement = tuple[str, dict[str, Any]]
 """A statement that was made for one question, and its values."""
@@ -99,8 +99,12 @@ class Dialect(Protocol):
         """The same for the instances below what fits."""
         ...
 
-    def deliveries(self, which: DeliveryFilter, limit: int, *, is_newest_first: bool = False) -> MadeStatement:
+    def deliveries(self, which: DeliveryFilter, limit: int, order: DeliveryOrder = "oldest") -> MadeStatement:
         """The identifiers of the deliveries that fit, as JSON."""
+        ...
+
+    def studies(self, name: str, which: DeliveryFilter, *, is_newest_first: bool = False) -> MadeStatement:
+        """The statement `name` (`find_studies`, `sum_studies`) over the deliveries that fit and their instances."""
         ...
 
     def paged(self, name: str, which: DeliveryFilter, states: Collection[DeliveryState]) -> MadeStatement:

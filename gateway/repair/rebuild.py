@@ -45,6 +45,8 @@ log = structlog.get_logger()
 
 DRAFT = ".rebuilding"
 STAMP = "%Y%m%dT%H%M%SZ"
+IN_DOUBT = "gateway rebuild: the old database knew the object and not this delivery"
+HELD_BY_REBUILD = "gateway rebuild --hold"
 
 
 @dataclass(slots=True)
@@ -291,7 +293,7 @@ class _Rebuilding:
     def _in_doubt(self, dispatches: Sequence[Dispatch]) -> Sequence[Dispatch]:
         """The old database knows the object and not these deliveries: somebody discarded them, or they were lost."""
         self._rebuilt.in_doubt += len(dispatches)
-        return [dataclasses.replace(each, state=DeliveryState.HELD) for each in dispatches]
+        return _held(dispatches, IN_DOUBT)
 
     def _owed(self, dispatches: Sequence[Dispatch]) -> Sequence[Dispatch]:
         if RECOVERED in dispatches:
@@ -299,7 +301,7 @@ class _Rebuilding:
         self._rebuilt.owed_again += 1
         if not self._is_held:
             return dispatches
-        return [dataclasses.replace(each, state=DeliveryState.HELD) for each in dispatches]
+        return _held(dispatches, HELD_BY_REBUILD)
 
     def _lost(self, queue: SQLiteStore) -> set[str]:
         known = {uid for (uid,) in queue.connection.execute("SELECT sop_instance_uid FROM instance")}
@@ -367,6 +369,10 @@ def _put_in_place(draft: Path, path: Path) -> str:
     draft.replace(path)
     _sync_folder(path.parent)
     return str(old) if is_there else ""
+
+
+def _held(dispatches: Sequence[Dispatch], reason: str) -> Sequence[Dispatch]:
+    return [dataclasses.replace(each, state=DeliveryState.HELD, reason=reason) for each in dispatches]
 
 
 def _keep(before: Path, after: Path) -> None:

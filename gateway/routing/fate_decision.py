@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from gateway.model.problem import Mark
 from gateway.ports.kinds import Action, Fate
 
 
@@ -15,11 +16,19 @@ class FateDecision:
     rule: str
     """Name of the route or coercion."""
     fate: Fate
+    mark: Mark | None = None
+    """The place of the rule."""
 
     @property
     def is_final(self) -> bool:
         """True when nothing of the object is kept."""
         return is_final(self.fate)
+
+    @property
+    def held_reason(self) -> str:
+        """The reason of a delivery that it holds: the rule, its place, and the reason that it gives."""
+        place = f" ({self.mark.file}:{self.mark.line})" if self.mark else ""
+        return f"held by {self.rule}{place}{f': {self.fate.reason}' if self.fate.reason else ''}"
 
 
 def fate_of(actions: Iterable[Action]) -> Fate | None:

@@ -13,7 +13,7 @@ from gateway.dataset.inflation import InflationSteps
 from gateway.dataset.scanned_level import WantedElements, wanted
 from gateway.model.association import AssociationFacts
 from gateway.model.attribute_path import AttributePath
-from gateway.model.delivery import DeliveryState, Dispatch
+from gateway.model.delivery import UNMATCHED_RULE, DeliveryState, Dispatch
 from gateway.model.peer import Peer, PeerGroup
 from gateway.model.problem import Mark
 from gateway.model.security import IdentityMethod
@@ -48,9 +48,7 @@ PENDING, HELD = DeliveryState.PENDING, DeliveryState.HELD
 MOST_LOOKUPS = 16
 """Coercions that hold for one object and are looked up; the rest is asked one by one."""
 
-UNMATCHED_RULE = "unmatched"
-"""The name in a route's place of an object that `unmatched: hold` keeps."""
-UNMATCHED_HELD = (Dispatch(UNMATCHED_RULE, "", "", HELD),)
+UNMATCHED_HELD = (Dispatch(UNMATCHED_RULE, "", "", HELD, reason="no route wants it"),)
 """The dispatches of such an object."""
 
 
@@ -89,20 +87,22 @@ class Route:
     fate: Fate | None = field(init=False, repr=False, compare=False)
     dispatches: tuple[Dispatch, ...] = field(init=False, repr=False, compare=False)
     """One for each of `to`, pending; then one for each of `groups`, to the first member, until one is chosen."""
-    held_dispatches: tuple[Dispatch, ...] = field(init=False, repr=False, compare=False)
-    """The same, held."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "fate", fate_of(self.actions))
-        for name, state in (("dispatches", PENDING), ("held_dispatches", HELD)):
-            made = [Dispatch(self.name, one, self.actions_json, state) for one in self.to]
-            made += [Dispatch(self.name, one.members[0], self.actions_json, state, one.name) for one in self.groups]
-            object.__setattr__(self, name, tuple(made))
+        made = [Dispatch(self.name, one, self.actions_json, PENDING) for one in self.to]
+        made += [Dispatch(self.name, one.members[0], self.actions_json, PENDING, one.name) for one in self.groups]
+        object.__setattr__(self, "dispatches", tuple(made))
 
     @property
     def names(self) -> tuple[str, ...]:
         """The names of the peers and groups that it sends to."""
         return (*self.to, *(group.name for group in self.groups))
+
+    @property
+    def decision(self) -> FateDecision | None:
+        """Its decision on the object as a whole."""
+        return None if self.fate is None else FateDecision(self.name, self.fate, self.mark)
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,7 +265,7 @@ class RoutingTable:
         )
         if decision is not None and decision.is_final:
             return RoutingPlan((), (), False, facts, decision)
-        is_held = decision is not None
+        held_by = decision
         dispatches: dict[tuple[str, str], Dispatch] = {}
         is_unmatched = True
         index = self._route_index
@@ -273,18 +273,18 @@ class RoutingTable:
             if index is None and not route.when(facts):
                 continue
             is_unmatched = False
-            if route.fate is not None:
-                here = FateDecision(route.name, route.fate)
+            here = route.decision
+            if here is not None:
                 if here.is_final:
                     return RoutingPlan((), (), False, facts, here)
                 decision = decision or here
-            for dispatch in route.dispatches if route.fate is None and not is_held else route.held_dispatches:
+            for dispatch in route.dispatches if here is None and held_by is None else _held(route, held_by or here):
                 dispatches.setdefault(dispatch.duty, dispatch)
             if route.stop:
                 break
-        return RoutingPlan(
-            self._held() if is_unmatched else tuple(dispatches.values()), edits, is_unmatched, facts, decision
-        )
+        unmatched = UNMATCHED_HELD if self.unmatched == "hold" else ()
+        found = unmatched if is_unmatched else tuple(dispatches.values())
+        return RoutingPlan(found, edits, is_unmatched, facts, decision)
 
     def explain(self, facts: ObjectFacts, *, with_values: bool = False) -> Explanation:
         """Every coercion's and route's verdict with its reasons, and the plan. `with_values` shows what was compared.
@@ -325,7 +325,7 @@ class RoutingTable:
             if not coercion.when(facts):
                 continue
             if coercion.fate is not None:
-                here = FateDecision(coercion.name, coercion.fate)
+                here = FateDecision(coercion.name, coercion.fate, coercion.mark)
                 if here.is_final:
                     return facts, (), here
                 decision = decision or here
@@ -351,10 +351,10 @@ class RoutingTable:
             number = end
         return facts, edits, decision
 
-    def _held(self) -> tuple[Dispatch, ...]:
-        if self.unmatched != "hold":
-            return ()
-        return UNMATCHED_HELD
+
+def _held(route: Route, decision: FateDecision | None) -> tuple[Dispatch, ...]:
+    reason = "" if decision is None else decision.held_reason
+    return tuple(replace(dispatch, state=HELD, reason=reason) for dispatch in route.dispatches)
 
 
 def _index_of(rules: Sequence[Coercion | Route]) -> RuleIndex | None:

@@ -16,7 +16,7 @@ import structlog
 
 from gateway.common.steady_clock import utc_now
 from gateway.model.association import AssociationFacts
-from gateway.model.delivery import DeliveryState, Dispatch
+from gateway.model.delivery import RECOVERED_RULE, DeliveryState, Dispatch
 from gateway.model.instance import Identifiers, Instance, PayloadRef
 from gateway.ports.errors import GatewayError, PayloadLost, PayloadMissing, PayloadUnreadable
 from gateway.ports.store import Store
@@ -32,7 +32,7 @@ log = structlog.get_logger()
 
 RecordedArrival = tuple[Instance, Sequence[Dispatch]]
 
-RECOVERED = Dispatch("(recovered)", "", state=DeliveryState.HELD)
+RECOVERED = Dispatch(RECOVERED_RULE, "", "", DeliveryState.HELD, reason="its redo record is damaged")
 """The dispatch of an object whose redo record is damaged: an operator says where it goes."""
 UNKNOWN_SENDER = AssociationFacts("", "", "")
 UIDS_LOGGED = 100

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from typing import Any
 
 from gateway.model.delivery import DeliveryState
-from gateway.ports.delivery_administration import DeliveryFilter
+from gateway.ports.delivery_administration import DeliveryFilter, DeliveryOrder
 from gateway.relational.rows import microseconds
 from gateway.sqlite.statements import SQL
 
@@ -27,13 +27,40 @@ FOUND = ("ids", "instance_ids", "sop_instance_uid")
 """Those that an index finds."""
 
 
-def select(which: DeliveryFilter, limit: int, *, is_newest_first: bool = False) -> tuple[str, dict[str, Any]]:
+ORDERS: dict[DeliveryOrder, str] = {
+    "oldest": "delivery.delivery_id",
+    "newest": "delivery.delivery_id DESC",
+    "size": "instance.payload_length DESC, delivery.delivery_id",
+    "attempts": "delivery.attempts DESC, delivery.delivery_id",
+}
+OF_INSTANCES = "instance CROSS JOIN delivery ON delivery.instance_id = instance.instance_id"
+"""The instances are found first: there is an index of what a filter says of them."""
+WITH_INSTANCES = "delivery CROSS JOIN instance ON instance.instance_id = delivery.instance_id"
+
+
+def select(which: DeliveryFilter, limit: int, order: DeliveryOrder = "oldest") -> tuple[str, dict[str, Any]]:
     """The statement that finds these deliveries, and its values. `limit` -1 is no limit."""
     values = _values(which)
-    conditions = " AND ".join(CONDITIONS[name] for name in values) or "true"
-    statement = SQL["find_deliveries"].replace("{filter}", conditions)
-    statement = statement.replace("{order}", "DESC" if is_newest_first else "ASC")
-    return statement, {**values, "limit": limit}
+    source = OF_INSTANCES if _is_of_instances(values) else WITH_INSTANCES if order == "size" else "delivery"
+    statement = SQL["find_deliveries"].replace("{source}", source).replace("{filter}", _all_of(values))
+    return statement.replace("{order}", ORDERS[order]), {**values, "limit": limit}
+
+
+def studies(name: str, which: DeliveryFilter, *, is_newest_first: bool = False) -> tuple[str, dict[str, Any]]:
+    """The statement `name` over the deliveries that fit and their instances, and its values but those of the page."""
+    values = _values(which)
+    source = OF_INSTANCES if _is_of_instances(values) else WITH_INSTANCES
+    statement = SQL[name].replace("{source}", source).replace("{filter}", _all_of(values))
+    comparison, direction = ("<", "DESC") if is_newest_first else (">", "ASC")
+    return statement.replace("{behind}", comparison).replace("{direction}", direction), values
+
+
+def _is_of_instances(values: Collection[str]) -> bool:
+    return "sop_instance_uid" in values or "study_instance_uid" in values
+
+
+def _all_of(values: Collection[str]) -> str:
+    return " AND ".join(CONDITIONS[name] for name in values) or "true"
 
 
 def paged(name: str, which: DeliveryFilter, states: Collection[DeliveryState]) -> tuple[str, dict[str, Any]]:
@@ -67,7 +94,7 @@ def some(which: DeliveryFilter, looked_at: int) -> tuple[str, dict[str, Any]]:
 
 def _source(values: Collection[str]) -> str:
     if "sop_instance_uid" in values:
-        return "instance CROSS JOIN delivery ON delivery.instance_id = instance.instance_id"
+        return OF_INSTANCES
     if "instance_ids" in values or "study_instance_uid" in values:
         deliveries = "delivery" if "instance_ids" in values else "delivery NOT INDEXED"
         return f"{deliveries} CROSS JOIN instance ON instance.instance_id = delivery.instance_id"

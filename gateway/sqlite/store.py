@@ -42,6 +42,7 @@ class SQLiteDialect:
     find = staticmethod(SQLiteQueryBuilder.select)
     find_instances = staticmethod(SQLiteQueryBuilder.select_instances)
     deliveries = staticmethod(delivery_filters.select)
+    studies = staticmethod(delivery_filters.studies)
     paged = staticmethod(delivery_filters.paged)
     some = staticmethod(delivery_filters.some)
 

@@ -8,9 +8,10 @@ from datetime import timedelta
 import pytest
 
 from gateway.model.delivery import DeliveryState, Dispatch
-from gateway.ports.delivery_administration import DeliveryFilter, DeliveryTotal
+from gateway.ports.delivery_administration import DeliveryFilter, DeliveryOrder, DeliveryTotal
 from gateway.ports.delivery_queue import QueueDepth
 from gateway.ports.store import Store
+from gateway.relational import delivery_administration
 from tests.support.samples import HELD, NOON, TO_PACS, TO_VNA, Clock, instance, settlement
 from tests.support.store_rig import ANY, LEASE_S, accept, claim, settle_all, uids
 
@@ -54,7 +55,82 @@ def test_filters(site: Store, which: DeliveryFilter, numbers: str) -> None:
 
 def test_a_list_ends_at_its_limit(site: Store) -> None:
     assert len(site.administration.list(ANY, 2)) == 2
-    assert [each.delivery_id for each in site.administration.list(ANY, 2, is_newest_first=True)] == [5, 4]
+
+
+@pytest.fixture
+def sized(queue: Store, clock: Clock) -> Store:
+    """Deliveries 1 to 5 of two studies; 4 was tried twice and 2 once; 3 has the largest object and 5 the smallest."""
+    for number, size_bytes, study in ((1, 50, "1.1"), (2, 50, "1.2"), (3, 90, "1.1"), (4, 50, "1.1"), (5, 10, "1.2")):
+        arriving = instance(number, study_instance_uid=study)
+        payload = replace(arriving.payload, length_bytes=size_bytes)
+        at = NOON + timedelta(minutes=number)
+        accept(queue, (replace(arriving, payload=payload, received_at=at), [TO_PACS]), clock=clock)
+    for tried in ({2, 4}, {4}):
+        claimed = claim(queue, clock)
+        done = [settlement(each, DeliveryState.PENDING, is_attempt=each.delivery_id in tried) for each in claimed]
+        with queue.transaction():
+            queue.deliveries.settle(done)
+        clock.advance(60)
+    return queue
+
+
+ORDERS: dict[DeliveryOrder, list[int]] = {
+    "oldest": [1, 2, 3, 4, 5],
+    "newest": [5, 4, 3, 2, 1],
+    "size": [3, 1, 2, 4, 5],
+    "attempts": [4, 2, 1, 3, 5],
+}
+
+
+@pytest.mark.parametrize(("order", "ids"), ORDERS.items(), ids=ORDERS)
+@pytest.mark.parametrize("which", [ANY, DeliveryFilter(destination="pacs", ids=(1, 2, 3, 4, 5))], ids=["all", "some"])
+def test_orders(sized: Store, which: DeliveryFilter, order: DeliveryOrder, ids: list[int]) -> None:
+    assert [each.delivery_id for each in sized.administration.list(which, 9, order=order)] == ids
+    assert [each.delivery_id for each in sized.administration.list(which, 2, order=order)] == ids[:2]
+    of_study = DeliveryFilter(study_instance_uid="1.1")
+    some = [each.delivery_id for each in sized.administration.list(of_study, 9, order=order)]
+    assert some == [number for number in ids if number in {1, 3, 4}]
+
+
+def test_deliveries_by_study_and_destination(site: Store) -> None:
+    ours, other = "1.2.3.4", "9.9"
+    found = site.administration.studies(ANY, 10)
+    assert [(row.study_instance_uid, row.destination, dict(row.numbers)) for row in found] == [
+        (ours, "", {DeliveryState.HELD: 1}),
+        (ours, "pacs", {DeliveryState.PENDING: 1, DeliveryState.DEAD: 1, DeliveryState.DELIVERED: 1}),
+        (other, "vna", {DeliveryState.PENDING: 1}),
+    ]
+    assert [row.most_attempts for row in found] == [0, 1, 0]
+    some = site.administration.studies(DeliveryFilter(state=DeliveryState.DEAD), 10)
+    assert [(row.destination, dict(row.numbers)) for row in some] == [("pacs", {DeliveryState.DEAD: 1})]
+    assert site.administration.studies(DeliveryFilter(rule="none"), 10) == []
+
+
+@pytest.mark.parametrize(("is_newest_first", "studies"), [(False, ["1.1", "1.2"]), (True, ["1.2", "1.1"])])
+def test_studies_are_in_the_order_of_arrival(sized: Store, is_newest_first: bool, studies: list[str]) -> None:
+    for limit in (1, 2, 9):
+        found = sized.administration.studies(ANY, limit, is_newest_first=is_newest_first)
+        assert [row.study_instance_uid for row in found] == studies[:limit]
+    first = {row.study_instance_uid: row for row in found}["1.1"]
+    assert (first.size_bytes, first.most_attempts) == (190, 2)
+    assert (first.first_received_at, first.last_received_at) == (
+        NOON + timedelta(minutes=1),
+        NOON + timedelta(minutes=4),
+    )
+
+
+def test_studies_are_found_behind_many_deliveries_of_another(
+    queue: Store, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery_administration, "FIRST_LOOKED_AT", 2)
+    monkeypatch.setattr(delivery_administration, "MOST_LOOKED_AT", 3)
+    for number in range(14):
+        study = "1.1" if number < 9 else f"1.{number}"
+        accept(queue, (instance(number, study_instance_uid=study), [TO_PACS]), clock=clock)
+    expected = ["1.1", *(f"1.{number}" for number in range(9, 14))]
+    assert [row.study_instance_uid for row in queue.administration.studies(ANY, 10)] == expected
+    newest = queue.administration.studies(ANY, 3, is_newest_first=True)
+    assert [row.study_instance_uid for row in newest] == ["1.13", "1.12", "1.11"]
 
 
 def states(queue: Store) -> dict[str, str]:
@@ -95,6 +171,19 @@ def test_hold_keeps_from_claims(site: Store, clock: Clock) -> None:
         assert site.administration.hold(ANY) == 2
     assert states(site) == {"1": "held", "2": "held", "3": "held", "4": "delivered", "5": "pending"}
     assert claim(site, clock) == []
+
+
+def test_why_it_is_held_stands_in_its_row_until_it_is_released(queue: Store, clock: Clock) -> None:
+    reason = "held by night (rules.yaml:7): nobody is here"
+    accept(queue, (instance(1), [Dispatch("all", "pacs", state=DeliveryState.HELD, reason=reason)]), clock=clock)
+    accept(queue, (instance(2), [TO_PACS]), clock=clock)
+    settle_all(queue, claim(queue, clock), DeliveryState.DEAD, "0xC000")
+    with queue.transaction():
+        queue.administration.hold(DeliveryFilter(state=DeliveryState.DEAD))
+    assert [each.reason for each in queue.administration.list(ANY, 2)] == [reason, "0xC000"]
+    with queue.transaction():
+        queue.administration.release(ANY, clock())
+    assert [each.reason for each in queue.administration.list(ANY, 2)] == ["", "0xC000"]
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from gateway.dimse.protocol.memory import MemoryDataSet
-from gateway.intake.loops import LOOP_RULE
+from gateway.model.delivery import LOOP_RULE
 from gateway.model.listener import Listener
 from tests.support.caller import call, store, store_new
 from tests.support.dimse.rig import serving

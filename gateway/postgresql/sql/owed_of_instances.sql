@@ -1,5 +1,7 @@
--- What these instances owe: rows of (instance, rule, destination, actions, state, group).
-SELECT instance_id, rule, destination, actions_json, state, group_name FROM delivery
+-- What these instances owe: rows of (instance, rule, destination, actions, state, group, reason of what is held).
+SELECT instance_id, rule, destination, actions_json, state, group_name,
+       CASE WHEN state = 'held' THEN reason ELSE '' END
+FROM delivery
 WHERE instance_id = ANY (SELECT wanted::bigint FROM jsonb_array_elements_text(%(ids)s::jsonb) AS wanted)
     AND state <> 'delivered'
 ORDER BY delivery_id;

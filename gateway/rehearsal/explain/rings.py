@@ -5,9 +5,8 @@ from __future__ import annotations
 import ipaddress
 from contextlib import suppress
 
-from gateway.intake.loops import LOOP_RULE
 from gateway.model.association import AssociationFacts
-from gateway.model.delivery import DeliveryState
+from gateway.model.delivery import LOOP_RULE, DeliveryState
 from gateway.model.hops import hops_of
 from gateway.model.listener import Listener
 from gateway.model.peer import Peer

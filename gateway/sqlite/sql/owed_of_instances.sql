@@ -1,3 +1,5 @@
--- What these instances owe: rows of (instance, rule, destination, actions, state, group).
-SELECT instance_id, rule, destination, actions_json, state, group_name FROM delivery
+-- What these instances owe: rows of (instance, rule, destination, actions, state, group, reason of what is held).
+SELECT instance_id, rule, destination, actions_json, state, group_name,
+       CASE WHEN state = 'held' THEN reason ELSE '' END
+FROM delivery
 WHERE instance_id IN (SELECT value FROM json_each(:ids)) AND state <> 'delivered' ORDER BY delivery_id;

@@ -18,7 +18,7 @@ from gateway.model.instance import Instance, PayloadRef
 from gateway.model.likeness import ExcludedLikenesses, likeness_of
 from gateway.model.migration import MigrationMark
 from gateway.model.query import Attributes, Query
-from gateway.ports.delivery_administration import DeliveryFilter, DeliveryTotal
+from gateway.ports.delivery_administration import DeliveryFilter, DeliveryOrder, DeliveryTotal, StudyDeliveries
 from gateway.ports.delivery_queue import AcceptedInstance, GroupPlace, QueueDepth
 from gateway.ports.operation_log import OperationRecord, OperationState
 from gateway.ports.pauses import Pause, PausedKind
@@ -26,6 +26,27 @@ from tests.support.fakes.memory_index import MemoryIndex
 
 OWED = (DeliveryState.PENDING, DeliveryState.HELD)
 KEPT = (DeliveryState.PENDING, DeliveryState.DEAD, DeliveryState.HELD)
+
+
+ORDERS: dict[DeliveryOrder, Callable[[Delivery], tuple[int, ...]]] = {
+    "oldest": lambda row: (row.delivery_id,),
+    "newest": lambda row: (-row.delivery_id,),
+    "size": lambda row: (-row.instance.payload.length_bytes, row.delivery_id),
+    "attempts": lambda row: (-row.attempts, row.delivery_id),
+}
+
+
+def _study_of(row: Delivery) -> tuple[str, str]:
+    return row.instance.study_instance_uid, row.destination
+
+
+def _summed(rows: list[Delivery]) -> StudyDeliveries:
+    """Those of one study to one destination."""
+    received = [row.instance.received_at for row in rows]
+    size_bytes = sum(row.instance.payload.length_bytes for row in rows)
+    tried = max(row.attempts for row in rows)
+    numbers = Counter(row.state for row in rows)
+    return StudyDeliveries(*_study_of(rows[0]), numbers, size_bytes, min(received), max(received), tried)
 
 
 @dataclasses.dataclass
@@ -154,6 +175,7 @@ class MemoryStore:
                     created_at=now,
                     due_at=now,
                     group_name=dispatch.group_name,
+                    reason=dispatch.reason,
                 )
             )
         if not dispatches:
@@ -285,9 +307,16 @@ class MemoryStore:
     def _matching(self, which: DeliveryFilter) -> builtins.list[Row]:
         return [row for row in self.rows.values() if _fits(row.delivery, which)]
 
-    def list(self, which: DeliveryFilter, limit: int, *, is_newest_first: bool = False) -> builtins.list[Delivery]:
-        rows = [row.delivery for row in self._matching(which)]
-        return (rows[::-1] if is_newest_first else rows)[:limit]
+    def list(self, which: DeliveryFilter, limit: int, *, order: DeliveryOrder = "oldest") -> builtins.list[Delivery]:
+        return sorted((row.delivery for row in self._matching(which)), key=ORDERS[order])[:limit]
+
+    def studies(
+        self, which: DeliveryFilter, limit: int, *, is_newest_first: bool = False
+    ) -> builtins.list[StudyDeliveries]:
+        rows = self.list(which, len(self.rows), order="newest" if is_newest_first else "oldest")
+        wanted = [*dict.fromkeys(row.instance.study_instance_uid for row in rows)][:limit]
+        keys = dict.fromkeys(sorted((wanted.index(uid), name) for uid, name in map(_study_of, rows) if uid in wanted))
+        return [_summed([row for row in rows if _study_of(row) == (wanted[place], name)]) for place, name in keys]
 
     def retry(self, which: DeliveryFilter, now: datetime) -> int:
         return self._move(which, (DeliveryState.DEAD, DeliveryState.PENDING), now)
@@ -325,6 +354,7 @@ class MemoryStore:
                 destination=destination or row.delivery.destination,
                 group_name="" if destination else row.delivery.group_name,
                 is_doubtful=row.delivery.is_doubtful and destination in (None, row.delivery.destination),
+                reason=row.delivery.reason if row.delivery.attempts else "",
             )
         return len(rows)
 

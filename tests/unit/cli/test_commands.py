@@ -418,7 +418,7 @@ def test_showing_what_is_not_there_says_so_alike(invoke: Invoke, verb: str) -> N
     [("retry", "retried"), ("hold", "held"), ("release", "released"), ("discard", "discarded")],
 )
 def test_a_filter_that_matches_nothing_says_so_alike(invoke: Invoke, verb: str, done: str) -> None:
-    result = invoke("queue", verb, "--rule", "none", answer="y\n")
+    result = invoke("queue", verb, "--sop-instance-uid", "9.9.9", answer="y\n")
     assert (result.exit_code, result.stdout) == (0, f"0 deliveries {done}\n")
     assert result.stderr == "nothing fits; see `gateway queue list`\n"
 

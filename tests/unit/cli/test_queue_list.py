@@ -20,13 +20,13 @@ from click.testing import CliRunner, Result
 from gateway.cli import main
 from gateway.model.delivery import DeliveryState, Dispatch
 from gateway.operations import delivery_listing
-from gateway.operations.delivery_listing import FIELDS
+from gateway.operations.delivery_listing import FIELDS, STUDY_FIELDS
 from gateway.sqlite.store import SQLiteStore
 from tests.support.samples import NOON, instance, settlement
 
 RULES = """\
 gateway: {ae_title: GATEWAY, listeners: [{port: 11112}], admit: any}
-peers: {pacs: {address: "127.0.0.1:104"}}
+peers: {pacs: {ae_title: PACS, address: "127.0.0.1:104"}}
 routes: [{name: all, to: [pacs]}]
 unmatched: hold
 """
@@ -92,6 +92,75 @@ def test_a_total_that_stopped_says_so_in_each_form(rules: Path, monkeypatch: pyt
 def test_the_order_is_that_of_arrival(rules: Path, sort: str, ids: list[int]) -> None:
     shown = json.loads(listed(rules, "--sort", sort, "--limit", "3", "--format", "json").stdout)
     assert [row["id"] for row in shown] == ids
+
+
+@pytest.fixture
+def mixed(rules: Path) -> Path:
+    """Another object, which is large and arrived last, of another study and another route's."""
+    with contextlib.closing(SQLiteStore(rules.parent / "var/gateway.db", now=lambda: NOON)) as queue:
+        arriving = instance(20, study_instance_uid="1.9")
+        at, payload = NOON + timedelta(hours=1), replace(arriving.payload, length_bytes=3 * 1024**2)
+        with queue.transaction():
+            route = Dispatch("all", "pacs", state=DeliveryState.HELD, reason="held by all (rules.yaml:3): not yet")
+            queue.deliveries.accept([(replace(arriving, received_at=at, payload=payload), [route])], at)
+    return rules
+
+
+@pytest.mark.parametrize(
+    ("sort", "first", "said"), [("size", 13, "largest first"), ("attempts", 1, "most tried first")]
+)
+def test_the_largest_and_the_most_tried_come_first(mixed: Path, sort: str, first: int, said: str) -> None:
+    result = listed(mixed, "--sort", sort, "--limit", "2", "--columns", "id", "--format", "csv")
+    assert result.stdout.splitlines()[:2] == ["id", str(first)]
+    assert f"2 of 13 deliveries, {said}; see --limit" in result.stderr
+
+
+@pytest.mark.parametrize("form", ["text", "csv", "json"])
+def test_columns_are_those_that_were_asked_for_in_their_order(mixed: Path, form: str) -> None:
+    result = listed(mixed, "--columns", "state, id,size_bytes", "--state", "held", "--format", form)
+    expected = {
+        "text": "state  id  size_bytes\nheld   13  3.0 MiB\n",
+        "csv": "state,id,size_bytes\nheld,13,3145728\n",
+        "json": json.dumps([{"state": "held", "id": 13, "size_bytes": 3 * 1024**2}], indent=2) + "\n",
+    }
+    assert result.stdout == expected[form]
+
+
+def test_an_unknown_column_is_wrong_usage(rules: Path) -> None:
+    result = listed(rules, "--columns", "id,stat")
+    assert result.exit_code == 2
+    assert "'stat' is no column" in result.stderr
+    assert "did you mean `state`?" in result.stderr
+    of_studies = listed(rules, "--by-study", "--columns", "id")
+    assert of_studies.exit_code == 2
+    assert "(known: study_instance_uid, destination," in of_studies.stderr
+
+
+def test_a_study_is_one_line_a_destination(mixed: Path) -> None:
+    result = listed(mixed, "--by-study", "--sort", "newest", "--format", "json")
+    newest, oldest = json.loads(result.stdout)
+    assert list(newest) == list(STUDY_FIELDS)
+    assert (newest["study_instance_uid"], newest["held"], newest["size_bytes"]) == ("1.9", 1, 3 * 1024**2)
+    assert (oldest["dead"], oldest["pending"], oldest["most_attempts"]) == (1, 11, 1)
+    assert oldest["first_received_at"] == "2026-03-01T12:00:00+00:00"
+    assert oldest["last_received_at"] == "2026-03-01T12:11:00+00:00"
+    assert result.stderr == "2 studies\n"
+    table = listed(mixed, "--by-study", "--limit", "1").stdout.splitlines()
+    assert table[0].split() == list(STUDY_FIELDS)
+    assert len(table) == 2
+    assert listed(mixed, "--by-study", "--limit", "1").stderr.startswith("1 study, oldest first; there may be more")
+    assert listed(mixed, "--by-study", "--state", "delivered").stderr == "nothing\n"
+
+
+@pytest.mark.parametrize("sort", ["size", "attempts"])
+def test_studies_are_in_the_order_of_arrival_alone(rules: Path, sort: str) -> None:
+    result = listed(rules, "--by-study", "--sort", sort)
+    assert result.exit_code == 2
+    assert f"--sort {sort} is for deliveries" in result.stderr
+
+
+def test_why_it_is_held_stands_in_its_row(mixed: Path) -> None:
+    assert "held by all (rules.yaml:3): not yet" in listed(mixed, "--state", "held", "--wide").stdout
 
 
 @pytest.mark.process

@@ -11,9 +11,8 @@ from structlog.testing import capture_logs
 
 from gateway.dataset.scan import is_read_at_once
 from gateway.dimse.protocol.memory import MemoryDataSet
-from gateway.intake.intake import UNREADABLE_RULE
 from gateway.leniency import LENIENCIES
-from gateway.model.delivery import DeliveryState
+from gateway.model.delivery import UNREADABLE_RULE, DeliveryState
 from gateway.model.dimse_status import SUCCESS
 from gateway.model.peer import Peer
 from gateway.ports.errors import Unreadable
@@ -91,6 +90,7 @@ async def test_or_held_as_it_came() -> None:
     assert payload == CUT
     assert (instance.sop_instance_uid, instance.study_instance_uid) == (OBJECTS[0].sop_instance_uid, "")
     assert (dispatch.rule, dispatch.destination, dispatch.state) == (UNREADABLE_RULE, "", DeliveryState.HELD)
+    assert dispatch.reason
     assert ("gateway_decided_instances_total", UNREADABLE_RULE, "hold") in meter.counted
 
 

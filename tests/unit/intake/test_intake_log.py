@@ -44,7 +44,7 @@ async def test_what_is_held_is_kept_with_its_edits() -> None:
     with structlog.testing.capture_logs() as told:
         assert [await bench.handle() for _ in range(2)] == [0x0000] * 2
     (_, payload, dispatches), _ = bench.journal.committed
-    assert dispatches == (Dispatch("mr", "pacs", state=DeliveryState.HELD),)
+    assert dispatches == (Dispatch("mr", "pacs", state=DeliveryState.HELD, reason="held by tag"),)
     assert b"North" in payload
     assert bench.meter.counted == {(COUNTED, "tag", "hold"): 2}
     assert [line["event"] for line in told] == ["instance_held"]

@@ -9,9 +9,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from gateway.dimse.protocol.memory import MemoryDataSet
-from gateway.intake.loops import LOOP_RULE, MOST_REMEMBERED, LoopWatch, is_forwarder
+from gateway.intake.loops import MOST_REMEMBERED, LoopWatch, is_forwarder
 from gateway.model.association import AssociationFacts
-from gateway.model.delivery import DeliveryState
+from gateway.model.delivery import LOOP_RULE, DeliveryState
 from gateway.model.hops import IMPLEMENTATION_CLASS_UID
 from gateway.model.settings import Loops
 from gateway.ports.errors import SpoolFull
@@ -73,6 +73,7 @@ class Ring:
         (dispatch,) = self.journal.committed[-1][2]
         assert dispatch.destination == "pacs"
         assert (dispatch.rule == LOOP_RULE) is (dispatch.state is DeliveryState.HELD)
+        assert ("goes round" in dispatch.reason) is (dispatch.state is DeliveryState.HELD)
         return dispatch.state
 
 

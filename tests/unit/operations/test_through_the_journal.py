@@ -129,7 +129,7 @@ async def test_everything_goes_elsewhere_once(access: StoreAccess, clock: Clock)
 
 
 async def test_what_is_listed_is_described(access: StoreAccess) -> None:
-    found = await list_deliveries(access, ALL, 10, is_newest_first=False, with_values=True)
+    found = await list_deliveries(access, ALL, 10, order="oldest", with_values=True)
     assert (len(found.rows), found.total) == (10, DeliveryTotal(NUMBER, is_exact=True))
     assert [row["id"] for row in found.described] == [row.delivery_id for row in found.rows]
     assert {row["state"] for row in found.described} == {"pending"}

@@ -26,7 +26,7 @@ def test_instances_are_read_where_a_filter_speaks_of_them(which: DeliveryFilter,
 
 def test_values_are_bound_and_never_written_into_a_statement() -> None:
     which = DeliveryFilter(ids=(7,), destination="x' OR true --", rule="a\0b", state=DeliveryState.HELD)
-    statement, values = select(which, 5, is_newest_first=True)
+    statement, values = select(which, 5, "newest")
     assert "true --" not in statement
     assert "DESC" in statement
     assert values == {"ids": [7], "destination": "x' OR true --", "rule": "a\ufffdb", "state": "held", "limit": 5}

@@ -185,7 +185,7 @@ def test_leases_that_end_are_found_in_their_time(store: PostgreSQLStore, clock: 
 
 def put(look: psycopg.Connection[Any], number: int, due_at_us: int) -> None:
     """What another process committed later than it was due."""
-    rows = f'[[{number}, 1, "pacs", "all", "[]", "pending", 0, "", {due_at_us}]]'
+    rows = f'[[{number}, 1, "pacs", "all", "[]", "pending", 0, "", "", {due_at_us}]]'
     look.execute(SQL["insert_deliveries"].encode(), {"deliveries": rows})
 
 

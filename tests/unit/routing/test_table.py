@@ -70,12 +70,31 @@ def test_plans(routes: tuple[Route, ...], expected: list[tuple[str, str, str]]) 
     assert plan.edits == ()
 
 
+@pytest.mark.parametrize(
+    ("held_by_coercion", "reason"),
+    [
+        ("wait", "held by first (coercions.yaml:1): wait"),
+        ("", "held by first (coercions.yaml:1)"),
+        (None, "held by b (routes.yaml:7): for the second reading"),
+    ],
+)
+def test_what_is_held_names_rule_place_and_reason(held_by_coercion: str | None, reason: str) -> None:
+    hold: object = ["hold"] if held_by_coercion == "" else [{"hold": held_by_coercion}]
+    coercions = () if held_by_coercion is None else (coercion("first", MR, hold),)
+    routes = (route("a", {}, "vna"), route("b", MR, "pacs", then=[{"hold": "for the second reading"}], line=7))
+    site = table(*routes, coercions=coercions)
+    found = {one.destination: one for one in site.plan(facts(OBJECT, site)).dispatches}
+    assert (found["pacs"].state, found["pacs"].reason, found["pacs"].rule) == (DeliveryState.HELD, reason, "b")
+    expected = (DeliveryState.HELD, reason) if coercions else (DeliveryState.PENDING, "")
+    assert (found["vna"].state, found["vna"].reason) == expected
+
+
 @pytest.mark.parametrize("unmatched", ["hold", "reject", "discard"])
 def test_unmatched(unmatched: str) -> None:
     routing = table(route("a", CT, "pacs"), unmatched=unmatched)  # type: ignore[arg-type]
     plan = routing.plan(facts(OBJECT, routing))
     assert plan.is_unmatched
-    held = (Dispatch("unmatched", "", "", DeliveryState.HELD),)
+    held = (Dispatch("unmatched", "", "", DeliveryState.HELD, reason="no route wants it"),)
     assert plan.dispatches == (held if unmatched == "hold" else ())
 
 

@@ -8,7 +8,7 @@ from gateway.model.delivery import DeliveryState, Dispatch
 from gateway.ports.edits import Edit
 from gateway.ports.kinds import Fate
 from gateway.routing.language.attribute_path import parse
-from gateway.routing.table import Coercion, FateDecision, Route
+from gateway.routing.table import Coercion, Route
 from tests.unit.routing.build import coercion, facts, route, table
 
 OBJECT = {"SOPInstanceUID": "1.2.3", "Modality": "MR", "PatientID": "0042"}
@@ -99,8 +99,8 @@ def test_the_explanation_reports_the_same(
 ) -> None:
     routing = table(*routes, coercions=coercions)
     explanation = routing.explain(facts(OBJECT, routing))
-    decision = expected[0] and FateDecision(*expected[0])  # type: ignore[misc]
-    assert explanation.decision == decision
+    decision = explanation.decision
+    assert (decision and (decision.rule, decision.fate)) == expected[0]
     assert tuple((dispatch.destination, dispatch.state) for dispatch in explanation.dispatches) == expected[1]
 
 
@@ -120,6 +120,8 @@ def test_what_comes_after_a_drop_is_not_reached() -> None:
 def test_held_deliveries_keep_their_edits() -> None:
     routing = table(route("r", MR, "vna", then=[*TAG, "hold"]))
     plan = routing.plan(facts(OBJECT, routing))
-    assert plan.dispatches == (Dispatch("r", "vna", routing.routes[0].actions_json, HELD),)
+    assert plan.dispatches == (
+        Dispatch("r", "vna", routing.routes[0].actions_json, HELD, reason="held by r (routes.yaml:1)"),
+    )
     explanation = routing.explain(facts(OBJECT, routing))
     assert explanation.routes[0].edits == (Edit(parse("PatientID"), ("X",)),)

@@ -1,0 +1,55 @@
+"""Names that an operator gives `gateway queue`: those of nothing are wrong usage."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from gateway.cli.options import load_rules, usable_table
+from gateway.cli.queue_verbs import done
+from gateway.common.setting_faults import did_you_mean
+from gateway.model.delivery import IN_PLACE_OF_ROUTES
+from gateway.operations.delivery_listing import destinations, is_known_destination, is_known_rule
+from gateway.ports.delivery_administration import DeliveryFilter
+from gateway.ports.store_access import StoreAccess
+
+
+def require_destination(name: str, rules: Path) -> None:
+    """Refuse the name of what nothing can be sent to. Exits 2."""
+    known = sorted(peer.name for peer in usable_table(rules).peers.values() if peer.is_destination)
+    if name not in known:
+        near = did_you_mean(name, known)
+        raise click.BadParameter(
+            f"{name!r} is no destination{near} (known: {', '.join(known) or 'none'})", param_hint="--to"
+        )
+
+
+def require_known(which: DeliveryFilter, access: StoreAccess, rules: Path) -> None:
+    """Refuse the name of a destination or rule that neither the queue nor the rules know: `nothing` would be no
+    answer."""
+    _require_known_destination(which, access, rules)
+    if not which.rule or which.rule in IN_PLACE_OF_ROUTES or done(is_known_rule(access, which.rule)):
+        return
+    table = load_rules(rules).table
+    known = [route.name for route in table.routes] if table is not None else []
+    if which.rule not in known:
+        what = "is no route, and" if table is not None else "cannot be looked up in rules with errors, and"
+        near = did_you_mean(which.rule, known)
+        raise click.BadParameter(f"{which.rule!r} {what} nothing is queued by it{near}", param_hint="--rule")
+
+
+def _require_known_destination(which: DeliveryFilter, access: StoreAccess, rules: Path) -> None:
+    if not which.destination or done(is_known_destination(access, which.destination)):
+        return
+    table = load_rules(rules).table
+    peers = table.peers if table is not None else {}
+    if which.destination in peers:
+        return
+    known = sorted({*peers, *done(destinations(access))})
+    near = did_you_mean(which.destination, known)
+    what = "is no peer, and" if table is not None else "cannot be looked up in rules with errors, and"
+    raise click.BadParameter(
+        f"{which.destination!r} {what} nothing is queued for it{near} (known: {', '.join(known) or 'none'})",
+        param_hint="--destination",
+    )
