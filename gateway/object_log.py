@@ -1,4 +1,5 @@
-"""The log of stored and delivered objects: one line a study, one an object, or none (`gateway.log.objects`).
+"""The log of stored and delivered objects: one line a study, one an object, or none (`gateway.log.objects`, and
+`log.objects` of a peer: of what it sends, and of what is delivered to it).
 
 ```text
 objects      stored                                   delivered
@@ -16,7 +17,7 @@ line. No line has a value of an object but its UIDs and a known Modality. All on
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
@@ -26,6 +27,7 @@ from gateway.common.plain_text import MODALITIES
 from gateway.model.association import AssociationFacts
 from gateway.model.delivery import Delivery, DeliveryState, Dispatch
 from gateway.model.instance import Instance
+from gateway.model.peer import Peer
 
 Objects = Literal["study", "object", "none"]
 
@@ -266,9 +268,8 @@ class EachStudy(ObjectLog):
         self._delivered.write_due()
 
     def close(self) -> None:
-        for tallies in (self._stored, self._delivered):
-            for owner in list(tallies.of):
-                tallies.end(owner)
+        for tallies, owner in [(each, owner) for each in (self._stored, self._delivered) for owner in each.of]:
+            tallies.end(owner)
 
 
 class _Stored(_StudyCount):
@@ -337,11 +338,44 @@ class _Delivered(_StudyCount):
         )
 
 
-def object_log(objects: Objects) -> ObjectLog:
-    """The log that the settings want."""
-    if objects == "study":
-        return EachStudy()
-    return EachObject() if objects == "object" else ObjectLog()
+class ByPeer(ObjectLog):
+    """The log that each peer's settings want."""
+
+    def __init__(self, chosen: Callable[[str], Objects]) -> None:
+        self._chosen = chosen  # by the name of a peer, which is empty for a stranger
+        self._study = EachStudy()
+        self._logs: dict[Objects, ObjectLog] = {"study": self._study, "object": EachObject(), "none": ObjectLog()}
+
+    def stored(self, instance: Instance, dispatches: Sequence[Dispatch], modality: str = "", **how: Any) -> None:
+        self._logs[self._chosen(instance.association.peer)].stored(instance, dispatches, modality, **how)
+
+    def dropped(self, facts: UnstoredFacts, *, owner: str = "") -> None:
+        self._logs[self._chosen(facts.association.peer)].dropped(facts, owner=owner)
+
+    def delivered(self, delivery: Delivery, at: datetime, status: int) -> None:
+        self._logs[self._chosen(delivery.destination)].delivered(delivery, at, status)
+
+    def association_ended(self, association: AssociationFacts) -> None:
+        self._study.association_ended(association)
+
+    def destination_idle(self, destination: str) -> None:
+        self._study.destination_idle(destination)
+
+    def write_due(self) -> None:
+        self._study.write_due()
+
+    def close(self) -> None:
+        self._study.close()
+
+
+def object_log(objects: Objects, peers: Callable[[], Mapping[str, Peer]]) -> ObjectLog:
+    """The log that the settings want; what a peer's own settings say goes before `objects`."""
+
+    def chosen(name: str) -> Objects:
+        peer = peers().get(name)
+        return objects if peer is None or peer.log_objects is None else peer.log_objects
+
+    return ByPeer(chosen)
 
 
 def _sender(association: AssociationFacts) -> dict[str, str]:

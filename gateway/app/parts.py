@@ -165,13 +165,13 @@ def build_parts(table: RoutingTable, handlers: Sequence[tuple[Any, ...]] = ()) -
 
 def build_common(table: RoutingTable) -> SharedParts:
     """Settings, clock and measures."""
-    settings = table.settings
+    settings, live = table.settings, TableInForce(table)
     return SharedParts(
         settings=settings,
-        live=TableInForce(table),
+        live=live,
         metrics=Metrics(__version__),
         clock=clock_of(settings),
-        object_log=object_log(settings.log_objects),
+        object_log=object_log(settings.log_objects, lambda: live.current.peers),
         loops=LoopWatch(settings.loops),
     )
 

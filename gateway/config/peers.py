@@ -80,7 +80,6 @@ def compile_peer(
     """One peer; settings that it does not have are those of the gateway in `settings`. Problems are reported.
     `destination` is one of another package.
     """
-    base = Timers() if settings is None else settings.timers
     is_strict = bool(settings and settings.is_strict) if spec.strict is None else spec.strict
     host, port = ("", 0) if spec.address is None else compile_address(spec.address, place.at("address"), context)
     if spec.folder is not None:
@@ -101,6 +100,7 @@ def compile_peer(
         requires=compile_requirements(spec.requires, place.at("requires"), context),
         accept_sop_classes=context.sop_classes(classes, spec.accept.sop_classes or ()),
         accept_transfer_syntaxes=context.transfer_syntaxes(syntaxes, spec.accept.transfer_syntaxes or ()),
+        log_objects=spec.log.objects,
         accepts_odd_uids=spec.accept.uids == "any",
         is_strict=is_strict,
         associations=spec.delivery.associations,
@@ -109,7 +109,7 @@ def compile_peer(
         is_duplicate_delivered=_is_duplicate_delivered(spec, is_strict=is_strict),
         most_refusals=spec.delivery.refusals,
         retry=_retry(spec.delivery.retry, place.at("delivery", "retry"), context),
-        timers=compile_timers(spec.timers, base, place.at("timers"), context),
+        timers=compile_timers(spec.timers, settings.timers if settings else Timers(), place.at("timers"), context),
         destination=destination,
     )
 

@@ -116,6 +116,7 @@ SHOWN = 5
 """Remote hosts or names that a summary lists, those with the most lines."""
 OTHERS = "others"
 LEFT_OUT = "log_lines_left_out"
+STORED = "0x0000"
 _LEVELS = ("debug", "info", "warning", "error", "critical")
 
 LogEvent = MutableMapping[str, Any]
@@ -172,7 +173,7 @@ class LogSummary:
     def __call__(self, logger: object, name: str, event: LogEvent) -> LogEvent:
         """The event as it is, or structlog.DropEvent after counting it."""
         what = event.get("event")
-        if what not in self._events:
+        if what not in self._events or _stands_for_objects(event):
             return event
         with self._lock:
             interval = self._intervals.get(what)
@@ -227,6 +228,11 @@ class LogSummary:
         with self._lock:
             counts, self._uncounted = self._uncounted, Counter()
         return counts
+
+
+def _stands_for_objects(event: LogEvent) -> bool:
+    """True for the end of an association over which objects were stored, which is their line, too."""
+    return STORED in event.get("c_store", ())
 
 
 _NO_FACTS = frozenset({"event", "level", "timestamp", "exc_info", "exception", "stack_info"})

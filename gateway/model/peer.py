@@ -69,6 +69,9 @@ class Peer:
     """As a requestor: only these abstract syntaxes; empty: any."""
     accept_transfer_syntaxes: tuple[str, ...] = ()
     """As a requestor: only these; empty: any. The requestor's order decides."""
+    log_objects: Literal["study", "object", "none"] | None = None
+    """The log of the objects that come from it and go to it (`gateway.object_log`); None: as the gateway's settings
+    say."""
     accepts_odd_uids: bool = False
     """It may store SOP Instance UIDs that are none by PS3.5 §9.1."""
     is_strict: bool = False

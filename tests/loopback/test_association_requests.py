@@ -37,6 +37,7 @@ from tests.support.dimse.rig import (
     serving,
     store_command,
 )
+from tests.support.processes import until
 
 INVALID = encode_abort(2, 6)
 ABORT = encode_abort(0, 0)
@@ -55,6 +56,21 @@ async def test_echo() -> None:
             "CommandDataSetType": 0x0101,
             "Status": 0,
         }
+
+
+async def test_the_end_of_an_association_says_how_many_requests_had_which_status() -> None:
+    async with serving() as running:
+        with capture_logs() as events:
+            async with await Peer.associated(running.port) as peer:
+                for number in (1, 2):
+                    peer.send(message(ECHO_ID, echo_command(number)))
+                    await peer.response()
+                command = store_command() | {"AffectedSOPInstanceUID": ""}
+                peer.send(message(CT_ID, command, b""))
+                refused = (await peer.response())["Status"]
+            await until(lambda: any(event["event"] == "association_ended" for event in events))
+    (ended,) = [event for event in events if event["event"] == "association_ended"]
+    assert (ended["c_echo"], ended["c_store"]) == ({"0x0000": 2}, {f"0x{refused:04X}": 1})
 
 
 async def test_a_failing_echo_handler_is_answered_as_documented() -> None:

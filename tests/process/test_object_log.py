@@ -82,6 +82,8 @@ async def test_a_line_for_each_association_and_study_and_for_each_destination_an
         ("pacs", OTHER_STUDY, 1),
     }
     assert sum(line["bytes"] for line in delivered) == size_bytes
+    (ended,) = named(gateway, "association_ended")
+    assert (ended["calling_ae_title"], ended["c_store"]) == ("CT1", {"0x0000": 5, "0xC123": 1})
     assert len(pacs.files()) == len(kept)
     assert await gateway.drain() == 0
     assert len(named(gateway, "objects_stored")) == len(named(gateway, "objects_delivered")) == 2

@@ -13,7 +13,8 @@ from gateway.lifecycle.log_summary import SUMMARISED
 from gateway.model.association import AssociationFacts
 from gateway.model.delivery import Delivery, DeliveryState, Dispatch
 from gateway.model.instance import Instance, PayloadRef
-from gateway.object_log import LONGEST_S, MOST_STUDIES, EachObject, EachStudy, ObjectLog, object_log
+from gateway.model.peer import Peer
+from gateway.object_log import LONGEST_S, MOST_STUDIES, EachObject, EachStudy, Objects, object_log
 from tests.support.samples import SecondsClock
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
@@ -202,8 +203,7 @@ def test_each_object_has_its_line() -> None:
 
 
 def test_none_says_nothing() -> None:
-    silent = object_log("none")
-    assert type(silent) is ObjectLog
+    silent = object_log("none", dict)
     with capture_logs() as written:
         silent.stored(instance(), PACS)
         silent.dropped(instance())
@@ -215,8 +215,41 @@ def test_none_says_nothing() -> None:
     assert written == []
 
 
-def test_the_settings_choose() -> None:
-    assert (type(object_log("study")), type(object_log("object"))) == (EachStudy, EachObject)
+SWITCHES: dict[str, tuple[Objects, Objects | None, Objects | None, list[str]]] = {
+    "as the gateway's settings say": ("object", None, None, ["object_stored", "object_dropped", "object_delivered"]),
+    "the sender's": ("none", "object", None, ["object_stored", "object_dropped"]),
+    "the destination's": ("none", None, "object", ["object_delivered"]),
+    "none of a sender": ("study", "none", None, ["objects_delivered"]),
+    "studies of a destination": ("object", None, "study", ["object_stored", "object_dropped", "objects_delivered"]),
+}
+
+
+@pytest.mark.parametrize(("ours", "sender", "destination", "told"), SWITCHES.values(), ids=SWITCHES)
+def test_a_peer_has_a_switch_of_its_own(
+    ours: Objects, sender: Objects | None, destination: Objects | None, told: list[str]
+) -> None:
+    named = {FACTS.peer: Peer(FACTS.peer, log_objects=sender), "pacs": Peer("pacs", log_objects=destination)}
+    switched = object_log(ours, lambda: named)
+    with capture_logs() as written:
+        switched.stored(instance(), PACS)
+        switched.dropped(instance())
+        switched.association_ended(FACTS)
+        switched.delivered(delivery(), NOW, 0)
+        switched.destination_idle("pacs")
+        switched.close()
+    assert [line["event"] for line in written] == told
+
+
+def test_what_was_counted_before_a_switch_has_its_line() -> None:
+    named = {"pacs": Peer("pacs")}
+    switched = object_log("study", lambda: named)
+    with capture_logs() as written:
+        switched.delivered(delivery(), NOW, 0)
+        named["pacs"] = Peer("pacs", log_objects="none")
+        switched.delivered(delivery(), NOW, 0)
+        switched.write_due()
+        switched.close()
+    assert [(line["event"], line["count"]) for line in written] == [("objects_delivered", 1)]
 
 
 def test_no_line_of_an_object_is_ever_summarised() -> None:

@@ -206,6 +206,22 @@ class RequirementsSpec(Spec):
 
 
 @dataclass(frozen=True, kw_only=True)
+class PeerLogSpec(Spec):
+    """The log of the objects of one peer."""
+
+    objects: (
+        Annotated[
+            Literal["none", "object", "study"],
+            Described(
+                description="The log of the objects that come from this peer and that are delivered to it. Default: "
+                "`gateway.log.objects`."
+            ),
+        ]
+        | None
+    ) = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class PeerSpec(Spec):
     """A named place: a DICOM node with an address, a folder, or only a requestor."""
 
@@ -259,6 +275,7 @@ class PeerSpec(Spec):
         | None
     ) = None
     delivery: DeliverySpec = DeliverySpec()
+    log: PeerLogSpec = PeerLogSpec()
     timers: TimersSpec = TimersSpec()
     enabled: Annotated[
         bool,

@@ -62,6 +62,8 @@ class AcceptorAssociation(OpeningAssociation):
         """The association that handlers have as `event.assoc`, once one has read it."""
         self.store_measures: Any = None
         """The measures of its C-STORE requests (`gateway.dimse.services.served`), once one was answered."""
+        self.outcomes: dict[str, dict[str, int]] = {}
+        """Service → status, or why there was none → the number of its requests that ended so."""
         self.on_end: list[Callable[[], object]] = []
         """Called once, when no message goes either way any more."""
         self.notifications = host.notifications  # they may look at all of the above
@@ -389,7 +391,7 @@ class AcceptorAssociation(OpeningAssociation):
         if not self._has_joined:
             return
         self._count("released" if reason == "released" else "aborted")
-        log.info("association_ended", **self._log_fields, reason=reason)
+        log.info("association_ended", **self._log_fields, reason=reason, **self.outcomes)
         self._host.left(self)
 
     def _lost(self, error: Exception | None) -> None:

@@ -25,7 +25,7 @@ from gateway.dimse.services.responding import (
     read_pair,
     refusal,
 )
-from gateway.dimse.services.served import request_fields
+from gateway.dimse.services.served import INTERRUPTED, count_outcome, request_fields
 from gateway.model import dimse_status
 from gateway.model.dimse_status import Category
 from gateway.query.sop_classes import RELEVANT_PATIENT_INFORMATION
@@ -42,11 +42,13 @@ async def serve_find(association: AcceptorAssociation, message: Message) -> None
     answer = ResponseSender(association, message)
     refused = refusal(association, message)
     if refused is not None:
+        count_outcome(association, "c_find", f"0x{refused['Status']:04X}")
         answer.send(refused)
         return
     with association.watched(message) as watch:
         matches = await _Finding(association, message, answer, watch).run()
     answered(matches.event, matches.outcome)
+    count_outcome(association, "c_find", matches.outcome if matches.outcome.startswith("0x") else INTERRUPTED)
     log.info(
         "find_served",
         matches=matches.count,

@@ -27,7 +27,7 @@ from gateway.dimse.pynetdicom_contract.event import Event
 from gateway.dimse.services.find_provider import serve_find
 from gateway.dimse.services.responding import receive_identifier
 from gateway.dimse.services.retrieve_provider import serve_get, serve_move
-from gateway.dimse.services.served import count_store
+from gateway.dimse.services.served import count_outcome, count_store
 from gateway.model import dimse_status
 from gateway.ports.encoded_data_set import DataSetReceiver
 from gateway.ports.errors import ClassMismatch, GatewayError
@@ -63,7 +63,7 @@ def serve_echo(association: AcceptorAssociation, message: Message) -> Later | No
         text = "C-ECHO over a context that is not Verification"
         respond(association, message, status.of_error(StatusRefusal(dimse_status.SOP_CLASS_NOT_SUPPORTED, text), 0))
         return None
-    return _call(association, message, evt.EVT_C_ECHO, dimse_status.SUCCESS, respond)
+    return _call(association, message, evt.EVT_C_ECHO, dimse_status.SUCCESS, _respond_echo)
 
 
 def serve_store(association: AcceptorAssociation, message: Message) -> Later | None:
@@ -128,6 +128,11 @@ def _store_refusal(association: AcceptorAssociation, message: Message) -> Except
         text = "Affected SOP Instance UID is missing" if not uid else "Affected SOP Instance UID is no UID"
         return StatusRefusal(dimse_status.INVALID_OBJECT_INSTANCE, text)
     return None
+
+
+def _respond_echo(association: AcceptorAssociation, message: Message, elements: Command) -> None:
+    respond(association, message, elements)
+    count_outcome(association, "c_echo", f"0x{elements['Status']:04X}")
 
 
 def _respond_store(association: AcceptorAssociation, message: Message, elements: Command) -> None:

@@ -142,6 +142,8 @@ def test_every_process_setting(compile_text: Compile, working_folder: Path) -> N
             id="accept by keyword, name and UID",
         ),
         pytest.param("{ae_title: A, may: [store]}", {"accepts_odd_uids": False}, id="only UIDs"),
+        pytest.param("{ae_title: A, may: [store]}", {"log_objects": None}, id="the log of all"),
+        pytest.param("{ae_title: A, log: {objects: object}}", {"log_objects": "object"}, id="a log of its own"),
         pytest.param("{ae_title: A, may: [store], accept: {uids: any}}", {"accepts_odd_uids": True}, id="any UIDs"),
         pytest.param(
             "{ae_title: A, address: 'a:104', calling_ae_title: US, delivery: {associations: 4,"

@@ -52,6 +52,13 @@ def log() -> Iterator[Log]:
     structlog.configure(**before)
 
 
+def test_the_end_of_an_association_that_stored_objects_is_never_left_out(log: Log) -> None:
+    log.write("failed", 100, c_store={"0x0000": 3, "0xA700": 1})
+    assert len(log.take()) == 100
+    log.write("failed", 100, c_store={"0xA700": 1})
+    assert len(log.take()) == 3
+
+
 def test_the_first_ones_stand_whole_and_the_others_are_counted(log: Log) -> None:
     log.write("rejected", 100, remote_host="10.0.0.9", reason="why")
     assert len(log.take()) == 3

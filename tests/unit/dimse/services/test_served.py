@@ -25,7 +25,8 @@ class Counts(NoMeter):
 
 
 def association(meter: Counts, facts: AssociationFacts = FACTS) -> Any:
-    return SimpleNamespace(host=SimpleNamespace(meter=meter), facts=facts, store_measures=None)
+    outcomes: dict[str, dict[str, int]] = {}
+    return SimpleNamespace(host=SimpleNamespace(meter=meter), facts=facts, store_measures=None, outcomes=outcomes)
 
 
 @pytest.mark.parametrize(("status", "is_kept"), [(0x0000, True), (0xB007, True), (0xA700, False), (0xC000, False)])
@@ -45,6 +46,7 @@ def test_the_measures_of_a_requestor_follow_its_peer() -> None:
     one.facts = replace(FACTS, peer="other")
     count_store(one, message, 0xA700)  # type: ignore[arg-type]
     assert [labels["peer"] for _, _, labels in meter.counted] == ["ct1", "other"]
+    assert one.outcomes == {"c_store": {"0xA700": 2}}, "the association is one"
 
 
 def test_strangers_share_a_label() -> None:
