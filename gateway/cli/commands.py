@@ -65,6 +65,10 @@ COMMANDS = {
         f"{HERE}operations:operations",
         "Show what operators did, the newest first: who, when, why, and to how many deliveries.",
     ),
+    "trace": Lazy(
+        f"{HERE}trace:trace_",
+        "Tell where something is: what came and when, by which rules it goes where, every delivery with its attempts.",
+    ),
     "password": Lazy(
         f"{HERE}password:password", "Print a line `USER:hash` for the `password_file` of a user identity."
     ),
