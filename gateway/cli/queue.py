@@ -45,7 +45,10 @@ from gateway.stores.opening import is_gateway_running, is_there, open_store, sho
 
 @click.group(
     cls=LazyGroup,
-    lazy={"export": Lazy("gateway.cli.queue_export:export", "Write the object of a delivery into a DICOM file.")},
+    lazy={
+        "correct": Lazy("gateway.cli.queue_correct:correct", "Correct held or dead deliveries and send them."),
+        "export": Lazy("gateway.cli.queue_export:export", "Write the object of a delivery into a DICOM file."),
+    },
     epilog="\b\nExamples\n"
     "  gateway queue list --state dead\n"
     "  gateway queue retry --destination pacs --state dead\n"

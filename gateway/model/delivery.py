@@ -78,6 +78,8 @@ class Delivery:
     """The group of which the destination was chosen; empty for a peer that was named itself."""
     is_doubtful: bool = False
     """It was sent whole, and no response came: the destination may have it."""
+    corrected_by: int = 0
+    """The operation by which an operator corrected it last: the first of `actions_json` are the operator's; 0: none."""
 
     @property
     def counted_from(self) -> datetime:

@@ -24,7 +24,7 @@ from gateway.ports.store_access import StoreAccess
 FIELDS = (
     *("id", "state", "destination", "rule", "actions", "created_at", "renewed_at", "age_s", "due_at", "attempts_made"),
     *("reason", "sop_class_uid", "sop_instance_uid", "study_instance_uid", "series_instance_uid"),
-    *("transfer_syntax_uid", "size_bytes", "calling_ae_title", "remote_host", "group", "is_doubtful"),
+    *("transfer_syntax_uid", "size_bytes", "calling_ae_title", "remote_host", "group", "is_doubtful", "corrected_by"),
 )
 """The fields of `delivery_json`, in order."""
 
@@ -147,7 +147,7 @@ def delivery_json(
         "state": delivery.state.value,
         "destination": delivery.destination,
         "rule": delivery.rule,
-        "actions": json.loads(delivery.actions_json or "[]"),
+        "actions": _shown_actions(delivery, with_values=with_values),
         "created_at": instance.received_at.isoformat(),
         "renewed_at": administration.on_the_wall(renewed_at).isoformat() if renewed_at else None,
         "age_s": round(age_s(delivery, now)),
@@ -164,6 +164,7 @@ def delivery_json(
         "remote_host": instance.association.remote_host,
         "group": delivery.group_name,
         "is_doubtful": delivery.is_doubtful,
+        "corrected_by": delivery.corrected_by or None,
     }
 
 
@@ -179,6 +180,15 @@ def study_json(row: StudyDeliveries, *, with_values: bool) -> dict[str, Any]:
         "last_received_at": row.last_received_at.isoformat(),
         "most_attempts": row.most_attempts,
     }
+
+
+def _shown_actions(delivery: Delivery, *, with_values: bool) -> list[Any]:
+    """The actions; of those of a corrected delivery the names alone, unless `with_values`: an operator's edits name a
+    patient."""
+    actions: list[Any] = json.loads(delivery.actions_json or "[]")
+    if with_values or not delivery.corrected_by:
+        return actions
+    return [next(iter(each)) if isinstance(each, dict) else each for each in actions]
 
 
 def attempt_json(attempt: Attempt, *, with_values: bool) -> Mapping[str, Any]:

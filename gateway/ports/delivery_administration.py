@@ -54,6 +54,18 @@ class StudyDeliveries:
     """Attempts at the delivery that was tried most often."""
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class CorrectedDelivery:
+    """One delivery with the actions that an operator gives it."""
+
+    delivery_id: int
+    former_json: str
+    """Its actions before; with others it is left as it is."""
+    actions_json: str
+    operation_id: int
+    """The operation in the record."""
+
+
 class DeliveryAdministration(Protocol):
     """Part of a `Store`: the verbs (retry, hold and so on) happen inside its transactions."""
 
@@ -95,6 +107,11 @@ class DeliveryAdministration(Protocol):
         Doubtful ones, and those under a lease that ended unsettled, stay unless `even_if_doubtful`: the former
         destination may have them.
         """
+        ...
+
+    def correct(self, correction: CorrectedDelivery, now: datetime, *, even_if_doubtful: bool = False) -> bool:
+        """A held or dead delivery with a destination has other actions, and is due now. False when it is none of these,
+        has not the former actions any more, or is doubtful without `even_if_doubtful`."""
         ...
 
     def send_again(self, which: DeliveryFilter, now: datetime, destination: str | None = None) -> int:

@@ -56,6 +56,7 @@ TABLES: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "reason",
             "group_name",
             "is_doubtful",
+            "corrected_by",
         ),
         "pause": ("pause_id", "kind", "name", "operator", "why", "began_at", "resumed_at"),
         "operation": (

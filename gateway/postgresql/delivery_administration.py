@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from gateway.ports.delivery_administration import DeliveryFilter
+from gateway.ports.delivery_administration import CorrectedDelivery, DeliveryFilter
 from gateway.postgresql.due_notices import Announce
 from gateway.relational.delivery_administration import RelationalDeliveryAdministration
 from gateway.relational.row_reader import RowReader
@@ -34,6 +34,10 @@ class PostgreSQLDeliveryAdministration(RelationalDeliveryAdministration):
     ) -> int:
         """They are due for another destination; nodes are told."""
         return self._announced(super().retarget(which, now, destination, even_if_doubtful=even_if_doubtful))
+
+    def correct(self, correction: CorrectedDelivery, now: datetime, *, even_if_doubtful: bool = False) -> bool:
+        """It is due now; nodes are told."""
+        return bool(self._announced(super().correct(correction, now, even_if_doubtful=even_if_doubtful)))
 
     def send_again(self, which: DeliveryFilter, now: datetime, destination: str | None = None) -> int:
         """New ones are due now; nodes are told."""

@@ -9,6 +9,7 @@ from datetime import datetime
 
 from gateway.model.delivery import Attempt, Delivery, DeliveryState
 from gateway.ports.delivery_administration import (
+    CorrectedDelivery,
     DeliveryFilter,
     DeliveryOrder,
     DeliveryTotal,
@@ -16,7 +17,7 @@ from gateway.ports.delivery_administration import (
 )
 from gateway.relational import rows
 from gateway.relational.row_reader import RowReader
-from gateway.relational.rows import batch, microseconds
+from gateway.relational.rows import batch, cleaned, microseconds
 from gateway.relational.statements import Dialect, MadeStatement, Statements
 
 OWED = (DeliveryState.PENDING, DeliveryState.DEAD, DeliveryState.HELD)
@@ -106,6 +107,21 @@ class RelationalDeliveryAdministration:
             destination=destination,
             even_if_doubtful=even_if_doubtful,
         )
+
+    def correct(self, correction: CorrectedDelivery, now: datetime, *, even_if_doubtful: bool = False) -> bool:
+        """A held or dead delivery has other actions, and is due now; False: it changed meanwhile, or is doubtful."""
+        self._take(DeliveryFilter(ids=(correction.delivery_id,)))
+        actions, former = cleaned([correction.actions_json, correction.former_json])
+        done = self._statements.do(
+            "correct",
+            delivery_id=correction.delivery_id,
+            actions=actions,
+            former=former,
+            corrected_by=correction.operation_id,
+            now=microseconds(now),
+            even_if_doubtful=even_if_doubtful,
+        )
+        return done > 0
 
     def send_again(self, which: DeliveryFilter, now: datetime, destination: str | None = None) -> int:
         """New deliveries of those that were delivered, to `destination` when it is given, else to their own."""

@@ -204,7 +204,7 @@ def _together(one: StudyDeliveries, other: StudyDeliveries) -> StudyDeliveries:
     )
 
 
-INSTANCE_COLUMN = 13
+INSTANCE_COLUMN = 14
 ASSOCIATION_COLUMN = INSTANCE_COLUMN + 5
 """The column at which `read_deliveries` has the instance, and its association's identifier."""
 INSTANCE_ASSOCIATION_COLUMN = 5
@@ -244,4 +244,5 @@ def delivery(row: Sequence[Any], associations: Mapping[int, AssociationFacts]) -
         renewed_at=None if row[10] is None else moment(row[10]),
         group_name=row[11],
         is_doubtful=bool(row[12]),
+        corrected_by=row[13],
     )

@@ -3,7 +3,7 @@ SELECT coalesce(json_agg(json_build_array(
     delivery.delivery_id, delivery.destination, delivery.rule, delivery.actions_json, delivery.state,
     delivery.attempts, delivery.created_at, coalesce(due.ready_at, due.due_at, delivery.due_at),
     coalesce(due.lease, delivery.lease), delivery.reason, delivery.renewed_at,
-    delivery.group_name, coalesce(due.is_doubtful, delivery.is_doubtful),
+    delivery.group_name, coalesce(due.is_doubtful, delivery.is_doubtful), delivery.corrected_by,
     instance.sop_class_uid, instance.sop_instance_uid, instance.transfer_syntax_uid, instance.study_instance_uid,
     instance.series_instance_uid, instance.association_id, instance.payload_name, instance.payload_offset,
     instance.payload_length, encode(instance.payload_digest, 'hex'), instance.received_at, instance.instance_id,

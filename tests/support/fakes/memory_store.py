@@ -18,7 +18,13 @@ from gateway.model.instance import Instance, PayloadRef
 from gateway.model.likeness import ExcludedLikenesses, likeness_of
 from gateway.model.migration import MigrationMark
 from gateway.model.query import Attributes, Query
-from gateway.ports.delivery_administration import DeliveryFilter, DeliveryOrder, DeliveryTotal, StudyDeliveries
+from gateway.ports.delivery_administration import (
+    CorrectedDelivery,
+    DeliveryFilter,
+    DeliveryOrder,
+    DeliveryTotal,
+    StudyDeliveries,
+)
 from gateway.ports.delivery_queue import AcceptedInstance, GroupPlace, QueueDepth
 from gateway.ports.operation_log import OperationRecord, OperationState
 from gateway.ports.pauses import Pause, PausedKind
@@ -376,6 +382,27 @@ class MemoryStore:
             row.change(state=state, group_name="", is_doubtful=is_doubtful, **moved)
         return len(rows)
 
+    def correct(self, correction: CorrectedDelivery, now: datetime, *, even_if_doubtful: bool = False) -> bool:
+        row = self.rows.get(correction.delivery_id)
+        if (
+            row is None
+            or row.delivery.state not in (DeliveryState.HELD, DeliveryState.DEAD)
+            or not row.delivery.destination
+            or row.delivery.actions_json != correction.former_json
+            or (row.delivery.is_doubtful and not even_if_doubtful)
+        ):
+            return False
+        row.change(
+            actions_json=correction.actions_json,
+            corrected_by=correction.operation_id,
+            reason=row.delivery.reason if row.delivery.attempts else "",
+            state=DeliveryState.PENDING,
+            due_at=now,
+            renewed_at=now,
+            lease=row.delivery.lease + 1,
+        )
+        return True
+
     def send_again(self, which: DeliveryFilter, now: datetime, destination: str | None = None) -> int:
         before = len(self.rows)
         for sent in [row.delivery for row in self._matching(which) if row.delivery.state is DeliveryState.DELIVERED]:
@@ -404,7 +431,7 @@ class MemoryStore:
                     now,
                 )
             )
-            self.rows[number] = Row(dataclasses.replace(fresh, renewed_at=now))
+            self.rows[number] = Row(dataclasses.replace(fresh, renewed_at=now, corrected_by=sent.corrected_by))
         return len(self.rows) - before
 
     def discard(self, which: DeliveryFilter) -> int:
