@@ -154,6 +154,12 @@ METRICS = (
     ),
     Metric(
         Counter,
+        "gateway_unclear_priorities_total",
+        "Instances for which the template under `priority` of a route gave no priority: their deliveries are normal.",
+        ("rule",),
+    ),
+    Metric(
+        Counter,
         "gateway_looping_instances_total",
         "Instances that were held because they came again and again from a peer that forwards.",
         ("peer",),

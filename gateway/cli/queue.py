@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, get_args
 
@@ -15,7 +14,8 @@ import click
 from gateway.cli import queue_pause
 from gateway.cli.access import require_store
 from gateway.cli.lazy import Lazy, LazyGroup
-from gateway.cli.options import FORMAT, Duration, fail, process_settings, rules_option
+from gateway.cli.options import FORMAT, fail, process_settings, rules_option
+from gateway.cli.queue_filters import filtered, given
 from gateway.cli.queue_list import as_table, as_text, column_names, studies_summary, summary
 from gateway.cli.queue_names import require_destination, require_known
 from gateway.cli.queue_verbs import administer, done
@@ -23,6 +23,7 @@ from gateway.cli.queue_waits import with_wait, with_waits
 from gateway.cli.render import count, table
 from gateway.lifecycle import exit_code
 from gateway.model.delivery import DeliveryState
+from gateway.model.priority import WORDS, Priority
 from gateway.model.settings import Settings
 from gateway.operations import queue_administration
 from gateway.operations.delivery_listing import (
@@ -59,60 +60,6 @@ def queue() -> None:
     """See and change what is owed to whom; safe while the gateway runs."""
 
 
-def filtered(states: Sequence[DeliveryState]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Adds the filters, and hands them over as one `DeliveryFilter` named `which`; `states` are those that fit."""
-
-    def decorated(command: Callable[..., Any]) -> Callable[..., Any]:
-        @functools.wraps(command)
-        def with_filter(**values: Any) -> Any:
-            return command(which=_filter(values), **values)
-
-        for option in reversed(_filter_options(states)):
-            with_filter = option(with_filter)
-        return with_filter
-
-    return decorated
-
-
-def _filter_options(states: Sequence[DeliveryState]) -> list[Callable[..., Any]]:
-    return [
-        click.argument("ids", nargs=-1, type=int, metavar="[ID]..."),
-        click.option("--destination", metavar="PEER", help="Only to this peer; '' for those that wait for one."),
-        click.option("--state", type=click.Choice([state.value for state in states]), help="Only in this state."),
-        click.option("--rule", metavar="NAME", callback=_given, help="Only made by this rule."),
-        click.option("--sop-instance-uid", metavar="UID", callback=_given, help="Only of this object."),
-        click.option("--study-instance-uid", metavar="UID", callback=_given, help="Only of this study."),
-        click.option("--older-than", type=Duration(), metavar="DURATION", help="Only accepted longer ago."),
-        click.option("--newer-than", type=Duration(), metavar="DURATION", help="Only accepted since."),
-    ]
-
-
-def _given(context: click.Context, option: click.Parameter, value: str | None) -> str:
-    """A filter without a value, as of a variable that is not set, would mean everything."""
-    if value is not None and not value.strip():
-        raise click.BadParameter("it is empty; leave the option out to mean any")
-    return value or ""
-
-
-def _filter(values: dict[str, Any]) -> DeliveryFilter:
-    """Takes the filters out of a command's values."""
-    now = datetime.now(UTC)
-    older_s, newer_s = values.pop("older_than"), values.pop("newer_than")
-    if older_s is not None and newer_s is not None and newer_s <= older_s:
-        raise click.UsageError("--older-than and --newer-than leave no time between them")
-    state = values.pop("state")
-    return DeliveryFilter(
-        ids=values.pop("ids"),
-        destination=values.pop("destination"),
-        state=DeliveryState(state) if state else None,
-        sop_instance_uid=values.pop("sop_instance_uid"),
-        study_instance_uid=values.pop("study_instance_uid"),
-        rule=values.pop("rule"),
-        created_before=None if older_s is None else now - timedelta(seconds=older_s),
-        created_after=None if newer_s is None else now - timedelta(seconds=newer_s),
-    )
-
-
 SHOW_VALUES = click.option(
     "--show-values", is_flag=True, help="Show what peers say of objects in Error Comments: it may name a patient."
 )
@@ -124,7 +71,7 @@ LONGEST_REASON = 200
 
 def _reason(context: click.Context, option: click.Parameter, value: str | None) -> str:
     """A short line for the record."""
-    reason = _given(context, option, value)
+    reason = given(context, option, value)
     if len(reason) > LONGEST_REASON or not reason.isprintable():
         raise click.BadParameter(f"write one line of at most {LONGEST_REASON} characters")
     return reason
@@ -295,6 +242,18 @@ def send_again(which: DeliveryFilter, rules: Path, to: str | None, **how: Any) -
 
 
 @queue.command()
+@filtered(queue_administration.PRIORITIES[Priority.URGENT].states)
+@click.option("--set", "word", type=click.Choice(WORDS), required=True, help="The priority that they get.")
+@verb_options
+def priority(which: DeliveryFilter, word: str, **how: Any) -> None:
+    """Give pending, dead and held deliveries another priority: urgent ones go before the others of their destination.
+
+    What is being sent just now stays as it is.
+    """
+    _change(queue_administration.PRIORITIES[Priority[word.upper()]], which, **how)
+
+
+@queue.command()
 @filtered(queue_administration.DISCARD.states)
 @verb_options
 @click.option("--yes", is_flag=True, help="Do not ask.")
@@ -304,7 +263,7 @@ def discard(which: DeliveryFilter, yes: bool, **how: Any) -> None:
 
 
 @queue.command()
-@click.option("--destination", metavar="PEER", required=True, callback=_given, help="The peer that gets nothing.")
+@click.option("--destination", metavar="PEER", required=True, callback=given, help="The peer that gets nothing.")
 @rules_option
 @DRY_RUN
 @WHY
@@ -319,7 +278,7 @@ def pause(destination: str, rules: Path, is_dry_run: bool, why: str) -> None:
 
 
 @queue.command()
-@click.option("--destination", metavar="PEER", required=True, callback=_given, help="The peer that is paused.")
+@click.option("--destination", metavar="PEER", required=True, callback=given, help="The peer that is paused.")
 @rules_option
 @DRY_RUN
 @WHY

@@ -16,6 +16,7 @@ from gateway.cli.render import age, count, local_time, size, table
 from gateway.common.plain_text import printable, shown_uid
 from gateway.common.setting_faults import did_you_mean
 from gateway.model.delivery import Delivery
+from gateway.model.priority import Priority
 from gateway.operations.delivery_listing import age_s, shown_reason
 from gateway.ports.delivery_administration import DeliveryOrder, DeliveryTotal
 
@@ -103,7 +104,7 @@ def _cells(row: Delivery, now: datetime, *, with_values: bool) -> tuple[str, ...
     uid = row.instance.sop_instance_uid
     return (
         str(row.delivery_id),
-        row.state.value,
+        row.state.value if row.priority is Priority.NORMAL else f"{row.state.value}, {row.priority.word}",
         row.destination or "-",
         row.rule,
         local_time(row.instance.received_at)[:16],

@@ -13,6 +13,7 @@ from gateway import config
 from gateway.config.delivery_limits import DeliveryLimits
 from gateway.delivery.waits import why_it_waits
 from gateway.model.delivery import Delivery, DeliveryState
+from gateway.model.priority import Priority
 from gateway.operations.delivery_listing import DeliveryListing
 
 
@@ -21,7 +22,10 @@ def with_waits(found: DeliveryListing, rules: Path, now: datetime) -> DeliveryLi
     if not any(row.state is DeliveryState.PENDING for row in found.rows):
         return found
     limits = config.peer_limits(rules, os.environ)
-    reasons = {row.delivery_id: _reason(row.destination, row.reason, limits, now) for row in _pending(found)}
+    reasons = {
+        row.delivery_id: _reason(row.destination, row.reason, limits, now, is_passing=row.is_passing)
+        for row in _pending(found)
+    }
     rows = [dataclasses.replace(row, reason=reasons.get(row.delivery_id, row.reason)) for row in found.rows]
     described = [{**row, "reason": reasons.get(row["id"], row["reason"])} for row in found.described]
     return dataclasses.replace(found, rows=rows, described=described)
@@ -32,13 +36,18 @@ def with_wait(details: dict[str, Any], rules: Path, now: datetime) -> dict[str, 
     if details["state"] != DeliveryState.PENDING.value:
         return details
     limits = config.peer_limits(rules, os.environ)
-    return {**details, "reason": _reason(details["destination"], details["reason"], limits, now)}
+    is_passing = details["passes_window"] and details["priority"] == Priority.URGENT.word
+    return {**details, "reason": _reason(details["destination"], details["reason"], limits, now, is_passing=is_passing)}
 
 
 def _pending(found: DeliveryListing) -> list[Delivery]:
     return [row for row in found.rows if row.state is DeliveryState.PENDING]
 
 
-def _reason(destination: str, reason: str, limits: Mapping[str, DeliveryLimits], now: datetime) -> str:
-    why = why_it_waits(**limits[destination], now=now) if destination in limits else ""
+def _reason(
+    destination: str, reason: str, limits: Mapping[str, DeliveryLimits], now: datetime, *, is_passing: bool
+) -> str:
+    why = ""
+    if (limit := limits.get(destination)) is not None:
+        why = why_it_waits(**{**limit, "window": None} if is_passing else limit, now=now)
     return f"{why}; before: {reason}" if why and reason else why or reason

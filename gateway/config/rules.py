@@ -15,10 +15,13 @@ from gateway.config.then import actions_of, check_conversions, stored_actions, t
 from gateway.config.tree import Place, SequenceNode, without
 from gateway.config.typed_tree import check, is_broken
 from gateway.config.when import marks_of, predicate_of
+from gateway.model.priority import WORDS, Priority
 from gateway.model.problem import Mark
 from gateway.ports.kinds import Action, Predicate
 from gateway.routing.fate_decision import fate_of, is_final
+from gateway.routing.language.template import Template
 from gateway.routing.predicates.combining import AllConditions
+from gateway.routing.route_priority import FROM_SENDER, NORMAL, RoutePriority
 from gateway.routing.table import Coercion, RetrieveCoercion, Route
 
 
@@ -70,7 +73,8 @@ def compile_routes(place: Place, names: Names, context: Context) -> tuple[Route,
         groups = tuple(names.choosing[name] for name in to if name in names.choosing)
         actions_json = stored_actions(then, actions)
         marks = marks_of(at)
-        routes.append(Route(spec.name, when, peers, actions_json, actions, spec.stop, at.mark, marks, groups))
+        how = (_priority(spec, at, context), spec.pass_window)
+        routes.append(Route(spec.name, when, peers, actions_json, actions, spec.stop, at.mark, marks, groups, *how))
         if spec.stop and end is None and _always_holds(when) and "when" not in at.lost:
             end = (spec.name, at.at("name").mark)
     return tuple(routes)
@@ -95,6 +99,25 @@ def compile_retrieve_coercions(
         elif spec.enabled and when is not None and to:
             coercions.append(RetrieveCoercion(name, when, to, actions))
     return tuple(coercions)
+
+
+def _priority(spec: RouteSpec, place: Place, context: Context) -> RoutePriority:
+    """The priority of a route's deliveries. Problems are reported."""
+    if spec.priority in WORDS:
+        priority = RoutePriority(Priority[spec.priority.upper()])
+    elif spec.priority == FROM_SENDER:
+        priority = RoutePriority()
+    else:
+        at = place.at("priority")
+        try:
+            priority = RoutePriority(template=Template(spec.priority, context.resources_at(at)))
+        except ValueError as error:
+            context.error(at, "bad-template", str(error))
+            return NORMAL
+    if spec.pass_window and priority.fixed not in (None, Priority.URGENT):
+        message = f"what is {spec.priority} passes no window; say `priority: urgent`, or leave `pass_window` out"
+        context.findings.warning(place.at("pass_window").holder, "no-effect", message)
+    return priority
 
 
 def _check_destinations(place: Place, actions: Sequence[Action], context: Context) -> None:

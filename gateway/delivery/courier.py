@@ -22,8 +22,9 @@ from gateway.delivery.courier_context import CourierContext
 from gateway.delivery.courier_status import CourierStatus, WaitsFor
 from gateway.delivery.destination_state import DestinationState
 from gateway.delivery.fallback import fall_back
-from gateway.delivery.feeder import FRESH_S, LARGE_DEBT_S, ClaimedDelivery, Feeder
+from gateway.delivery.feeder import FRESH_S, LARGE_DEBT_S, Feeder
 from gateway.delivery.outcome_handler import OutcomeHandler
+from gateway.delivery.ready_line import ClaimedDelivery
 from gateway.delivery.transform import StoredOutbound, outbound_for
 from gateway.delivery.worker import Worker
 from gateway.model.delivery import Deferred, Outcome, Refused
@@ -168,7 +169,7 @@ class Courier:
     def _window_changed(self) -> None:
         """The window opened; or it closed, and what is not begun is for later."""
         if self._state.watch.closed_s():
-            self._feeder.return_ready()
+            self._feeder.return_what_waits()
             self._state.pace.wake()
         self._feeder.expect_more()
 
@@ -227,10 +228,12 @@ class Courier:
     async def _next_in_time(self, worker: Worker) -> ClaimedDelivery | None:
         """The next object, where window and rate let one go now; None after something changed."""
         feeder, pace = self._feeder, self._state.pace
-        size_bytes = feeder.ready[0].delivery.instance.payload.length_bytes
+        delivery = feeder.ready.first().delivery
+        size_bytes = delivery.instance.payload.length_bytes
         change, wait_s = pace.next_change, pace.wait_s(size_bytes)
-        if wait_s > LARGE_DEBT_S + 1 or self._state.watch.closed_s():
-            feeder.return_ready()
+        is_closed = self._state.watch.closed_s() > 0 and not delivery.is_passing
+        if wait_s > LARGE_DEBT_S + 1 or is_closed:
+            feeder.return_what_waits() if is_closed else feeder.return_ready()
             feeder.wake()
             return None
         if wait_s:
@@ -384,7 +387,7 @@ class Courier:
             log.info("associations_reduced", destination=self.name, reason=str(error))
             worker.is_retired = True
             self._hire_after_s = loop_clock_s() + self._state.peer.retry.first_delay_s
-            self._feeder.ready.appendleft(claim._replace(at_s=begun_s))
+            self._feeder.ready.put_first(claim._replace(at_s=begun_s))
             self._is_work_there.set()
             return
         self._outcomes.unreachable(claim.delivery, error, loop_clock_s() - begun_s)

@@ -65,10 +65,12 @@ class DestinationState:
 
     def is_given_up(self, delivery: Delivery) -> bool:
         """True when the delivery is too old to be tried again. The time in which the window was closed does not
-        count, and its age counts from the end of a pause at the earliest."""
+        count, unless that lets it pass, and its age counts from the end of a pause at the earliest."""
         now, counted_from, retry = self._now(), delivery.counted_from, self.peer.retry
         if self._resumed_at is not None:
             counted_from = max(counted_from, self._resumed_at)
         if not is_given_up(retry, counted_from, now):
             return False
+        if delivery.is_passing:
+            return True
         return (now - counted_from).total_seconds() >= self.watch.age_s(retry.give_up_after_s)

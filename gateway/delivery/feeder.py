@@ -6,18 +6,19 @@ It waits out retries and the open circuit of the destination, and leaves out wha
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
 
 from gateway.common.steady_clock import loop_clock_s
 from gateway.delivery.courier_context import CourierContext
 from gateway.delivery.destination_state import DestinationState
+from gateway.delivery.ready_line import ClaimedDelivery, ReadyLine
 from gateway.delivery.refusals import kind_of
 from gateway.delivery.settling import persistently
 from gateway.delivery.window_watch import LOOK_S
 from gateway.model.delivery import Deferred, Delivery
 from gateway.model.likeness import ExcludedLikenesses
+from gateway.model.priority import lower_places
+from gateway.ports.delivery_queue import ONLY_PASSING, ONLY_URGENT, ClaimOrder
 from gateway.sending.contexts import Kind
 
 LEASE_S = 900.0
@@ -31,6 +32,9 @@ FAST_S, SLOW_S = 1.0, 10.0
 GATHER_S = 0.02
 """The wait before the next claim after a batch that emptied the queue: while objects stream in, a claim for each of
 their commits would double the number of commits. The first object after a pause does not wait."""
+URGENT_LOOK_S = 0.5
+"""While enough is in hand and more comes, urgent ones among it are looked for this often: they go before what is in
+hand."""
 TRIALS = 8
 """Trials, one after the other, among the objects that a destination refused when nothing else is due."""
 LEFT_OUT_REST_S = 1.0
@@ -45,16 +49,6 @@ MOST_UNTRIED = 5000
 """Deliveries that were never tried, kept in hand to look at those behind them."""
 
 
-class ClaimedDelivery(NamedTuple):
-    """A delivery in hand."""
-
-    at_s: float
-    """The monotonic time of its claim."""
-    delivery: Delivery
-    is_alone: bool = False
-    """It is sent while no other object waits for its outcome: an association was lost over this one and others."""
-
-
 class Feeder:
     """Keeps the claimed deliveries that are not begun yet.
 
@@ -65,7 +59,7 @@ class Feeder:
     """
 
     def __init__(self, state: DestinationState, context: CourierContext, on_work: Callable[[], None]) -> None:
-        self.ready: deque[ClaimedDelivery] = deque()
+        self.ready = ReadyLine()
         """Claimed, not begun; `take` is for workers."""
         self.sight: dict[Kind, tuple[Kind, ...]] = {}
         """Every kind in sight → itself first, then the others."""
@@ -82,6 +76,12 @@ class Feeder:
         self._limit = FIRST_CLAIM
         self._claimed_at_s = 0.0
         self._was_full = False
+        self._places = 0
+        """Deliveries that were claimed by priority."""
+        self._has_come = False
+        """Something came since the last claim."""
+        self._looked_at_s = 0.0
+        """The time of the last claim, or look for urgent ones."""
         self._is_in_debt = False
 
     # --- for the courier ------------------------------------------------------------------------------------------
@@ -93,13 +93,13 @@ class Feeder:
 
     def notify(self) -> None:
         """Look for new due deliveries. Called for every commit, so it costs little."""
-        self._is_more_expected = True
-        if len(self.ready) <= self._low and self._state.may_begin:
+        if not self._has_come or (len(self.ready) <= self._low and self._state.may_begin):
             self._wake.set()
+        self._is_more_expected = self._has_come = True
 
     def expect_more(self) -> None:
         """More may be due than the queue said; look at once."""
-        self._is_more_expected = True
+        self._is_more_expected = self._has_come = True
         self._wake.set()
 
     def wake(self) -> None:
@@ -113,23 +113,33 @@ class Feeder:
 
     def take(self) -> ClaimedDelivery:
         """The next delivery of `ready`, which is not empty."""
-        claim = self.ready.popleft()
+        claim = self.ready.take()
         if len(self.ready) <= self._low and (self._is_more_expected or not self.ready):
             self._wake.set()
         return claim
 
     def put_back(self, claims: Iterable[ClaimedDelivery]) -> None:
         """These come next, each of them alone; unless nothing may be sent now."""
-        self.ready.extendleft(claim._replace(is_alone=True) for claim in reversed(list(claims)))
-        if self.is_stopping or not self._state.may_begin:
-            self.return_ready()
-        else:
+        for claim in reversed(list(claims)):
+            self.ready.put_first(claim._replace(is_alone=True))
+        self.return_what_waits()
+        if self.ready:
             self._on_work()
 
     def return_ready(self) -> None:
         """Give back to the queue what is not begun."""
-        while self.ready:
-            self._state.ledger.returned(self.ready.popleft().delivery)
+        self._return(are_passing_kept=False)
+
+    def return_what_waits(self) -> None:
+        """Give back what may not be begun now: nothing may, or the window is closed."""
+        if self.is_stopping or self._state.standing.wait_s():
+            self.return_ready()
+        elif self._state.watch.closed_s():
+            self._return(are_passing_kept=True)
+
+    def _return(self, *, are_passing_kept: bool) -> None:
+        for claim in self.ready.remove(are_passing_kept=are_passing_kept):
+            self._state.ledger.returned(claim.delivery)
 
     async def run(self) -> None:
         """Claim until stopped."""
@@ -155,16 +165,21 @@ class Feeder:
             if self.is_sweep_due:
                 await self._sweep_old()
             return wait_s
-        if (held_s := self._held_up_s()) > 0:
+        if (debt_s := self._debt_s()) > 0:
             self.return_ready()
-            return held_s
+            return debt_s
+        closed_s = min(self._state.watch.closed_s(), LOOK_S)
         is_probe = not standing.is_closed
-        if (is_probe and self._state.ledger.is_busy) or len(self.ready) > self._low:
+        if closed_s > 0:
+            return await self._look_at_a_closed_window(closed_s, is_probe=is_probe)
+        if is_probe and self._state.ledger.is_busy:
             return None
+        if len(self.ready) > self._low:
+            return await self._look_for_urgent()
         gather_s = self._claimed_at_s + GATHER_S - loop_clock_s()
         if gather_s > 0 and not (is_probe or self._was_full):
             return gather_s
-        self._is_more_expected = False
+        self._is_more_expected = self._has_come = False
         limit = 1 if is_probe else self._next_limit()
         if is_probe and refusals.is_held:
             batch = await self._claim_probe()
@@ -179,12 +194,36 @@ class Feeder:
         self._take_in(batch)
         return None
 
-    def _held_up_s(self) -> float:
-        """The seconds for which nothing is claimed, since the window is closed or a debt is large; then it is looked
-        again."""
-        closed_s = self._state.watch.closed_s()
-        if closed_s > 0:
-            return min(closed_s, LOOK_S)
+    async def _look_at_a_closed_window(self, closed_s: float, *, is_probe: bool) -> float | None:
+        """Claim what may pass the window; the rest in seconds until it is looked again."""
+        self.return_what_waits()
+        if self.ready or (is_probe and self._state.ledger.is_busy):
+            return closed_s
+        batch = await self._claim(1 if is_probe else self._limit, self._left_out(), ONLY_PASSING)
+        if not batch:
+            return closed_s
+        self._take_in(batch)
+        return None
+
+    async def _look_for_urgent(self) -> float | None:
+        """Enough is in hand; claim what goes before it. The rest in seconds until it is looked again."""
+        if not (self._has_come and self.ready.has_lower):
+            return None
+        rest_s = self._looked_at_s + URGENT_LOOK_S - loop_clock_s()
+        if rest_s > 0:
+            return rest_s
+        self._has_come = False
+        batch = await self._claim(self._limit, self._left_out(), ONLY_URGENT)
+        if batch:
+            self._take_in(batch)
+        return None
+
+    def _left_out(self) -> ExcludedLikenesses | None:
+        refusals = self._state.refusals
+        return refusals.others() if refusals.number_left_out else None
+
+    def _debt_s(self) -> float:
+        """The seconds for which nothing is claimed, since a debt is large; then it is looked again."""
         debt_s = max(self._state.pace.wait_s(0) - LARGE_DEBT_S, 0.0)
         self._is_in_debt = debt_s > 0
         return debt_s
@@ -199,8 +238,14 @@ class Feeder:
             self._limit = max(self._limit // 2, SMALLEST_CLAIM)
         return self._limit
 
-    async def _claim(self, limit: int, apart: ExcludedLikenesses | None = None) -> list[Delivery]:
-        return await persistently(lambda: self._journal.claim(self._state.name, limit, LEASE_S, apart), "claim")
+    async def _claim(
+        self, limit: int, apart: ExcludedLikenesses | None = None, order: ClaimOrder | None = None
+    ) -> list[Delivery]:
+        order = order or ClaimOrder(lower_places(self._places, limit))
+        batch = await persistently(lambda: self._journal.claim(self._state.name, limit, LEASE_S, apart, order), "claim")
+        self._places += len(batch)
+        self._looked_at_s = loop_clock_s()
+        return batch
 
     async def _claim_probe(self) -> list[Delivery]:
         """One to try a destination with that refuses: unlike those that it refused; else like the one refused longest
@@ -225,9 +270,12 @@ class Feeder:
             batch = await self._claim(1, trial[1])
             refusals.trial_begun(trial[0], batch, self._state.peer.retry, loop_clock_s())
         if not batch:
-            batch = await self._claim(limit, refusals.others())
+            lower = lower_places(self._places, limit)
+            urgent = await self._claim(limit - lower, refusals.others(), ONLY_URGENT)
+            batch = await self._claim(limit - len(urgent), refusals.others()) if len(urgent) < limit else []
             for delivery in batch[-1:]:
                 refusals.looked_at(delivery, is_done=False)
+            batch = [*urgent, *batch]
         return batch
 
     async def _until_due(self) -> float | None:
@@ -249,9 +297,10 @@ class Feeder:
             for delivery in fresh:
                 ledger.returned(delivery)
             fresh = [probe]
-        self.ready.extend(ClaimedDelivery(claimed_at_s, delivery) for delivery in by_number_of_gateways(fresh))
-        if self.is_stopping or not self._state.may_begin:
-            self.return_ready()
+        for delivery in by_number_of_gateways(fresh):
+            self.ready.append(ClaimedDelivery(claimed_at_s, delivery))
+        self.return_what_waits()
+        if not self.ready:
             return
         self._low = len(self.ready) // 2
         kinds = dict.fromkeys(kind_of(claim.delivery) for claim in self.ready)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from gateway.delivery.feeder import ClaimedDelivery
+from gateway.delivery.ready_line import ClaimedDelivery
 from gateway.model.association import AssociationFacts
 from gateway.model.delivery import Outcome
 from gateway.ports.destination import Channel, Destination, Outbound, WindowedChannel

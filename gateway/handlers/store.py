@@ -8,6 +8,7 @@ from gateway.common.completion import Completion
 from gateway.dimse.pynetdicom_contract.event import Event
 from gateway.intake.incoming import Incoming
 from gateway.intake.intake import Intake
+from gateway.model.priority import MEDIUM
 from gateway.ports.errors import GatewayError
 from gateway.retrieve.move_rendezvous import IncomingInstance, MoveRendezvous
 from gateway.routing.table import RoutingTable
@@ -62,6 +63,7 @@ def incoming_of(event: Event) -> Incoming:
         event.transfer_syntax_uid,
         event.body,
         event.association,
+        sent_as=event.command.get("Priority") or MEDIUM,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple, Protocol
 
 from gateway.model.association import AssociationFacts
+from gateway.model.priority import MEDIUM
 from gateway.ports.encoded_data_set import EncodedDataSet
 
 
@@ -32,6 +33,8 @@ class Incoming(NamedTuple):
     """None when nobody waits for an answer of ours."""
     is_retrieved: bool = False
     """It came for a retrieve and is kept beside: its requestor is the retrieve's, and no sender is answered."""
+    sent_as: int = MEDIUM
+    """Priority (0000,0700) of the request."""
 
     @property
     def owner(self) -> str:

@@ -259,13 +259,15 @@ class Intake:
         """The decision of the rules. Nothing is lost in silence: what no rule wants, and what a rule drops, rejects or
         holds, is counted and logged. Raises as `accept`."""
         check_identified(facts)
-        plan = table.plan(facts)
+        plan = table.plan(facts, incoming.sent_as)
         if table.is_choosing and plan.dispatches:
             plan = plan._replace(dispatches=self._choose(plan.dispatches, table.groups))
         if plan.is_unmatched:
             self.log.unmatched(incoming, table.unmatched, UNWANTED, plan.facts)
             if table.unmatched == "reject":
                 raise NotAllowed(UNWANTED)
+        for rule in plan.unclear:
+            self.log.priority_unclear(incoming, rule)
         decision = plan.decision
         if decision is not None:
             self.log.decided(incoming, decision, plan.facts)

@@ -53,6 +53,13 @@ class IntakeLog:
         study = facts.study_instance_uid
         self._warn(name, incoming, study_instance_uid=study, **fields, more=f"{MORE} and rule")
 
+    def priority_unclear(self, incoming: Incoming, rule: str) -> None:
+        """The template of a route gave no priority for it: its delivery is normal."""
+        self.meter.count("gateway_unclear_priorities_total", rule=rule)
+        if self._is_first(f"{incoming.facts.association_id} priority {rule}"):
+            hint = f"`gateway explain` shows what `priority` gives; {MORE} and rule"
+            self._warn("priority_not_recognised", incoming, rule=rule, consequence="its delivery is normal", more=hint)
+
     def looping(self, incoming: Incoming, reason: str, facts: ObjectFacts) -> None:
         """It goes round in a ring, and is held."""
         self.meter.count("gateway_looping_instances_total", peer=peer_label(incoming.facts))

@@ -15,6 +15,7 @@ import structlog
 from gateway.migration.places import MigrationDestination, MigrationSource, PayloadPlace, SmallPayload
 from gateway.model.delivery import DeliveryState, Dispatch
 from gateway.model.instance import PayloadRef
+from gateway.model.priority import Priority
 from gateway.ports.errors import PayloadLost, PayloadMissing
 from gateway.ports.store_rows import KEY_COLUMNS, TABLES, RowKey, StoredRow
 from gateway.spool.digest import Proof, has_digest
@@ -157,9 +158,12 @@ class Copying:
         places = {row[0]: _payload(row) for row in rows if (row[NAME], row[OFFSET]) != nowhere}
         source = self._source.store
         dispatches: dict[int, list[Dispatch]] = {instance_id: [] for instance_id in places}
-        for instance_id, rule, destination, actions_json, state, group_name, reason in source.rows.owed([*places]):
+        for instance_id, rule, destination, actions_json, state, group_name, reason, *how in source.rows.owed(
+            [*places]
+        ):
             kept = DeliveryState.HELD if state == DeliveryState.HELD else DeliveryState.PENDING
-            dispatches[instance_id].append(Dispatch(rule, destination, actions_json, kept, group_name, reason))
+            also = (group_name, reason, Priority(how[0]), bool(how[1]))
+            dispatches[instance_id].append(Dispatch(rule, destination, actions_json, kept, *also))
         return [
             (found.stored(places[found.instance_id]), dispatches[found.instance_id])
             for found in source.index.instances([*places])

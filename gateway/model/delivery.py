@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Literal
 
 from gateway.common.quick_dataclass import quick_dataclass
 from gateway.model.instance import Instance
+from gateway.model.priority import Priority
 
 
 class DeliveryState(enum.StrEnum):
@@ -43,14 +44,28 @@ class Dispatch:
     state: DeliveryState = DeliveryState.PENDING
     group_name: str = ""
     """The group by which the route names the destination, which is one of its members; empty for a peer itself."""
-
     reason: str = ""
     """The reason of what is held: rule, place in the configuration, and its own words. Nothing of the object."""
+    priority: Priority = Priority.NORMAL
+    passes_window: bool = False
+    """While it is urgent, it is sent also when the window of its destination is closed."""
+
+    @property
+    def is_passing(self) -> bool:
+        """True when a closed window of its destination does not hold it up."""
+        return self.passes_window and self.priority is Priority.URGENT
 
     @property
     def duty(self) -> Duty:
         """Two dispatches of one object with the same are one promise."""
         return f"group {self.group_name}" if self.group_name else self.destination, self.actions_json
+
+    def at_least_as(self, other: Dispatch) -> Dispatch:
+        """The same, as urgent as `other` of the same duty."""
+        if self.priority <= other.priority and self.passes_window >= other.passes_window:
+            return self
+        passes_window = self.passes_window or other.passes_window
+        return replace(self, priority=min(self.priority, other.priority), passes_window=passes_window)
 
 
 @quick_dataclass(frozen=True, slots=True)
@@ -80,6 +95,14 @@ class Delivery:
     """It was sent whole, and no response came: the destination may have it."""
     corrected_by: int = 0
     """The operation by which an operator corrected it last: the first of `actions_json` are the operator's; 0: none."""
+    priority: Priority = Priority.NORMAL
+    passes_window: bool = False
+    """Its route lets it pass a closed window while it is urgent."""
+
+    @property
+    def is_passing(self) -> bool:
+        """True when a closed window of its destination does not hold it up."""
+        return self.passes_window and self.priority is Priority.URGENT
 
     @property
     def counted_from(self) -> datetime:

@@ -25,6 +25,7 @@ FIELDS = (
     *("id", "state", "destination", "rule", "actions", "created_at", "renewed_at", "age_s", "due_at", "attempts_made"),
     *("reason", "sop_class_uid", "sop_instance_uid", "study_instance_uid", "series_instance_uid"),
     *("transfer_syntax_uid", "size_bytes", "calling_ae_title", "remote_host", "group", "is_doubtful", "corrected_by"),
+    *("priority", "passes_window"),
 )
 """The fields of `delivery_json`, in order."""
 
@@ -165,6 +166,8 @@ def delivery_json(
         "group": delivery.group_name,
         "is_doubtful": delivery.is_doubtful,
         "corrected_by": delivery.corrected_by or None,
+        "priority": delivery.priority.word,
+        "passes_window": delivery.passes_window,
     }
 
 

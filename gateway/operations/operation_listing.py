@@ -9,6 +9,7 @@ from datetime import datetime
 from enum import Enum
 from typing import Any
 
+from gateway.model.priority import Priority
 from gateway.ports.delivery_administration import DeliveryFilter
 from gateway.ports.operation_log import OperationRecord
 from gateway.ports.store_access import StoreAccess
@@ -55,6 +56,8 @@ def filter_as_json(which: DeliveryFilter) -> Mapping[str, Any]:
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, Priority):
+        return value.word
     if isinstance(value, datetime):
         return value.isoformat()
     return value.value if isinstance(value, Enum) else value

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 from gateway.common.steady_clock import utc_now
 from gateway.model.delivery import DeliveryState
+from gateway.model.priority import Priority
 from gateway.operations.operation_listing import filter_as_json
 from gateway.ports.delivery_administration import DeliveryFilter
 from gateway.ports.errors import SpoolFull
@@ -45,6 +46,8 @@ class Verb:
     states: tuple[DeliveryState, ...]
     even_if_doubtful: bool = False
     """Also to what its destination may have, where a verb asks."""
+    priority: Priority | None = None
+    """The one that deliveries get."""
 
 
 RETRY = Verb("retry", "retried", (DeliveryState.DEAD, DeliveryState.PENDING))
@@ -54,6 +57,12 @@ RELEASE_EVEN_IF_DOUBTFUL = replace(RELEASE, even_if_doubtful=True)
 RETARGET = Verb("retarget", "re-targeted", (DeliveryState.PENDING, DeliveryState.DEAD, DeliveryState.HELD))
 RETARGET_EVEN_IF_DOUBTFUL = replace(RETARGET, even_if_doubtful=True)
 SEND_AGAIN = Verb("send-again", "sent again", (DeliveryState.DELIVERED,))
+PRIORITIES = {
+    each: Verb(
+        "priority", f"made {each.word}", (DeliveryState.PENDING, DeliveryState.DEAD, DeliveryState.HELD), priority=each
+    )
+    for each in Priority
+}
 DISCARD = Verb("discard", "discarded", (DeliveryState.DEAD, DeliveryState.HELD, DeliveryState.PENDING))
 
 
@@ -151,6 +160,7 @@ async def _begin(
 ) -> int:
     """Keep the operation in the record before anything is done; its identifier."""
     also: dict[str, Any] = {"even_if_doubtful": True} if verb.even_if_doubtful else {}
+    also |= {"set": verb.priority.word} if verb.priority is not None else {}
     text = json.dumps({**filter_as_json(which), **also})
     operation = OperationRecord(verb.name, by.name, by.why, target, text, meant, began_at=now, changed_at=now)
     return await _with_room(partial(access.write, lambda store: store.operations.begin_operation(operation)))
@@ -228,6 +238,9 @@ def _done(store: Store, verb: Verb, ids: tuple[int, ...], destination: str | Non
         case "retarget":
             assert destination, "a verb that names one"
             done = administration.retarget(these, administration.now(), destination, even_if_doubtful=also)
+        case "priority":
+            assert verb.priority is not None, "a verb that gives one"
+            done = administration.set_priority(these, verb.priority)
         case "send-again":
             done = administration.send_again(these, administration.now(), destination)
         case _:

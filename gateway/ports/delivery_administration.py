@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Literal, Protocol
 
 from gateway.model.delivery import Attempt, Delivery, DeliveryState
+from gateway.model.priority import Priority
 
 DeliveryOrder = Literal["oldest", "newest", "size", "attempts"]
 """Which deliveries come first: those that arrived first or last; the largest; those that were tried most often. Equal
@@ -28,6 +29,7 @@ class DeliveryFilter:
     rule: str = ""
     created_before: datetime | None = None
     created_after: datetime | None = None
+    priority: Priority | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -117,6 +119,11 @@ class DeliveryAdministration(Protocol):
     def send_again(self, which: DeliveryFilter, now: datetime, destination: str | None = None) -> int:
         """New deliveries of those that were delivered: to `destination` when it is given, else to their own. None where
         an equal one is still pending or held; the number of new ones."""
+        ...
+
+    def set_priority(self, which: DeliveryFilter, priority: Priority) -> int:
+        """Another priority for pending, dead and held ones; what is under a lease stays. The number, with those that
+        had it."""
         ...
 
     def discard(self, which: DeliveryFilter) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import Literal, Protocol
 
 from gateway.common.quick_dataclass import quick_dataclass
 from gateway.model.delivery import Delivery, DeliveryState, Dispatch, Settlement
@@ -49,6 +49,21 @@ class GroupPlace:
     """The number of those that were sent there whole, without a response."""
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class ClaimOrder:
+    """Which deliveries a claim takes, by priority."""
+
+    lower: int = 0
+    """The last places that the first priority leaves: to what has been due longest of the lower ones, where such are
+    due."""
+    only: Literal["", "urgent", "passing"] = ""
+    """Urgent ones alone, all or those that pass a closed window; the first `URGENT_LOOKED_AT` of them are looked at."""
+
+
+IN_ORDER, ONLY_URGENT, ONLY_PASSING = ClaimOrder(), ClaimOrder(only="urgent"), ClaimOrder(only="passing")
+URGENT_LOOKED_AT = 1000
+
+
 class DeliveryQueue(Protocol):
     """Deliveries from acceptance to settlement. Part of a `Store`: writing calls happen inside its transactions."""
 
@@ -67,13 +82,20 @@ class DeliveryQueue(Protocol):
         ...
 
     def claim(
-        self, destination: str, limit: int, lease_s: float, now: datetime, apart: ExcludedLikenesses | None = None
+        self,
+        destination: str,
+        limit: int,
+        lease_s: float,
+        now: datetime,
+        apart: ExcludedLikenesses | None = None,
+        order: ClaimOrder = IN_ORDER,
     ) -> list[Delivery]:
-        """Take due deliveries, oldest due first, then arrival order; nobody else gets them until the lease ends.
+        """Take due deliveries, as `order` says by priority, then oldest due first, then arrival order; nobody else gets
+        them until the lease ends.
 
         With `apart` only those whose likeness is in none of its ranges, one likeness after the other from its `start`
         on, in arrival order each; the others cost nothing, however many they are. When there is none behind `start`,
-        from the first likeness on.
+        from the first likeness on. Their priority counts only where `order` is for urgent ones alone.
         `due_at` of what is returned is when it was due before the claim: settling with it keeps the order.
         """
         ...

@@ -10,7 +10,7 @@ from gateway.common.completion import Completion
 from gateway.model.delivery import Delivery, Dispatch, Settlement
 from gateway.model.instance import Instance, PayloadRef
 from gateway.model.likeness import ExcludedLikenesses
-from gateway.ports.delivery_queue import GroupPlace, QueueDepth
+from gateway.ports.delivery_queue import IN_ORDER, ClaimOrder, GroupPlace, QueueDepth
 from gateway.ports.encoded_data_set import DataSetReceiver, EncodedDataSet
 
 
@@ -57,7 +57,12 @@ class Journal(Protocol):
         ...
 
     async def claim(
-        self, destination: str, limit: int, lease_s: float, apart: ExcludedLikenesses | None = None
+        self,
+        destination: str,
+        limit: int,
+        lease_s: float,
+        apart: ExcludedLikenesses | None = None,
+        order: ClaimOrder = IN_ORDER,
     ) -> list[Delivery]: ...
 
     async def settle(self, settlements: Sequence[Settlement]) -> list[bool]:

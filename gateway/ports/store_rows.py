@@ -12,8 +12,8 @@ from gateway.ports.store import Store
 StoredRow = tuple[Any, ...]
 RowKey = tuple[int, ...]
 
-OwedRow = tuple[int, str, str, str, str, str, str]
-"""Instance, rule, destination, actions, state, group, reason of what is held."""
+OwedRow = tuple[int, str, str, str, str, str, str, int, int]
+"""Instance, rule, destination, actions, state, group, reason of what is held, priority, 1 where it passes a window."""
 
 TABLES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -57,6 +57,8 @@ TABLES: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "group_name",
             "is_doubtful",
             "corrected_by",
+            "priority",
+            "passes_window",
         ),
         "pause": ("pause_id", "kind", "name", "operator", "why", "began_at", "resumed_at"),
         "operation": (

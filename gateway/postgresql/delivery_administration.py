@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from gateway.model.priority import Priority
 from gateway.ports.delivery_administration import CorrectedDelivery, DeliveryFilter
 from gateway.postgresql.due_notices import Announce
 from gateway.relational.delivery_administration import RelationalDeliveryAdministration
@@ -42,6 +43,10 @@ class PostgreSQLDeliveryAdministration(RelationalDeliveryAdministration):
     def send_again(self, which: DeliveryFilter, now: datetime, destination: str | None = None) -> int:
         """New ones are due now; nodes are told."""
         return self._announced(super().send_again(which, now, destination))
+
+    def set_priority(self, which: DeliveryFilter, priority: Priority) -> int:
+        """Others go first now; nodes are told."""
+        return self._announced(super().set_priority(which, priority))
 
     def _announced(self, number: int) -> int:
         if number:

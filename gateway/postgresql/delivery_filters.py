@@ -19,6 +19,7 @@ CONDITIONS = {
     "sop_instance_uid": "instance.sop_instance_uid = %(sop_instance_uid)s",
     "study_instance_uid": "instance.study_instance_uid = %(study_instance_uid)s",
     "rule": "delivery.rule = %(rule)s",
+    "priority": "delivery.priority = %(priority)s",
     "created_before": "delivery.created_at < %(created_before)s",
     "created_after": "delivery.created_at > %(created_after)s",
 }
@@ -102,6 +103,7 @@ def _values(which: DeliveryFilter) -> dict[str, Any]:
         "ids": [*which.ids] or None,
         "instance_ids": [*which.instance_ids] or None,
         **{name: cleaned([text])[0] for name, text in texts.items() if text is not None},
+        "priority": None if which.priority is None else int(which.priority),
         "created_before": microseconds(which.created_before) if which.created_before else None,
         "created_after": microseconds(which.created_after) if which.created_after else None,
     }

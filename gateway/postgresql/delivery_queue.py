@@ -5,18 +5,21 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 from gateway.model.delivery import Delivery, DeliveryState, Settlement
 from gateway.model.instance import PayloadRef
 from gateway.model.likeness import ExcludedLikenesses
-from gateway.ports.delivery_queue import AcceptedInstance
-from gateway.postgresql.due_bounds import DueBounds
+from gateway.model.priority import Due, in_turn
+from gateway.ports.delivery_queue import IN_ORDER, AcceptedInstance, ClaimOrder
+from gateway.postgresql.due_bounds import DueBounds, DueSearch
 from gateway.postgresql.due_notices import Announce
+from gateway.postgresql.statements import SQL
 from gateway.relational.delivery_queue import Arrivals, InstanceAcceptor, RelationalDeliveryQueue
 from gateway.relational.index_tables import IndexTables
 from gateway.relational.row_reader import RowReader
-from gateway.relational.rows import microseconds
+from gateway.relational.rows import batch, microseconds
 from gateway.relational.statements import Statements
 
 FOLDED_EACH_US = 60_000_000
@@ -37,6 +40,9 @@ class PostgreSQLDeliveryQueue(RelationalDeliveryQueue):
     `node`: the name of this one, where other nodes write at the same time.
     """
 
+    _find_due_urgent = SQL["find_due_urgent"]
+    _which_urgent = MappingProxyType({"urgent": "priority = 0", "passing": "priority = 0 AND passes_window = 1"})
+
     def __init__(
         self,
         statements: Statements,
@@ -56,10 +62,16 @@ class PostgreSQLDeliveryQueue(RelationalDeliveryQueue):
         statements.on_roll_back.append(self.bounds.forget)
 
     def claim(
-        self, destination: str, limit: int, lease_s: float, now: datetime, apart: ExcludedLikenesses | None = None
+        self,
+        destination: str,
+        limit: int,
+        lease_s: float,
+        now: datetime,
+        apart: ExcludedLikenesses | None = None,
+        order: ClaimOrder = IN_ORDER,
     ) -> list[Delivery]:
-        """Take due deliveries under a lease of `lease_s` seconds, oldest due first, then in order of arrival; with
-        `apart` by likeness. What another transaction takes at this moment is passed over."""
+        """Take due deliveries under a lease of `lease_s` seconds, by priority as `order` says, oldest due first, then
+        in order of arrival; with `apart` by likeness. What another transaction takes at this moment is passed over."""
         token = None if self._tokens is None else self._tokens().get(destination)
         if self._tokens is not None and token is None:
             return []
@@ -72,15 +84,27 @@ class PostgreSQLDeliveryQueue(RelationalDeliveryQueue):
             "limit": limit,
             "token": token,
         }
-        ids = self._first(values) if apart is None else self._apart("claim_apart", values, apart)
+        if order.only:
+            look = self.bounds.look(destination, token, now_us)
+            found = self._urgent({**values, **_places(look)}, apart, order)
+            ids = found if found == "[]" else self._chosen(found, values)
+        else:
+            ids = self._first(values, order) if apart is None else self._apart("claim_apart", values, apart)
         return [] if ids == "[]" else self._reader.deliveries(ids)
 
-    def _first(self, values: dict[str, Any]) -> str:
-        """Identifiers of what is due first, as JSON."""
+    def _first(self, values: dict[str, Any], order: ClaimOrder) -> str:
+        """Identifiers of what goes first, as JSON."""
         look = self.bounds.look(values["destination"], values["token"], values["now"])
-        ids, first_us = self._statements.single("claim", **values, **{"from": look.from_us, "late": look.late_us})
-        self.bounds.looked(look, first_us)
-        return str(ids)
+        ids, first_us, mixed = self._statements.single("claim", **values, **_places(look))
+        urgent, _, low = levels = json.loads(mixed) if mixed else ((), (), ())
+        self.bounds.looked(look, (_due_first(urgent), first_us, _due_first(low)))
+        if not mixed:
+            return str(ids)
+        return self._chosen(batch(in_turn(levels, values["limit"], order.lower)), values)
+
+    def _chosen(self, ids: str, values: dict[str, Any]) -> str:
+        """Those of these that are still due and that nobody else works on are under a lease now; as JSON."""
+        return str(self._statements.single("claim_chosen", ids=ids, **values))
 
     def accept(
         self, arrivals: Arrivals, now: datetime, is_readable: Callable[[PayloadRef], bool] = lambda _: True
@@ -130,3 +154,13 @@ class PostgreSQLDeliveryQueue(RelationalDeliveryQueue):
             folded = self._statements.single("fold_changes", few=FOLDED_ABOVE, limit=FOLDED_AT_ONCE)
             self._folded_at_us = self._folded_at_us if folded == FOLDED_AT_ONCE else now_us
         return super().forget(settled_before, limit, indexed_before)
+
+
+def _places(look: DueSearch) -> dict[str, int]:
+    """From where a statement looks."""
+    urgent_us, normal_us, low_us = look.from_us
+    return {"from_urgent": urgent_us, "from": normal_us, "from_low": low_us, "late": look.late_us}
+
+
+def _due_first(level: Sequence[Due]) -> int | None:
+    return level[0][1] if level else None

@@ -17,7 +17,9 @@ PROMPT_US = 2 * SECOND_US
 """Every claim looks for those that came up to this late."""
 ALL_EACH_US = 60 * SECOND_US
 """A claim looks through all that a destination has this often, whatever is remembered."""
-FROM_THE_BEGINNING_US = 0
+ByPriority = tuple[int, int, int]
+"""A time for the urgent ones, for the normal ones, for the low ones."""
+FROM_THE_BEGINNING: ByPriority = (0, 0, 0)
 
 
 @dataclass(slots=True)
@@ -25,10 +27,14 @@ class _Destination:
     """The memory of one destination."""
 
     token: int | None
-    first_us: int
-    """No delivery that was pending when a claim looked last was due before."""
+    first_us: ByPriority
+    """By priority: no delivery that was pending when a claim looked last was due before."""
     late_at_us: int
     all_at_us: int
+
+    def lower(self, due_at_us: int) -> None:
+        urgent_us, normal_us, low_us = self.first_us
+        self.first_us = (min(urgent_us, due_at_us), min(normal_us, due_at_us), min(low_us, due_at_us))
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +44,7 @@ class DueSearch:
     destination: str
     token: int | None
     now_us: int
-    from_us: int
+    from_us: ByPriority
     late_us: int
 
 
@@ -54,28 +60,32 @@ class DueBounds:
         """The place from which a claim looks now."""
         known = self._of.get(destination)
         if known is None or known.token != token or not 0 <= now_us - known.all_at_us < ALL_EACH_US:
-            return DueSearch(destination, token, now_us, FROM_THE_BEGINNING_US, LATE_US)
+            return DueSearch(destination, token, now_us, FROM_THE_BEGINNING, LATE_US)
         is_late_due = not 0 <= now_us - known.late_at_us < LATE_EACH_US
         late_us = LATE_US if is_late_due else PROMPT_US
-        return DueSearch(destination, token, now_us, min(known.first_us, now_us - late_us), late_us)
+        urgent_us, normal_us, low_us = known.first_us
+        latest_us = now_us - late_us
+        places = (min(urgent_us, latest_us), min(normal_us, latest_us), min(low_us, latest_us))
+        return DueSearch(destination, token, now_us, places, late_us)
 
-    def looked(self, look: DueSearch, first_us: int | None) -> None:
-        """The first one that the look saw was due at `first_us`; None: there was none."""
+    def looked(self, look: DueSearch, first_us: tuple[int | None, int | None, int | None]) -> None:
+        """By priority, the first one that the look saw was due at this time; None: there was none."""
         known = self._of.get(look.destination)
-        all_at_us = known.all_at_us if known is not None and look.from_us else look.now_us
+        all_at_us = known.all_at_us if known is not None and any(look.from_us) else look.now_us
         late_at_us = known.late_at_us if known is not None and look.late_us < LATE_US else look.now_us
-        first_us = look.now_us if first_us is None else first_us
-        self._of[look.destination] = _Destination(look.token, first_us, late_at_us, all_at_us)
+        urgent_us, normal_us, low_us = (look.now_us if each is None else min(each, look.now_us) for each in first_us)
+        places = (urgent_us, normal_us, low_us)
+        self._of[look.destination] = _Destination(look.token, places, late_at_us, all_at_us)
 
     def lower(self, destination: str, due_at_us: int) -> None:
         """A delivery is due at this time again."""
         if known := self._of.get(destination):
-            known.first_us = min(known.first_us, due_at_us)
+            known.lower(due_at_us)
 
     def lower_all(self, due_at_us: int) -> None:
         """The same for any destination."""
         for known in self._of.values():
-            known.first_us = min(known.first_us, due_at_us)
+            known.lower(due_at_us)
 
     def forget(self) -> None:
         """Every claim looks from the beginning."""

@@ -22,6 +22,8 @@ READ = {
     ("delivery", "due_at"): "coalesce(due.due_at, delivery.due_at)",
     ("delivery", "lease"): "coalesce(due.lease, delivery.lease)",
     ("delivery", "group_name"): "delivery.group_name",
+    ("delivery", "priority"): "delivery.priority",
+    ("delivery", "passes_window"): "delivery.passes_window",
     ("delivery", "is_doubtful"): "coalesce(due.is_doubtful, delivery.is_doubtful)",
 }
 """Table and column → how it is read, where its name does not say so."""

@@ -8,6 +8,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from gateway.model.delivery import Attempt, Delivery, DeliveryState
+from gateway.model.priority import Priority
 from gateway.ports.delivery_administration import (
     CorrectedDelivery,
     DeliveryFilter,
@@ -131,6 +132,12 @@ class RelationalDeliveryAdministration:
         ids = self._find(dataclasses.replace(which, state=DeliveryState.DELIVERED))
         self._statements.do("wake_instances", ids=ids)
         return self._statements.do("send_again", ids=ids, now=microseconds(now), destination=destination or "")
+
+    def set_priority(self, which: DeliveryFilter, priority: Priority) -> int:
+        """Another priority for those that nobody works on."""
+        return self._statements.do(
+            "set_priority", ids=self._take(which), priority=int(priority), present=self._clock.now_us()
+        )
 
     def discard(self, which: DeliveryFilter) -> int:
         """Delete dead, held and pending deliveries that nobody works on."""

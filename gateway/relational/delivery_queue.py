@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
 from gateway.model.delivery import Delivery, DeliveryState, Dispatch, Settlement
 from gateway.model.instance import Instance, PayloadRef
 from gateway.model.likeness import ExcludedLikenesses
-from gateway.ports.delivery_queue import AcceptedInstance, GroupPlace, QueueDepth
+from gateway.ports.delivery_queue import (
+    IN_ORDER,
+    URGENT_LOOKED_AT,
+    AcceptedInstance,
+    ClaimOrder,
+    GroupPlace,
+    QueueDepth,
+)
 from gateway.relational import rows
 from gateway.relational.index_tables import IndexTables
 from gateway.relational.row_reader import RowReader
@@ -43,6 +50,11 @@ class InstanceAcceptor(Protocol):
 class RelationalDeliveryQueue(ABC):
     """The `DeliveryQueue` port on one connection. Each database claims in its own way."""
 
+    _find_due_urgent: str
+    """The statement of this name."""
+    _which_urgent: Mapping[str, str]
+    """`ClaimOrder.only` → the condition of it that an index is for."""
+
     def __init__(
         self, statements: Statements, index: IndexTables, reader: RowReader, acceptor: InstanceAcceptor
     ) -> None:
@@ -60,10 +72,22 @@ class RelationalDeliveryQueue(ABC):
 
     @abstractmethod
     def claim(
-        self, destination: str, limit: int, lease_s: float, now: datetime, apart: ExcludedLikenesses | None = None
+        self,
+        destination: str,
+        limit: int,
+        lease_s: float,
+        now: datetime,
+        apart: ExcludedLikenesses | None = None,
+        order: ClaimOrder = IN_ORDER,
     ) -> list[Delivery]:
-        """Take due deliveries under a lease of `lease_s` seconds, oldest due first, then in order of arrival; with
-        `apart` by likeness."""
+        """Take due deliveries under a lease of `lease_s` seconds, by priority as `order` says, oldest due first, then
+        in order of arrival; with `apart` by likeness."""
+
+    def _urgent(self, values: dict[str, Any], apart: ExcludedLikenesses | None, order: ClaimOrder) -> str:
+        """Identifiers of urgent ones that are due, as JSON. `values`: of the statement."""
+        statement = self._find_due_urgent.replace("{which}", self._which_urgent[order.only])
+        ranges = json.dumps([] if apart is None else apart.ranges)
+        return str(self._statements.made((statement, {**values, "apart": ranges, "looked_at": URGENT_LOOKED_AT})))
 
     def _apart(self, name: str, values: dict[str, Any], apart: ExcludedLikenesses) -> str:
         """Identifiers that the statement `name` gives, as JSON: from `apart.start` to the end, then from the first."""

@@ -19,6 +19,7 @@ from gateway.model.association import AssociationFacts
 from gateway.model.delivery import Attempt, Delivery, DeliveryState, Dispatch, Settlement
 from gateway.model.instance import Instance, PayloadRef
 from gateway.model.likeness import likeness_of
+from gateway.model.priority import Priority
 from gateway.ports.delivery_administration import StudyDeliveries
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -139,6 +140,8 @@ def delivery_row(delivery_id: int, instance_id: int, instance: Instance, dispatc
         likeness_of(instance),
         dispatch.group_name,
         dispatch.reason,
+        int(dispatch.priority),
+        int(dispatch.passes_window),
     )
 
 
@@ -204,7 +207,7 @@ def _together(one: StudyDeliveries, other: StudyDeliveries) -> StudyDeliveries:
     )
 
 
-INSTANCE_COLUMN = 14
+INSTANCE_COLUMN = 16
 ASSOCIATION_COLUMN = INSTANCE_COLUMN + 5
 """The column at which `read_deliveries` has the instance, and its association's identifier."""
 INSTANCE_ASSOCIATION_COLUMN = 5
@@ -245,4 +248,6 @@ def delivery(row: Sequence[Any], associations: Mapping[int, AssociationFacts]) -
         group_name=row[11],
         is_doubtful=bool(row[12]),
         corrected_by=row[13],
+        priority=Priority(row[14]),
+        passes_window=bool(row[15]),
     )

@@ -13,21 +13,22 @@ from gateway.dataset.inflation import InflationSteps
 from gateway.dataset.scanned_level import WantedElements, wanted
 from gateway.model.association import AssociationFacts
 from gateway.model.attribute_path import AttributePath
-from gateway.model.delivery import UNMATCHED_RULE, DeliveryState, Dispatch
+from gateway.model.delivery import UNMATCHED_RULE, DeliveryState, Dispatch, Duty
 from gateway.model.peer import Peer, PeerGroup
-from gateway.model.problem import Mark
+from gateway.model.priority import MEDIUM
 from gateway.model.security import IdentityMethod
 from gateway.model.settings import QueryRetrieve, Settings, UnmatchedPolicy, UnreadablePolicy
 from gateway.ports.edits import Alteration, OriginalAttributes
 from gateway.ports.encoded_data_set import EncodedDataSet
 from gateway.ports.errors import Refusal
-from gateway.ports.kinds import Action, Fate, Predicate, Resources
+from gateway.ports.kinds import Action, Resources
 from gateway.routing.facts import ObjectFacts, facts_for, needed, reading_facts
-from gateway.routing.fate_decision import FateDecision, fate_of, is_final
+from gateway.routing.fate_decision import FateDecision, is_final
 from gateway.routing.kept_facts import is_of_top_level, keep
 from gateway.routing.language.resources import NO_RESOURCES
+from gateway.routing.route import Coercion, RetrieveCoercion, Route, attributes_of
 from gateway.routing.rule_index import FEWEST_RULES, RuleIndex
-from gateway.routing.verdicts import Explanation, Marks, Verdict, reason_for
+from gateway.routing.verdicts import Explanation, Verdict, reason_for
 from gateway.routing.visibility_rules import VisibilityRule
 
 __all__ = [
@@ -43,77 +44,11 @@ __all__ = [
     "facts_for",
 ]
 
-PENDING, HELD = DeliveryState.PENDING, DeliveryState.HELD
-
 MOST_LOOKUPS = 16
 """Coercions that hold for one object and are looked up; the rest is asked one by one."""
 
-UNMATCHED_HELD = (Dispatch(UNMATCHED_RULE, "", "", HELD, reason="no route wants it"),)
+UNMATCHED_HELD = (Dispatch(UNMATCHED_RULE, "", "", DeliveryState.HELD, reason="no route wants it"),)
 """The dispatches of such an object."""
-
-
-@dataclass(frozen=True, slots=True)
-class Coercion:
-    """Tag what arrives: when `when` holds, `actions` change the object for all that follows."""
-
-    name: str
-    when: Predicate
-    actions: tuple[Action, ...]
-    mark: Mark | None = None
-    marks: Marks = field(default_factory=dict, repr=False, compare=False)
-    """The marks of settings inside `when`."""
-    fate: Fate | None = field(init=False, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "fate", fate_of(self.actions))
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """Send on: when `when` holds, the object goes to `to`, changed by `actions`."""
-
-    name: str
-    when: Predicate
-    to: tuple[str, ...]
-    """Names of peers; groups are expanded, but for `groups`."""
-    actions_json: str = ""
-    actions: tuple[Action, ...] = ()
-    stop: bool = False
-    mark: Mark | None = None
-    marks: Marks = field(default_factory=dict, repr=False, compare=False)
-    """The marks of settings inside `when`."""
-    groups: tuple[PeerGroup, ...] = ()
-    """Those of which one member gets the object."""
-    fate: Fate | None = field(init=False, repr=False, compare=False)
-    dispatches: tuple[Dispatch, ...] = field(init=False, repr=False, compare=False)
-    """One for each of `to`, pending; then one for each of `groups`, to the first member, until one is chosen."""
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "fate", fate_of(self.actions))
-        made = [Dispatch(self.name, one, self.actions_json, PENDING) for one in self.to]
-        made += [Dispatch(self.name, one.members[0], self.actions_json, PENDING, one.name) for one in self.groups]
-        object.__setattr__(self, "dispatches", tuple(made))
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The names of the peers and groups that it sends to."""
-        return (*self.to, *(group.name for group in self.groups))
-
-    @property
-    def decision(self) -> FateDecision | None:
-        """Its decision on the object as a whole."""
-        return None if self.fate is None else FateDecision(self.name, self.fate, self.mark)
-
-
-@dataclass(frozen=True, slots=True)
-class RetrieveCoercion:
-    """Change what is retrieved: when `when` holds, the peers `to` get the object changed by `actions`."""
-
-    name: str
-    when: Predicate
-    to: tuple[str, ...]
-    """Names of peers; groups are expanded."""
-    actions: tuple[Action, ...]
 
 
 class RoutingPlan(NamedTuple):
@@ -128,6 +63,8 @@ class RoutingPlan(NamedTuple):
     """The facts after the coercions: the UIDs are those of the object to store."""
     decision: FateDecision | None = None
     """The decision of a coercion or route on the object as a whole. A drop or a rejection leaves no dispatches."""
+    unclear: tuple[str, ...] = ()
+    """Routes whose template gave no priority for it: its delivery is normal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +114,7 @@ class RoutingTable:
     def __post_init__(self) -> None:
         needed_paths = [path for coercion in self.coercions for path in coercion.when.attributes()]
         needed_paths += [path for coercion in self.coercions for path in attributes_of(coercion.actions)]
-        needed_paths += [path for route in self.routes for path in route.when.attributes()]
+        needed_paths += [path for route in self.routes for path in route.attributes()]
         needed_paths += self.indexed
         titles = frozenset(peer.ae_title for peer in self.peers.values() if peer.host)
         object.__setattr__(self, "destination_ae_titles", titles)
@@ -250,11 +187,16 @@ class RoutingTable:
         """
         return keep(facts.level, self._kept) if self._kept else ""
 
-    def plan(self, facts: ObjectFacts) -> RoutingPlan:
+    def plan(self, facts: ObjectFacts, sent_as: int = MEDIUM) -> RoutingPlan:
         """Coercions in order, each seeing the edits of the former; then every route whose condition holds, until one
-        says `stop`. Two routes to the same destination with equal actions make one dispatch, the first's.
+        says `stop`. Two routes to the same destination with equal actions make one dispatch, the first's, with the
+        higher priority.
 
         The first coercion or route that drops or rejects the object ends it all, whatever others said before.
+
+        Args:
+            facts: of the object.
+            sent_as: Priority (0000,0700) of its C-STORE request.
 
         Raises:
             Refusal: an action cannot be done on this object.
@@ -266,7 +208,8 @@ class RoutingTable:
         if decision is not None and decision.is_final:
             return RoutingPlan((), (), False, facts, decision)
         held_by = decision
-        dispatches: dict[tuple[str, str], Dispatch] = {}
+        dispatches: dict[Duty, Dispatch] = {}
+        unclear: tuple[str, ...] = ()
         is_unmatched = True
         index = self._route_index
         for route in self.routes if index is None else map(self.routes.__getitem__, index.holding(facts)):
@@ -278,13 +221,19 @@ class RoutingTable:
                 if here.is_final:
                     return RoutingPlan((), (), False, facts, here)
                 decision = decision or here
-            for dispatch in route.dispatches if here is None and held_by is None else _held(route, held_by or here):
-                dispatches.setdefault(dispatch.duty, dispatch)
+            made = route.dispatches
+            if route.priority.is_from_object and made:
+                made, is_clear = route.with_priority(facts, sent_as)
+                unclear += () if is_clear else (route.name,)
+            for dispatch in made if here is None and held_by is None else _held(made, held_by or here):
+                there = dispatches.setdefault(dispatch.duty, dispatch)
+                if there is not dispatch:
+                    dispatches[dispatch.duty] = there.at_least_as(dispatch)
             if route.stop:
                 break
         unmatched = UNMATCHED_HELD if self.unmatched == "hold" else ()
         found = unmatched if is_unmatched else tuple(dispatches.values())
-        return RoutingPlan(found, edits, is_unmatched, facts, decision)
+        return RoutingPlan(found, edits, is_unmatched, facts, decision, unclear)
 
     def explain(self, facts: ObjectFacts, *, with_values: bool = False) -> Explanation:
         """Every coercion's and route's verdict with its reasons, and the plan. `with_values` shows what was compared.
@@ -352,9 +301,9 @@ class RoutingTable:
         return facts, edits, decision
 
 
-def _held(route: Route, decision: FateDecision | None) -> tuple[Dispatch, ...]:
+def _held(dispatches: Iterable[Dispatch], decision: FateDecision | None) -> tuple[Dispatch, ...]:
     reason = "" if decision is None else decision.held_reason
-    return tuple(replace(dispatch, state=HELD, reason=reason) for dispatch in route.dispatches)
+    return tuple(replace(dispatch, state=DeliveryState.HELD, reason=reason) for dispatch in dispatches)
 
 
 def _index_of(rules: Sequence[Coercion | Route]) -> RuleIndex | None:
@@ -368,11 +317,6 @@ def apply_actions(actions: Sequence[Action], facts: ObjectFacts) -> tuple[Altera
         Refusal: an action cannot be done on this object.
     """
     return _apply(actions, facts)[1]
-
-
-def attributes_of(actions: Iterable[Action]) -> tuple[AttributePath, ...]:
-    """The attributes that `actions` read, for `facts_for`."""
-    return tuple(dict.fromkeys(path for action in actions for path in action.attributes()))
 
 
 def _tried(actions: Sequence[Action], facts: ObjectFacts) -> tuple[ObjectFacts, tuple[Alteration, ...], str]:

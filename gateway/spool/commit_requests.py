@@ -12,7 +12,7 @@ from gateway.common.completion import Completion
 from gateway.model.delivery import Dispatch, Settlement
 from gateway.model.instance import Instance, PayloadRef
 from gateway.model.likeness import ExcludedLikenesses
-from gateway.ports.delivery_queue import AcceptedInstance
+from gateway.ports.delivery_queue import IN_ORDER, AcceptedInstance, ClaimOrder
 from gateway.ports.store import Store
 from gateway.spool.large import LargeFile
 
@@ -67,6 +67,7 @@ class ClaimRequest(CommitRequest):
     limit: int = 0
     lease_s: float = 0.0
     apart: ExcludedLikenesses | None = None
+    order: ClaimOrder = IN_ORDER
 
 
 @dataclasses.dataclass(slots=True, eq=False)

@@ -14,7 +14,7 @@ from gateway.common.completion import Completion
 from gateway.model.delivery import Delivery, Dispatch, Settlement
 from gateway.model.instance import Instance, PayloadRef
 from gateway.model.likeness import ExcludedLikenesses
-from gateway.ports.delivery_queue import GroupPlace, QueueDepth
+from gateway.ports.delivery_queue import IN_ORDER, ClaimOrder, GroupPlace, QueueDepth
 from gateway.ports.encoded_data_set import DataSetReceiver, EncodedDataSet
 from gateway.ports.errors import Temporary
 from gateway.ports.shared_payloads import UnsealedPayloads
@@ -176,11 +176,15 @@ class StoreJournal(ABC):
     # --- deliveries ---------------------------------------------------------------------------------------------
 
     async def claim(
-        self, destination: str, limit: int, lease_s: float, apart: ExcludedLikenesses | None = None
+        self,
+        destination: str,
+        limit: int,
+        lease_s: float,
+        apart: ExcludedLikenesses | None = None,
+        order: ClaimOrder = IN_ORDER,
     ) -> list[Delivery]:
-        request = ClaimRequest(
-            self._loop.create_future(), destination=destination, limit=limit, lease_s=lease_s, apart=apart
-        )
+        future = self._loop.create_future()
+        request = ClaimRequest(future, destination=destination, limit=limit, lease_s=lease_s, apart=apart, order=order)
         claimed: list[Delivery] = await self._commits.submit(request)
         return claimed
 

@@ -75,7 +75,7 @@ def carry_out(requests: Sequence[CommitRequest], store: Store, now: datetime) ->
     for request in requests:
         if isinstance(request, ClaimRequest):
             request.answer = store.deliveries.claim(
-                request.destination, request.limit, request.lease_s, now, request.apart
+                request.destination, request.limit, request.lease_s, now, request.apart, request.order
             )
         elif isinstance(request, Call):
             request.answer = request.function(store)

@@ -19,6 +19,7 @@ CONDITIONS = {
     "sop_instance_uid": "instance.sop_instance_uid = :sop_instance_uid",
     "study_instance_uid": "instance.study_instance_uid = :study_instance_uid",
     "rule": "delivery.rule = :rule",
+    "priority": "delivery.priority = :priority",
     "created_before": "delivery.created_at < :created_before",
     "created_after": "delivery.created_at > :created_after",
 }
@@ -115,6 +116,7 @@ def _values(which: DeliveryFilter) -> dict[str, Any]:
         "sop_instance_uid": which.sop_instance_uid or None,
         "study_instance_uid": which.study_instance_uid or None,
         "rule": which.rule or None,
+        "priority": None if which.priority is None else int(which.priority),
         "created_before": microseconds(which.created_before) if which.created_before else None,
         "created_after": microseconds(which.created_after) if which.created_after else None,
     }

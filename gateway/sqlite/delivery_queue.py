@@ -3,26 +3,46 @@
 from __future__ import annotations
 
 from datetime import datetime
+from types import MappingProxyType
 
 from gateway.model.delivery import Delivery
 from gateway.model.likeness import ExcludedLikenesses
+from gateway.model.priority import in_turn
+from gateway.ports.delivery_queue import IN_ORDER, ClaimOrder
 from gateway.relational.delivery_queue import RelationalDeliveryQueue
-from gateway.relational.rows import microseconds
+from gateway.relational.rows import batch, microseconds
+from gateway.sqlite.statements import SQL
 
 
 class SQLiteDeliveryQueue(RelationalDeliveryQueue):
     """The `DeliveryQueue` port on one connection."""
 
+    _find_due_urgent = SQL["find_due_urgent"]
+    _which_urgent = MappingProxyType(
+        {
+            "urgent": "state = 'pending' AND state <> 'delivered' AND priority = 0",
+            "passing": "state = 'pending' AND priority = 0 AND passes_window = 1",
+        }
+    )
+
     def claim(
-        self, destination: str, limit: int, lease_s: float, now: datetime, apart: ExcludedLikenesses | None = None
+        self,
+        destination: str,
+        limit: int,
+        lease_s: float,
+        now: datetime,
+        apart: ExcludedLikenesses | None = None,
+        order: ClaimOrder = IN_ORDER,
     ) -> list[Delivery]:
-        """Take due deliveries under a lease of `lease_s` seconds, oldest due first, then in order of arrival; with
-        `apart` by likeness."""
+        """Take due deliveries under a lease of `lease_s` seconds, by priority as `order` says, oldest due first, then
+        in order of arrival; with `apart` by likeness."""
         now_us = microseconds(now)
         horizon = self._acceptor.horizon(now_us)
         values = {"destination": destination, "now": now_us, "horizon": horizon, "limit": limit}
-        if apart is None:
-            ids = self._statements.single("find_due", **values)
+        if order.only:
+            ids = self._urgent(values, apart, order)
+        elif apart is None:
+            ids = batch(in_turn(self._statements.json("find_due", **values), limit, order.lower))
         else:
             ids = self._apart("find_due_apart", values, apart)
         if ids == "[]":

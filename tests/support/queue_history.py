@@ -13,7 +13,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from gateway.model.delivery import Delivery, DeliveryState, Dispatch, Settlement
 from gateway.model.instance import IndexEntry
+from gateway.model.priority import Priority
 from gateway.ports.delivery_administration import DeliveryFilter
+from gateway.ports.delivery_queue import IN_ORDER, ONLY_PASSING, ONLY_URGENT, ClaimOrder
 from gateway.ports.store import Store
 from gateway.query.compile import Options
 from tests.support.fakes.memory_store import MemoryStore
@@ -21,12 +23,20 @@ from tests.support.identifiers import attributes, entry, find
 from tests.support.quick_run import QUICK_RUN
 from tests.support.samples import HELD, NOON, TO_PACS, TO_VNA, Clock, instance, settlement
 
-DISPATCHES = (TO_PACS, TO_VNA, HELD, Dispatch("other", "pacs"), Dispatch("other", "vna", '[{"remove":"PatientName"}]'))
+DISPATCHES = (
+    *(TO_PACS, TO_VNA, HELD, Dispatch("other", "pacs", priority=Priority.LOW)),
+    Dispatch("other", "vna", '[{"remove":"PatientName"}]', priority=Priority.URGENT, passes_window=True),
+    Dispatch("stat", "pacs", '[{"remove":"PatientID"}]', priority=Priority.URGENT),
+)
+CLAIMS = st.sampled_from(
+    [IN_ORDER, ClaimOrder(lower=1), ClaimOrder(lower=2), ClaimOrder(lower=4), ONLY_URGENT, ONLY_PASSING]
+)
 FILTERS = st.builds(
     DeliveryFilter,
     ids=st.sampled_from([(), (1,), (2, 3), (4, 5, 6)]),
     destination=st.sampled_from([None, "pacs", "vna", ""]),
     state=st.sampled_from([None, *DeliveryState]),
+    priority=st.sampled_from([None, None, None, *Priority]),
 )
 ENTRIES = (
     None,
@@ -95,11 +105,11 @@ class QueueHistory(RuleBasedStateMachine):
             answers = self.real.deliveries.accept(given, self.clock())
         assert answers == self.model.accept(given, self.clock())
 
-    @rule(destination=st.sampled_from(["pacs", "vna", ""]), limit=st.integers(1, 4))
-    def claim(self, destination: str, limit: int) -> None:
+    @rule(destination=st.sampled_from(["pacs", "vna", ""]), limit=st.integers(1, 4), order=CLAIMS)
+    def claim(self, destination: str, limit: int, order: ClaimOrder) -> None:
         with self.real.transaction(is_durable=False):
-            claimed = self.real.deliveries.claim(destination, limit, 20.0, self.clock())
-        assert claimed == self.model.claim(destination, limit, 20.0, self.clock())
+            claimed = self.real.deliveries.claim(destination, limit, 20.0, self.clock(), order=order)
+        assert claimed == self.model.claim(destination, limit, 20.0, self.clock(), order=order)
         self.claimed += claimed
 
     @precondition(lambda self: self.claimed)
@@ -152,6 +162,12 @@ class QueueHistory(RuleBasedStateMachine):
         with self.real.transaction():
             count = self.real.administration.send_again(which, self.clock(), destination)
         assert count == self.model.send_again(which, self.clock(), destination)
+
+    @rule(which=FILTERS, priority=st.sampled_from(Priority))
+    def set_priority(self, which: DeliveryFilter, priority: Priority) -> None:
+        with self.real.transaction():
+            count = self.real.administration.set_priority(which, priority)
+        assert count == self.model.set_priority(which, priority)
 
     @rule(which=FILTERS)
     def discard(self, which: DeliveryFilter) -> None:

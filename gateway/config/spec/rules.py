@@ -50,5 +50,19 @@ class RouteSpec(Spec):
     ) = None
     when: Condition = None
     then: Actions = None
+    priority: Annotated[
+        str,
+        Described(
+            title="priority",
+            description="urgent, normal or low; from sender: as the C-STORE request says; or a template that gives one "
+            "of these words, or a Requested Procedure Priority. Urgent deliveries go before the others of their "
+            "destination, low ones after them.",
+            pattern=r"^(urgent|normal|low|from sender)$(?!\n)|\{\{",
+            examples=("urgent", "from sender", "{{ RequestedProcedurePriority }}"),
+        ),
+    ] = "normal"
+    pass_window: Annotated[
+        bool, Described(description="true: what is urgent is sent also while the window of its destination is closed.")
+    ] = False
     stop: Annotated[bool, Described(description="true: when this route holds, no later one is asked.")] = False
     enabled: Annotated[bool, Described(description="false: checked, but never applied.")] = True

@@ -1,6 +1,7 @@
--- What these instances owe: rows of (instance, rule, destination, actions, state, group, reason of what is held).
+-- What these instances owe: rows of (instance, rule, destination, actions, state, group, reason of what is held, priority, whether
+-- it passes a window).
 SELECT instance_id, rule, destination, actions_json, state, group_name,
-       CASE WHEN state = 'held' THEN reason ELSE '' END
+       CASE WHEN state = 'held' THEN reason ELSE '' END, priority, passes_window
 FROM delivery
 WHERE instance_id = ANY (SELECT wanted::bigint FROM jsonb_array_elements_text(%(ids)s::jsonb) AS wanted)
     AND state <> 'delivered'

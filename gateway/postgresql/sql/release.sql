@@ -11,7 +11,7 @@ WITH released AS (
     FROM jsonb_array_elements_text(%(ids)s::jsonb) AS wanted
     WHERE delivery_id = wanted::bigint AND state = 'held' AND (destination <> '' OR %(destination)s <> '')
         AND (%(even_if_doubtful)s OR is_doubtful = 0 OR %(destination)s IN ('', destination))
-    RETURNING delivery_id, destination, likeness, lease, group_name, is_doubtful
+    RETURNING delivery_id, destination, likeness, lease, group_name, is_doubtful, priority, passes_window
 )
-INSERT INTO due (delivery_id, destination, likeness, group_name, is_doubtful, due_at, entered_at, lease)
-SELECT delivery_id, destination, likeness, group_name, is_doubtful, %(now)s, %(now)s, lease FROM released;
+INSERT INTO due (delivery_id, destination, likeness, group_name, is_doubtful, priority, passes_window, due_at, entered_at, lease)
+SELECT delivery_id, destination, likeness, group_name, is_doubtful, priority, passes_window, %(now)s, %(now)s, lease FROM released;

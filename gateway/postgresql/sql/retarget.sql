@@ -1,7 +1,8 @@
 -- Deliveries that nobody works on go to another destination, due now. Held ones stay held, for that one. What the former one may
 -- have (doubtful, or under a lease that nobody settled) stays, unless it is wanted as well. No group chose the new one.
 WITH chosen AS (
-    SELECT delivery.delivery_id, delivery.likeness, delivery.lease, delivery.state,
+    SELECT delivery.delivery_id, delivery.likeness, delivery.lease, delivery.state, delivery.priority,
+           delivery.passes_window,
            CASE delivery.destination WHEN %(destination)s THEN delivery.is_doubtful ELSE 0 END AS is_doubtful
     FROM jsonb_array_elements_text(%(ids)s::jsonb) AS wanted
     JOIN delivery ON delivery.delivery_id = wanted::bigint AND delivery.state IN ('dead', 'held', 'pending')
@@ -17,8 +18,9 @@ WITH chosen AS (
         AND (%(even_if_doubtful)s OR (due.is_doubtful = 0 AND due.leased_until IS NULL))
     RETURNING due.delivery_id, due.is_doubtful
 ), again AS (
-    INSERT INTO due (delivery_id, destination, likeness, is_doubtful, due_at, entered_at, lease)
-    SELECT delivery_id, %(destination)s, likeness, is_doubtful, %(now)s, %(now)s, lease + 1 FROM chosen WHERE state = 'dead'
+    INSERT INTO due (delivery_id, destination, likeness, is_doubtful, priority, passes_window, due_at, entered_at, lease)
+    SELECT delivery_id, %(destination)s, likeness, is_doubtful, priority, passes_window, %(now)s, %(now)s, lease + 1
+    FROM chosen WHERE state = 'dead'
     ON CONFLICT DO NOTHING
     RETURNING delivery_id, is_doubtful
 )

@@ -2,7 +2,7 @@
 -- lease that is over may have been sent.
 WITH chosen AS (
     SELECT delivery.delivery_id, delivery.destination, delivery.likeness, delivery.lease, delivery.state,
-           delivery.group_name, delivery.is_doubtful
+           delivery.group_name, delivery.is_doubtful, delivery.priority, delivery.passes_window
     FROM jsonb_array_elements_text(%(ids)s::jsonb) AS wanted
     JOIN delivery ON delivery.delivery_id = wanted::bigint AND delivery.state IN ('dead', 'pending')
 ), renewed AS (
@@ -13,8 +13,10 @@ WITH chosen AS (
     WHERE due.delivery_id = chosen.delivery_id AND (due.leased_until IS NULL OR due.leased_until <= %(present)s)
     RETURNING due.delivery_id
 ), again AS (
-    INSERT INTO due (delivery_id, destination, likeness, group_name, is_doubtful, due_at, entered_at, lease)
-    SELECT delivery_id, destination, likeness, group_name, is_doubtful, %(now)s, %(now)s, lease + 1 FROM chosen WHERE state = 'dead'
+    INSERT INTO due (delivery_id, destination, likeness, group_name, is_doubtful, priority, passes_window, due_at, entered_at,
+                     lease)
+    SELECT delivery_id, destination, likeness, group_name, is_doubtful, priority, passes_window, %(now)s, %(now)s, lease + 1
+    FROM chosen WHERE state = 'dead'
     ON CONFLICT DO NOTHING
     RETURNING delivery_id
 )

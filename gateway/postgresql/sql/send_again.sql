@@ -3,7 +3,9 @@
 WITH sent AS (
     SELECT instance_id, CASE WHEN %(destination)s <> '' THEN %(destination)s ELSE destination END AS destination,
            (array_agg(rule ORDER BY delivery_id))[1] AS rule, actions_json, min(created_at) AS created_at,
-           min(likeness) AS likeness, max(corrected_by) AS corrected_by, min(delivery_id) AS first
+           min(likeness) AS likeness, max(corrected_by) AS corrected_by, min(delivery_id) AS first,
+           (array_agg(priority ORDER BY delivery_id))[1] AS priority,
+           (array_agg(passes_window ORDER BY delivery_id))[1] AS passes_window
     FROM jsonb_array_elements_text(%(ids)s::jsonb) AS wanted
     JOIN delivery ON delivery_id = wanted::bigint AND state = 'delivered'
     GROUP BY 1, 2, 4
@@ -17,11 +19,11 @@ WITH sent AS (
     ORDER BY first
 ), added AS (
     INSERT INTO delivery (delivery_id, instance_id, destination, rule, actions_json, state, likeness, created_at,
-                          renewed_at, due_at, corrected_by)
+                          renewed_at, due_at, corrected_by, priority, passes_window)
     SELECT nextval('delivery_ids'), instance_id, destination, rule, actions_json, 'pending', likeness, created_at,
-           %(now)s, %(now)s, corrected_by
+           %(now)s, %(now)s, corrected_by, priority, passes_window
     FROM fresh
-    RETURNING delivery_id, destination, likeness
+    RETURNING delivery_id, destination, likeness, priority, passes_window
 )
-INSERT INTO due (delivery_id, destination, likeness, due_at, entered_at, lease)
-SELECT delivery_id, destination, likeness, %(now)s, %(now)s, 0 FROM added;
+INSERT INTO due (delivery_id, destination, likeness, priority, passes_window, due_at, entered_at, lease)
+SELECT delivery_id, destination, likeness, priority, passes_window, %(now)s, %(now)s, 0 FROM added;

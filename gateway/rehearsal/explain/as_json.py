@@ -126,6 +126,7 @@ def _leaving(leaving: OutgoingObject, *, with_values: bool) -> dict[str, Any]:
         "proposal": None if leaving.proposal is None else _proposal(leaving.proposal),
         "ring": leaving.ring,
         "waits": leaving.waits,
+        "priority": leaving.priority.word,
         **({"group": leaving.group_name, "stand_ins": list(leaving.stand_ins)} if leaving.group_name else {}),
     }
 

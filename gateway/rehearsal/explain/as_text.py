@@ -9,6 +9,7 @@ from gateway.dataset.difference import Difference
 from gateway.leniency import LENIENCIES
 from gateway.model.attribute_path import AttributePath
 from gateway.model.delivery import DeliveryState
+from gateway.model.priority import Priority
 from gateway.rehearsal.explain.explanation import (
     DestinationProposal,
     FateWord,
@@ -45,6 +46,8 @@ def answer_lines(answer: InstanceExplanation, *, with_values: bool = False) -> I
     for leaving in answer.leaving:
         if leaving.destination:
             yield f"     {_leaving_text(leaving, with_values=with_values)}"
+            if leaving.priority is not Priority.NORMAL:
+                yield f"         {leaving.priority.word}"
             if leaving.group_name:
                 others = ", then ".join(leaving.stand_ins) or "nobody"
                 yield f"         of the group {leaving.group_name}; while it is given up: {others}"
@@ -53,6 +56,8 @@ def answer_lines(answer: InstanceExplanation, *, with_values: bool = False) -> I
         what = "delivered" if owed.state.value == "delivered" else f"{owed.state.value}, owed"
         where = owed.destination or "no destination yet"
         yield f"     delivery {owed.delivery_id} ({what} since it arrived, by rule {owed.rule!r}): {where}"
+        if owed.priority is not Priority.NORMAL:
+            yield f"         {owed.priority.word}"
         yield from (f"         {line}" for line in _difference_lines(owed.differences, with_values=with_values))
         if owed.refusal:
             yield f"         {_refusal_text(owed.refusal, with_values=with_values)}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 from gateway.dataset.difference import Difference, differences
 from gateway.dataset.splice import splice
@@ -156,7 +157,9 @@ async def _leaving(stage: Stage, stored: RehearsedResponse, dispatch: Dispatch) 
 async def _owed(stage: Stage, subject: ExplainedObject, index: int) -> OutgoingObject:
     """A delivery of the queue, with the actions that were frozen when the object arrived."""
     delivery = subject.deliveries[index]
-    dispatch = Dispatch(delivery.rule, delivery.destination, delivery.actions_json, delivery.state, delivery.group_name)
+    how: dict[str, Any] = {"priority": delivery.priority, "passes_window": delivery.passes_window}
+    kept = (delivery.rule, delivery.destination, delivery.actions_json, delivery.state, delivery.group_name)
+    dispatch = Dispatch(*kept, **how)
     changed, outbound, refusal = await _sent_on(stage, delivery.instance, subject.sent.body, dispatch)
     sender = delivery.instance.association
     leaving = _as_leaving(stage.table, sender, dispatch, changed, outbound, refusal, datetime.now(UTC))
@@ -186,10 +189,16 @@ def _as_leaving(
         refusal=refusal,
         proposal=_proposal(peer, outbound) if peer is not None and outbound is not None else None,
         ring="" if peer is None else ring_to(table, association, peer),
-        waits="" if peer is None else why_it_waits(peer.window, peer.bytes_per_s, peer.objects_per_s, at),
+        waits="" if peer is None else _waits(peer, dispatch, at),
         group_name=dispatch.group_name,
         stand_ins=_stand_ins(table, dispatch),
+        priority=dispatch.priority,
     )
+
+
+def _waits(peer: Peer, dispatch: Dispatch, at: datetime) -> str:
+    window = None if dispatch.is_passing else peer.window
+    return why_it_waits(window, peer.bytes_per_s, peer.objects_per_s, at)
 
 
 def _stand_ins(table: RoutingTable, dispatch: Dispatch) -> tuple[str, ...]:

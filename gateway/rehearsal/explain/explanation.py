@@ -10,6 +10,7 @@ from gateway.dataset.difference import Difference
 from gateway.model.associate import ProposedContext
 from gateway.model.association import AssociationFacts
 from gateway.model.delivery import DeliveryState
+from gateway.model.priority import Priority
 from gateway.rehearsal.stage import RehearsedAdmission
 from gateway.routing.verdicts import Verdict
 
@@ -65,6 +66,7 @@ class OutgoingObject:
     """The group of which the destination is a member; empty for a peer that was named itself."""
     stand_ins: tuple[str, ...] = ()
     """The members that get the object while the destination is given up, in order."""
+    priority: Priority = Priority.NORMAL
 
 
 @dataclass(frozen=True, slots=True)

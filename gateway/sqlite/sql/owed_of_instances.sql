@@ -1,5 +1,6 @@
--- What these instances owe: rows of (instance, rule, destination, actions, state, group, reason of what is held).
+-- What these instances owe: rows of (instance, rule, destination, actions, state, group, reason of what is held, priority, whether
+-- it passes a window).
 SELECT instance_id, rule, destination, actions_json, state, group_name,
-       CASE WHEN state = 'held' THEN reason ELSE '' END
+       CASE WHEN state = 'held' THEN reason ELSE '' END, priority, passes_window
 FROM delivery
 WHERE instance_id IN (SELECT value FROM json_each(:ids)) AND state <> 'delivered' ORDER BY delivery_id;

@@ -14,7 +14,8 @@ from gateway.model.association import AssociationFacts
 from gateway.model.delivery import Delivery, DeliveryState, Dispatch, Settlement
 from gateway.model.instance import Instance, PayloadRef
 from gateway.model.likeness import ExcludedLikenesses
-from gateway.ports.delivery_queue import GroupPlace, QueueDepth
+from gateway.model.priority import Priority
+from gateway.ports.delivery_queue import IN_ORDER, ClaimOrder, GroupPlace, QueueDepth
 from gateway.ports.encoded_data_set import DataSetReceiver, EncodedDataSet
 from gateway.ports.errors import GatewayError, ObjectTooLarge, PayloadLost, PayloadMissing
 from gateway.spool.digest import digest_of
@@ -158,6 +159,8 @@ class MemoryJournal:
         age_s: float = 0.0,
         implementation_version_name: str = "",
         group_name: str = "",
+        priority: Priority = Priority.NORMAL,
+        passes_window: bool = False,
         is_told: bool = True,
     ) -> int:
         """One more delivery, due at once; its ID. Nobody hears of it unless it `is_told`, as of another node's."""
@@ -172,7 +175,8 @@ class MemoryJournal:
             self._kept(data),
             made_at,
         )
-        dispatch = Dispatch("rule", destination, actions_json, group_name=group_name)
+        how: dict[str, Any] = {"priority": priority, "passes_window": passes_window}
+        dispatch = Dispatch("rule", destination, actions_json, group_name=group_name, **how)
         before = len(self.store.rows)
         self._accept(instance, [dispatch], made_at, is_told=is_told)
         assert len(self.store.rows) > before, "a duplicate of what is still owed"
@@ -265,13 +269,18 @@ class MemoryJournal:
         self._check()
 
     async def claim(
-        self, destination: str, limit: int, lease_s: float, apart: ExcludedLikenesses | None = None
+        self,
+        destination: str,
+        limit: int,
+        lease_s: float,
+        apart: ExcludedLikenesses | None = None,
+        order: ClaimOrder = IN_ORDER,
     ) -> list[Delivery]:
         await asyncio.sleep(0)
         self._check()
         if self.claim_trouble:
             raise self.claim_trouble.pop(0)
-        claimed = self.store.claim(destination, limit, lease_s, self.now(), apart)
+        claimed = self.store.claim(destination, limit, lease_s, self.now(), apart, order)
         self.claims.append(len(claimed))
         return claimed
 

@@ -17,6 +17,7 @@ from gateway.model.delivery import Attempt, Delivery, DeliveryState, Dispatch, S
 from gateway.model.instance import Instance, PayloadRef
 from gateway.model.likeness import ExcludedLikenesses, likeness_of
 from gateway.model.migration import MigrationMark
+from gateway.model.priority import Priority
 from gateway.model.query import Attributes, Query
 from gateway.ports.delivery_administration import (
     CorrectedDelivery,
@@ -25,7 +26,14 @@ from gateway.ports.delivery_administration import (
     DeliveryTotal,
     StudyDeliveries,
 )
-from gateway.ports.delivery_queue import AcceptedInstance, GroupPlace, QueueDepth
+from gateway.ports.delivery_queue import (
+    IN_ORDER,
+    URGENT_LOOKED_AT,
+    AcceptedInstance,
+    ClaimOrder,
+    GroupPlace,
+    QueueDepth,
+)
 from gateway.ports.operation_log import OperationRecord, OperationState
 from gateway.ports.pauses import Pause, PausedKind
 from tests.support.fakes.memory_index import MemoryIndex
@@ -182,6 +190,8 @@ class MemoryStore:
                     due_at=now,
                     group_name=dispatch.group_name,
                     reason=dispatch.reason,
+                    priority=dispatch.priority,
+                    passes_window=dispatch.passes_window,
                 )
             )
         if not dispatches:
@@ -217,11 +227,21 @@ class MemoryStore:
         return [self._accept(instance, dispatches, now, is_readable) for instance, dispatches in arrivals]
 
     def claim(
-        self, destination: str, limit: int, lease_s: float, now: datetime, apart: ExcludedLikenesses | None = None
+        self,
+        destination: str,
+        limit: int,
+        lease_s: float,
+        now: datetime,
+        apart: ExcludedLikenesses | None = None,
+        order: ClaimOrder = IN_ORDER,
     ) -> builtins.list[Delivery]:
         due = [row for row in self._pending(destination) if row.due_at <= now]
-        if apart is not None:
+        if order.only:
+            due = _urgent(due, apart, order)
+        elif apart is not None:
             due = _apart(due, apart)
+        else:
+            due = _by_priority(due, limit, order.lower)
         due = due[:limit]
         for row in due:
             row.change(lease=row.delivery.lease + 1)
@@ -431,8 +451,15 @@ class MemoryStore:
                     now,
                 )
             )
-            self.rows[number] = Row(dataclasses.replace(fresh, renewed_at=now, corrected_by=sent.corrected_by))
+            like = dataclasses.replace(fresh, priority=sent.priority, passes_window=sent.passes_window)
+            self.rows[number] = Row(dataclasses.replace(like, renewed_at=now, corrected_by=sent.corrected_by))
         return len(self.rows) - before
+
+    def set_priority(self, which: DeliveryFilter, priority: Priority) -> int:
+        rows = [row for row in self._matching(which) if row.delivery.state in KEPT and self._is_idle(row)]
+        for row in rows:
+            row.change(priority=priority)
+        return len(rows)
 
     def discard(self, which: DeliveryFilter) -> int:
         rows = [row for row in self._matching(which) if row.delivery.state in KEPT and self._is_idle(row)]
@@ -625,9 +652,32 @@ def _duty(delivery: Delivery) -> tuple[str, str]:
 
 
 def _apart(due: builtins.list[Row], apart: ExcludedLikenesses) -> builtins.list[Row]:
-    others = [row for row in due if not any(first <= row.likeness <= last for first, last in apart.ranges)]
+    others = [row for row in due if not _is_in(row, apart)]
     others.sort(key=lambda row: (row.likeness, row.delivery.delivery_id))
     return [row for row in others if row.likeness >= apart.start] or others
+
+
+def _by_priority(due: builtins.list[Row], limit: int, lower: int) -> builtins.list[Row]:
+    """Place by place: the highest priority's, but for the last `lower` places, which are the oldest one's of the
+    others."""
+    left, taken = builtins.list(due), []
+    for place in range(min(limit, len(due))):
+        highest = min(row.delivery.priority for row in left)
+        others = [row for row in left if row.delivery.priority != highest]
+        is_left = place >= limit - lower and bool(others)
+        taken.append(others[0] if is_left else next(row for row in left if row.delivery.priority == highest))
+        left.remove(taken[-1])
+    return taken
+
+
+def _urgent(due: builtins.list[Row], apart: ExcludedLikenesses | None, order: ClaimOrder) -> builtins.list[Row]:
+    rows = [row for row in due if row.delivery.priority is Priority.URGENT]
+    rows = [row for row in rows if order.only == "urgent" or row.delivery.passes_window][:URGENT_LOOKED_AT]
+    return rows if apart is None else [row for row in rows if not _is_in(row, apart)]
+
+
+def _is_in(row: Row, apart: ExcludedLikenesses) -> bool:
+    return any(first <= row.likeness <= last for first, last in apart.ranges)
 
 
 def _fits(delivery: Delivery, which: DeliveryFilter) -> bool:
@@ -639,6 +689,7 @@ def _fits(delivery: Delivery, which: DeliveryFilter) -> bool:
         and which.sop_instance_uid in ("", delivery.instance.sop_instance_uid)
         and which.study_instance_uid in ("", delivery.instance.study_instance_uid)
         and which.rule in ("", delivery.rule)
+        and (which.priority is None or delivery.priority is which.priority)
         and (which.created_before is None or delivery.created_at < which.created_before)
         and (which.created_after is None or delivery.created_at > which.created_after)
     )

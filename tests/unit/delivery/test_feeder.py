@@ -6,9 +6,10 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
-from gateway.delivery.feeder import FIRST_CLAIM, by_number_of_gateways
+from gateway.delivery.feeder import FIRST_CLAIM, URGENT_LOOK_S, by_number_of_gateways
 from gateway.model.delivery import DeliveryState
 from gateway.model.peer import Retry
+from gateway.model.priority import EACH, Priority
 from tests.support.fakes.memory_journal import CT, EXPLICIT, MR
 from tests.unit.delivery.parts import Parts
 
@@ -119,3 +120,40 @@ async def test_objects_that_came_through_as_many_gateways_stand_together() -> No
     batch = await parts.journal.claim("pacs", 9, 900.0)
     assert [delivery.delivery_id for delivery in by_number_of_gateways(batch)] == [2, 5, 3, 1, 4]
     assert by_number_of_gateways(batch[1:2]) == batch[1:2]
+
+
+async def test_an_urgent_delivery_is_claimed_while_others_are_in_hand_and_goes_before_them() -> None:
+    parts = Parts()
+    parts.journal.add_many(FIRST_CLAIM)
+    async with feeding(parts) as until:
+        await until(lambda: len(parts.feeder.ready) == FIRST_CLAIM)
+        urgent = parts.journal.add(priority=Priority.URGENT)
+        parts.feeder.notify()
+        parts.feeder.take()  # half of what is in hand is there still
+        await asyncio.wait_for(
+            until(lambda: urgent in {each.delivery.delivery_id for each in parts.feeder.ready}), GUARD_S
+        )
+        assert parts.feeder.take().delivery.delivery_id == urgent
+        assert parts.feeder.take().delivery.delivery_id == 2
+
+
+async def test_nothing_is_looked_for_while_nothing_came() -> None:
+    parts = Parts()
+    parts.journal.add_many(FIRST_CLAIM)
+    async with feeding(parts) as until:
+        await until(lambda: len(parts.feeder.ready) == FIRST_CLAIM)
+        claims = len(parts.journal.claims)
+        await asyncio.sleep(3 * URGENT_LOOK_S)
+        assert len(parts.journal.claims) == claims
+
+
+async def test_claims_of_one_leave_each_eighth_place_to_lower_priorities() -> None:
+    parts = Parts({"retry": FOREVER})
+    low = parts.journal.add(priority=Priority.LOW)
+    parts.journal.add_many(20)
+    async with feeding(parts) as until:
+        order: list[int] = []
+        for _ in range(10):
+            await until(lambda: bool(parts.feeder.ready))
+            order.append(parts.feeder.take().delivery.delivery_id)
+    assert order.index(low) == EACH - 1

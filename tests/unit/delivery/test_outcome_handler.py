@@ -8,7 +8,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from gateway.delivery.circuit import DOUBTS
-from gateway.delivery.feeder import ClaimedDelivery
+from gateway.delivery.ready_line import ClaimedDelivery
 from gateway.delivery.worker import Worker
 from gateway.model.delivery import Deferred, Delivered, DeliveryState, Outcome, Refused
 from gateway.model.peer import Retry

@@ -15,6 +15,7 @@ from gateway.delivery.feeder import FIRST_CLAIM
 from gateway.model.delivery import Deferred, Delivered, DeliveryState, Outcome
 from gateway.model.delivery_window import DeliveryWindow, merged
 from gateway.model.peer import Peer, Retry
+from gateway.model.priority import Priority
 from gateway.ports.destination import Outbound
 from gateway.ports.errors import DestinationDown
 from tests.support.fakes.delivery import QUICK, peer, reload, table
@@ -55,12 +56,12 @@ async def test_nothing_is_sent_or_claimed_before_the_window_opens() -> None:
     await bench.start(peer(window=NIGHTS))
     status = await until_waiting(bench, "window")
     await turns()
-    assert (bench.to().sent, bench.journal.claims) == ([], [])
+    assert (bench.to().sent, sum(bench.journal.claims)) == ([], 0)
     assert (status.is_up, status.reason, status.wait_s) == (None, "", 6 * 3600)
     assert status.opens_at == datetime(2026, 3, 2, 18, 0, tzinfo=UTC)
     bench.journal.add()
     await turns()
-    assert bench.journal.claims == []
+    assert sum(bench.journal.claims) == 0
     wall.advance(6 * 3600)
     await bench.journal.until_all(DELIVERED)
     assert bench.to().sent == [f"1.2.3.{number}" for number in range(1, 5)]
@@ -305,3 +306,46 @@ def test_settings_that_are_alike_are_one() -> None:
         return peer(window=DeliveryWindow(merged(spans_of("18:00-06:00")), ZoneInfo("UTC")), retry=QUICK)
 
     assert made() == made()
+
+
+async def test_what_is_urgent_passes_a_closed_window_where_its_route_says_so() -> None:
+    bench, wall = bench_at()
+    bench.journal.add()
+    bench.journal.add(priority=Priority.URGENT)
+    passing = bench.journal.add(priority=Priority.URGENT, passes_window=True)
+    bench.journal.add(passes_window=True)
+    await bench.start(peer(window=NIGHTS))
+    await bench.journal.until(lambda: bench.journal.states().count(DELIVERED) == 1)
+    assert bench.journal.rows[passing].state is DELIVERED
+    status = await until_waiting(bench, "window")
+    assert status.opens_at == datetime(2026, 3, 2, 18, 0, tzinfo=UTC)
+    later = bench.journal.add(priority=Priority.URGENT, passes_window=True)
+    await bench.journal.until(lambda: bench.journal.rows[later].state is DELIVERED)
+    assert bench.to().sent == [f"1.2.3.{passing}", f"1.2.3.{later}"]
+    wall.advance(6 * 3600)
+    await bench.journal.until_all(DELIVERED)
+    assert bench.to().sent[2:] == ["1.2.3.2", "1.2.3.1", "1.2.3.4"]
+    assert await bench.service.drain(GUARD_S)
+
+
+async def test_what_passes_stays_in_hand_when_the_window_closes() -> None:
+    bench, wall = bench_at(MONDAY_NOON + timedelta(hours=7))
+    gate = asyncio.Event()
+
+    async def slowly(outbound: Outbound) -> Outcome:
+        await gate.wait()
+        return Delivered()
+
+    bench.to().behave = slowly
+    bench.journal.add_many(3)
+    bench.journal.add(priority=Priority.URGENT, passes_window=True)
+    bench.journal.add(priority=Priority.URGENT, passes_window=True)
+    await bench.start(peer(window=NIGHTS))
+    await bench.journal.until(lambda: len(bench.to().sent) == 1)
+    wall.advance(12 * 3600)
+    await bench.journal.until(lambda: len(bench.journal.settlements) == 3)
+    gate.set()
+    await bench.journal.until(lambda: bench.journal.states().count(DELIVERED) == 2)
+    await until_waiting(bench, "window")
+    assert bench.to().sent == ["1.2.3.4", "1.2.3.5"]
+    assert await bench.service.drain(GUARD_S)

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from gateway.delivery.feeder import ClaimedDelivery
+from gateway.delivery.ready_line import ClaimedDelivery
 from gateway.delivery.worker import Worker
 from gateway.model.delivery import Deferred, Delivered, DeliveryState, Outcome, Refused
 from gateway.ports.destination import Outbound

@@ -8,7 +8,7 @@ import io
 import json
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -94,6 +94,7 @@ class FakeEvent:
     sop_instance_uid: str = UID
     transfer_syntax_uid: str = EXPLICIT
     facts: AssociationFacts = FACTS
+    command: Mapping[str, object] = field(default_factory=dict)
 
 
 @pytest.fixture(autouse=True, params=["in-a-task", "by-completion", "too-large-for-completion", "fails-later"])
@@ -319,7 +320,11 @@ async def test_unmatched(unmatched: Any) -> None:
     else:
         assert await bench.handle() == 0x0000
     held = [dispatches for _, _, dispatches in bench.journal.committed]
-    assert held == ([(Dispatch("unmatched", "", "", DeliveryState.HELD),)] if unmatched == "hold" else [])
+    assert held == (
+        [(Dispatch("unmatched", "", "", DeliveryState.HELD, reason="no route wants it"),)]
+        if unmatched == "hold"
+        else []
+    )
     assert bench.meter.counted == {("gateway_unmatched_instances_total", "ct1", unmatched): 1}
 
 

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
+from gateway.model.priority import Priority
 from gateway.ports.delivery_administration import DeliveryFilter
 from gateway.ports.store import Store
 from gateway.postgresql import due_bounds
@@ -59,7 +60,7 @@ class SharedHistory(QueueHistory):
             self.real.deliveries.claim(destination, limit, 20.0, self.clock())
             raise Undone
 
-    @rule(which=FILTERS, verb=st.sampled_from(["retry", "hold", "release", "discard"]))
+    @rule(which=FILTERS, verb=st.sampled_from(["retry", "hold", "release", "urgent", "low", "discard"]))
     def elsewhere(self, which: DeliveryFilter, verb: str) -> None:
         administration, model = self.command.administration, self.model
         with self.command.transaction():
@@ -70,6 +71,9 @@ class SharedHistory(QueueHistory):
                     done, expected = administration.hold(which), model.hold(which)
                 case "release":
                     done, expected = administration.release(which, self.clock()), model.release(which, self.clock())
+                case "urgent" | "low":
+                    priority = Priority[verb.upper()]
+                    done, expected = administration.set_priority(which, priority), model.set_priority(which, priority)
                 case _:
                     done, expected = administration.discard(which), model.discard(which)
         assert done == expected

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from gateway.model.delivery import DeliveryState
-from gateway.postgresql.due_bounds import ALL_EACH_US, LATE_EACH_US, LATE_US, PROMPT_US, DueBounds
+from gateway.postgresql.due_bounds import ALL_EACH_US, LATE_EACH_US, LATE_US, PROMPT_US, ByPriority, DueBounds
 from gateway.postgresql.statements import SQL
 from gateway.postgresql.store import PostgreSQLStore
 from gateway.relational.rows import microseconds
@@ -19,69 +19,75 @@ from tests.support.store_rig import LEASE_S, claim, settle_all, uids
 from tests.unit.postgresql.conftest import OpenStore
 
 NOW = 1_000_000_000_000
+NONE = (None, None, None)
+
+
+def same(at_us: int) -> ByPriority:
+    """For each priority."""
+    return at_us, at_us, at_us
 
 
 def known(first_us: int | None = NOW - ALL_EACH_US, token: int | None = 7) -> DueBounds:
     """One claim has looked at all."""
     bounds = DueBounds()
-    bounds.looked(bounds.look("pacs", token, NOW), first_us)
+    bounds.looked(bounds.look("pacs", token, NOW), (first_us, first_us, first_us))
     return bounds
 
 
 def test_a_claim_begins_where_the_first_one_was_that_the_last_claim_saw() -> None:
-    assert DueBounds().look("pacs", 7, NOW).from_us == 0
-    assert known().look("pacs", 7, NOW + 1).from_us == NOW - ALL_EACH_US
-    assert known(first_us=0).look("pacs", 7, NOW + 1).from_us == 0
-    assert known().look("vna", 7, NOW + 1).from_us == 0
+    assert DueBounds().look("pacs", 7, NOW).from_us == same(0)
+    assert known().look("pacs", 7, NOW + 1).from_us == same(NOW - ALL_EACH_US)
+    assert known(first_us=0).look("pacs", 7, NOW + 1).from_us == same(0)
+    assert known().look("vna", 7, NOW + 1).from_us == same(0)
 
 
 @pytest.mark.parametrize("first_us", [None, NOW - 1, NOW + 3600])
 def test_what_others_began_to_add_a_moment_ago_is_looked_for(first_us: int | None) -> None:
-    assert known(first_us).look("pacs", 7, NOW + 1).from_us == NOW + 1 - PROMPT_US
+    assert known(first_us).look("pacs", 7, NOW + 1).from_us == same(NOW + 1 - PROMPT_US)
 
 
 def test_each_few_seconds_a_claim_looks_for_what_came_late() -> None:
     bounds = known(None)
     late = bounds.look("pacs", 7, NOW + LATE_EACH_US)
-    assert late.from_us == NOW + LATE_EACH_US - LATE_US
-    bounds.looked(late, None)
-    assert bounds.look("pacs", 7, NOW + LATE_EACH_US + 1).from_us == NOW + LATE_EACH_US + 1 - PROMPT_US
+    assert late.from_us == same(NOW + LATE_EACH_US - LATE_US)
+    bounds.looked(late, NONE)
+    assert bounds.look("pacs", 7, NOW + LATE_EACH_US + 1).from_us == same(NOW + LATE_EACH_US + 1 - PROMPT_US)
 
 
 def test_a_prompt_look_puts_no_late_one_off() -> None:
     bounds = known(None)
-    bounds.looked(bounds.look("pacs", 7, NOW + LATE_EACH_US - 1), None)
+    bounds.looked(bounds.look("pacs", 7, NOW + LATE_EACH_US - 1), NONE)
     assert bounds.look("pacs", 7, NOW + LATE_EACH_US).late_us == LATE_US
 
 
 def test_each_minute_a_claim_looks_at_all() -> None:
     bounds = known(None)
-    bounds.looked(bounds.look("pacs", 7, NOW + LATE_EACH_US), None)
-    assert bounds.look("pacs", 7, NOW + ALL_EACH_US - 1).from_us > 0
+    bounds.looked(bounds.look("pacs", 7, NOW + LATE_EACH_US), NONE)
+    assert bounds.look("pacs", 7, NOW + ALL_EACH_US - 1).from_us > same(0)
     everything = bounds.look("pacs", 7, NOW + ALL_EACH_US)
-    assert everything.from_us == 0
-    bounds.looked(everything, None)
-    assert bounds.look("pacs", 7, NOW + ALL_EACH_US + 1).from_us > 0
+    assert everything.from_us == same(0)
+    bounds.looked(everything, NONE)
+    assert bounds.look("pacs", 7, NOW + ALL_EACH_US + 1).from_us > same(0)
 
 
 @pytest.mark.parametrize(
     ("token", "now_us"), [(8, NOW + 1), (None, NOW + 1), (7, NOW - 1)], ids=["newer", "none", "clock set back"]
 )
 def test_another_token_and_an_earlier_time_know_nothing(token: int | None, now_us: int) -> None:
-    assert known().look("pacs", token, now_us).from_us == 0
+    assert known().look("pacs", token, now_us).from_us == same(0)
 
 
 def test_what_is_due_again_lowers_the_bound_and_never_raises_it() -> None:
     bounds = known()
     bounds.lower("vna", 5)
     bounds.lower("pacs", NOW)
-    assert bounds.look("pacs", 7, NOW + 1).from_us == NOW - ALL_EACH_US
+    assert bounds.look("pacs", 7, NOW + 1).from_us == same(NOW - ALL_EACH_US)
     bounds.lower("pacs", 6)
-    assert bounds.look("pacs", 7, NOW + 1).from_us == 6
+    assert bounds.look("pacs", 7, NOW + 1).from_us == same(6)
     bounds.lower_all(5)
-    assert bounds.look("pacs", 7, NOW + 1).from_us == 5
+    assert bounds.look("pacs", 7, NOW + 1).from_us == same(5)
     bounds.forget()
-    assert bounds.look("pacs", 7, NOW + 1).from_us == 0
+    assert bounds.look("pacs", 7, NOW + 1).from_us == same(0)
 
 
 # --- on a database --------------------------------------------------------------------------------------------------
@@ -185,7 +191,7 @@ def test_leases_that_end_are_found_in_their_time(store: PostgreSQLStore, clock: 
 
 def put(look: psycopg.Connection[Any], number: int, due_at_us: int) -> None:
     """What another process committed later than it was due."""
-    rows = f'[[{number}, 1, "pacs", "all", "[]", "pending", 0, "", "", {due_at_us}]]'
+    rows = f'[[{number}, 1, "pacs", "all", "[]", "pending", 0, "", "", 1, 0, {due_at_us}]]'
     look.execute(SQL["insert_deliveries"].encode(), {"deliveries": rows})
 
 
@@ -239,17 +245,25 @@ def test_a_claim_walks_over_no_entries_that_a_held_transaction_keeps(
         for _ in range(36):
             assert settle_all(store, claim(store, clock, limit=50), DeliveryState.DELIVERED) == 50
         look = store.deliveries.bounds.look("pacs", None, microseconds(clock()))
-        assert pages(url, look.from_us, clock) * 2 < pages(url, 0, clock)
+        assert pages(url, look.from_us, clock) * 2 < pages(url, same(0), clock)
         assert len(claim(store, clock, limit=1000)) == 200
 
 
-def pages(url: str, from_us: int, clock: Clock) -> int:
+def pages(url: str, from_us: ByPriority, clock: Clock) -> int:
     """Pages in which a claim looks for the first delivery; it takes none."""
     now_us = microseconds(clock())
-    values = {"destination": "pacs", "now": now_us, "horizon": now_us, "until": now_us, "limit": 0, "token": None}
+    values: dict[str, Any] = {
+        "destination": "pacs",
+        "now": now_us,
+        "horizon": now_us,
+        "until": now_us,
+        "limit": 0,
+        "token": None,
+    }
+    values |= dict(zip(("from_urgent", "from", "from_low"), from_us, strict=True)) | {"late": 0}
     with psycopg.connect(url) as connection:
         explain = f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {SQL['claim']}"
-        row = connection.execute(explain.encode(), {**values, "from": from_us, "late": 0}).fetchone()
+        row = connection.execute(explain.encode(), values).fetchone()
         connection.rollback()
     assert row is not None
     plan = row[0][0]["Plan"]

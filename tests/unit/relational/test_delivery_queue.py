@@ -11,6 +11,7 @@ import pytest
 
 from gateway.model.delivery import Delivery, DeliveryState, Settlement
 from gateway.model.likeness import ExcludedLikenesses
+from gateway.ports.delivery_queue import IN_ORDER, ClaimOrder
 from gateway.relational.delivery_queue import ATTEMPTS_KEPT, InstanceAcceptor, RelationalDeliveryQueue
 from gateway.relational.index_tables import IndexTables
 from gateway.relational.row_reader import RowReader
@@ -55,7 +56,13 @@ class ApartQueue(RelationalDeliveryQueue):
     found = ""
 
     def claim(
-        self, destination: str, limit: int, lease_s: float, now: datetime, apart: ExcludedLikenesses | None = None
+        self,
+        destination: str,
+        limit: int,
+        lease_s: float,
+        now: datetime,
+        apart: ExcludedLikenesses | None = None,
+        order: ClaimOrder = IN_ORDER,
     ) -> list[Delivery]:
         assert apart is not None
         self.found = self._apart("search", {"destination": destination}, apart)

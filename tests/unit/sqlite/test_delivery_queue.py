@@ -16,6 +16,7 @@ import pytest
 
 from gateway.model.delivery import DeliveryState, Dispatch
 from gateway.model.likeness import ExcludedLikenesses, alone, likeness_of
+from gateway.model.priority import Priority
 from gateway.ports.delivery_administration import DeliveryFilter
 from gateway.ports.errors import ConfigurationError, QueueBroken, SpoolFull, Temporary
 from gateway.relational.arrival_order import CLOCK_STEP_US
@@ -314,7 +315,8 @@ def test_a_claim_reads_nothing_of_what_it_leaves_out(queue: SQLiteStore) -> None
 def test_claims_come_out_of_the_index_in_order(queue: SQLiteStore) -> None:
     values = {"destination": "pacs", "now": 1, "horizon": 1, "limit": 1}
     plan = [row[3] for row in queue._connection.execute(f"EXPLAIN QUERY PLAN {SQL['find_due']}", values)]
-    assert "SEARCH delivery USING INDEX delivery_owed (destination=? AND state=? AND due_at<?)" in plan
+    search = "SEARCH delivery USING INDEX delivery_owed (destination=? AND state=? AND priority=? AND due_at<?)"
+    assert plan.count(search) == len(Priority)
 
 
 @pytest.mark.parametrize("name", ["ids", "sop_instance_uid"])

@@ -1,0 +1,105 @@
+"""Rules as they are compiled: what they change, and where they send."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from gateway.model.attribute_path import AttributePath
+from gateway.model.delivery import Dispatch
+from gateway.model.peer import PeerGroup
+from gateway.model.priority import Priority
+from gateway.model.problem import Mark
+from gateway.ports.facts import Facts
+from gateway.ports.kinds import Action, Fate, Predicate
+from gateway.routing.fate_decision import FateDecision, fate_of
+from gateway.routing.route_priority import NORMAL, RoutePriority
+from gateway.routing.verdicts import Marks
+
+
+@dataclass(frozen=True, slots=True)
+class Coercion:
+    """Tag what arrives: when `when` holds, `actions` change the object for all that follows."""
+
+    name: str
+    when: Predicate
+    actions: tuple[Action, ...]
+    mark: Mark | None = None
+    marks: Marks = field(default_factory=dict, repr=False, compare=False)
+    """The marks of settings inside `when`."""
+    fate: Fate | None = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "fate", fate_of(self.actions))
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Send on: when `when` holds, the object goes to `to`, changed by `actions`."""
+
+    name: str
+    when: Predicate
+    to: tuple[str, ...]
+    """Names of peers; groups are expanded, but for `groups`."""
+    actions_json: str = ""
+    actions: tuple[Action, ...] = ()
+    stop: bool = False
+    mark: Mark | None = None
+    marks: Marks = field(default_factory=dict, repr=False, compare=False)
+    """The marks of settings inside `when`."""
+    groups: tuple[PeerGroup, ...] = ()
+    """Those of which one member gets the object."""
+    priority: RoutePriority = NORMAL
+    passes_window: bool = False
+    """Its deliveries are sent while they are urgent, also when the window of their destination is closed."""
+    fate: Fate | None = field(init=False, repr=False, compare=False)
+    dispatches: tuple[Dispatch, ...] = field(init=False, repr=False, compare=False)
+    """One for each of `to`, pending; then one for each of `groups`, to the first member, until one is chosen."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "fate", fate_of(self.actions))
+        priority = Priority.NORMAL if self.priority.fixed is None else self.priority.fixed
+        how: dict[str, Any] = {"priority": priority, "passes_window": self.passes_window}
+        to = [(one, "") for one in self.to] + [(one.members[0], one.name) for one in self.groups]
+        made = (Dispatch(self.name, one, self.actions_json, group_name=group, **how) for one, group in to)
+        object.__setattr__(self, "dispatches", tuple(made))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the peers and groups that it sends to."""
+        return (*self.to, *(group.name for group in self.groups))
+
+    def attributes(self) -> Iterator[AttributePath]:
+        """The attributes that condition and priority read."""
+        yield from self.when.attributes()
+        yield from self.priority.attributes()
+
+    @property
+    def decision(self) -> FateDecision | None:
+        """Its decision on the object as a whole."""
+        return None if self.fate is None else FateDecision(self.name, self.fate, self.mark)
+
+    def with_priority(self, facts: Facts, sent_as: int) -> tuple[tuple[Dispatch, ...], bool]:
+        """The dispatches with the priority of this object; False: its template gives none, and they are normal. Raises
+        what `Template.render` does of the stored bytes."""
+        priority = self.priority.of(facts, sent_as)
+        if priority is None or priority is Priority.NORMAL:
+            return self.dispatches, priority is not None
+        return tuple(replace(each, priority=priority) for each in self.dispatches), True
+
+
+@dataclass(frozen=True, slots=True)
+class RetrieveCoercion:
+    """Change what is retrieved: when `when` holds, the peers `to` get the object changed by `actions`."""
+
+    name: str
+    when: Predicate
+    to: tuple[str, ...]
+    """Names of peers; groups are expanded."""
+    actions: tuple[Action, ...]
+
+
+def attributes_of(actions: Iterable[Action]) -> tuple[AttributePath, ...]:
+    """The attributes that `actions` read, for `facts_for`."""
+    return tuple(dict.fromkeys(path for action in actions for path in action.attributes()))

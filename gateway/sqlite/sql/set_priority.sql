@@ -1,0 +1,4 @@
+-- Another priority for deliveries that nobody works on.
+UPDATE delivery SET priority = :priority
+WHERE delivery_id IN (SELECT value FROM json_each(:ids)) AND state IN ('dead', 'held', 'pending')
+    AND (leased_until IS NULL OR leased_until <= :present);
