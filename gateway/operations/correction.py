@@ -18,6 +18,7 @@ from gateway.delivery.transform import outbound_for
 from gateway.model.delivery import Delivery, DeliveryState
 from gateway.model.instance import PayloadRef
 from gateway.model.problem import SettingPath
+from gateway.operations.kept_changes import kept_changes
 from gateway.operations.operation_listing import filter_as_json
 from gateway.operations.queue_administration import Operator
 from gateway.ports import kinds as port_kinds
@@ -158,12 +159,13 @@ async def correct(
     def do(store: Store) -> list[int]:
         operation_id = store.operations.begin_operation(record)
         done = []
-        for each in rehearsed:
-            wanted = CorrectedDelivery(
-                each.delivery.delivery_id, each.delivery.actions_json, each.actions_json, operation_id
-            )
-            if store.administration.correct(wanted, store.administration.now(), even_if_doubtful=even_if_doubtful):
-                done.append(wanted.delivery_id)
+        with kept_changes(store, operation_id, ids):
+            for each in rehearsed:
+                wanted = CorrectedDelivery(
+                    each.delivery.delivery_id, each.delivery.actions_json, each.actions_json, operation_id
+                )
+                if store.administration.correct(wanted, store.administration.now(), even_if_doubtful=even_if_doubtful):
+                    done.append(wanted.delivery_id)
         stayed = len(ids) - len(done)
         store.operations.note_operation(operation_id, len(done), stayed, OperationState.COMPLETE, now)
         return done

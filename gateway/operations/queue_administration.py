@@ -19,12 +19,14 @@ from typing import Any, TypeVar
 from gateway.common.steady_clock import utc_now
 from gateway.model.delivery import DeliveryState
 from gateway.model.priority import Priority
+from gateway.operations.kept_changes import drop_old_changes, kept_changes
 from gateway.operations.operation_listing import filter_as_json
 from gateway.ports.delivery_administration import DeliveryFilter
 from gateway.ports.errors import SpoolFull
 from gateway.ports.operation_log import OperationRecord, OperationState
 from gateway.ports.store import Store
 from gateway.ports.store_access import StoreAccess
+from gateway.ports.undo_log import KEPT_FOR, MOST_UNDONE
 
 _T = TypeVar("_T")
 
@@ -134,8 +136,10 @@ async def carry_out(
         SpoolFull, Temporary, QueueBroken: of the store; what `progress` counts was done.
     """
     last, after = await access.read(lambda store: store.administration.last()), 0
+    await drop_old_changes(access, wall())
     progress.operation_id = await _begin(access, verb, which, by, meant, destination or "", wall())
     size = SMALLEST_BATCH
+    how: Any = {"verb": verb, "destination": destination, "keeps_changes": meant <= MOST_UNDONE}
     while not is_stopped():
         ids = await access.read(partial(_page, which=which, verb=verb, after=after, last=last, limit=size))
         if not ids:
@@ -145,9 +149,7 @@ async def carry_out(
             return
         after = ids[-1]
         begun_s = elapsed_s()
-        do = partial(
-            _do, verb=verb, ids=tuple(ids), destination=destination, operation_id=progress.operation_id, now=wall()
-        )
+        do = partial(_do, ids=tuple(ids), operation_id=progress.operation_id, now=wall(), **how)
         _count(progress, await _with_room(partial(access.write, do)))
         lasted_s = elapsed_s() - begun_s
         size = _next_size(size, lasted_s)
@@ -215,10 +217,21 @@ def _next_size(size: int, lasted_s: float) -> int:
 
 
 def _do(
-    store: Store, *, verb: Verb, ids: tuple[int, ...], destination: str | None, operation_id: int, now: datetime
+    store: Store,
+    *,
+    verb: Verb,
+    ids: tuple[int, ...],
+    destination: str | None,
+    operation_id: int,
+    now: datetime,
+    keeps_changes: bool,
 ) -> _Batch:
     """Carry out `verb` on these deliveries and note it, inside a transaction."""
-    batch = _done(store, verb, ids, destination)
+    if keeps_changes:
+        with kept_changes(store, operation_id, ids, adds=verb is SEND_AGAIN):
+            batch = _done(store, verb, ids, destination)
+    else:
+        batch = _done(store, verb, ids, destination)
     stayed = len(ids) - batch.done
     store.operations.note_operation(operation_id, batch.done, stayed, OperationState.RUNNING, now)
     return batch
@@ -234,7 +247,7 @@ def _done(store: Store, verb: Verb, ids: tuple[int, ...], destination: str | Non
         case "hold":
             done = administration.hold(these)
         case "discard":
-            done = administration.discard(these)
+            done = administration.discard(these, administration.now() + KEPT_FOR)
         case "retarget":
             assert destination, "a verb that names one"
             done = administration.retarget(these, administration.now(), destination, even_if_doubtful=also)

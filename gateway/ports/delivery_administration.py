@@ -126,8 +126,9 @@ class DeliveryAdministration(Protocol):
         had it."""
         ...
 
-    def discard(self, which: DeliveryFilter) -> int:
-        """Delete dead, held and pending deliveries; what is under a lease stays."""
+    def discard(self, which: DeliveryFilter, settled_at: datetime | None = None) -> int:
+        """Delete dead, held and pending deliveries; what is under a lease stays. The retention of instances that owe
+        nothing any more begins at `settled_at`; now without it."""
         ...
 
     # --- a page at a time ---------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from gateway.ports.index_store import IndexStore
 from gateway.ports.operation_log import OperationLog
 from gateway.ports.pauses import Pauses
 from gateway.ports.spool_ledger import SpoolLedger
+from gateway.ports.undo_log import UndoLog
 
 
 class Store(Protocol):
@@ -27,6 +28,9 @@ class Store(Protocol):
 
     @property
     def operations(self) -> OperationLog: ...
+
+    @property
+    def undo(self) -> UndoLog: ...
 
     @property
     def pauses(self) -> Pauses: ...

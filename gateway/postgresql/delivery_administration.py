@@ -57,8 +57,8 @@ class PostgreSQLDeliveryAdministration(RelationalDeliveryAdministration):
         """Lock them first, in one order; the verb then sees them as the one before left them."""
         return str(self._statements.single("take_deliveries", ids=self._find(which), present=self._clock.now_us()))
 
-    def _mark_settled(self, instance_ids: str) -> None:
+    def _mark_settled(self, instance_ids: str, now_us: int) -> None:
         """The later one of a discard and a settlement at one moment, which end the last two deliveries of an instance,
         sees that nothing is owed any more."""
         self._statements.single("lock_siblings", ids=instance_ids)
-        super()._mark_settled(instance_ids)
+        super()._mark_settled(instance_ids, now_us)

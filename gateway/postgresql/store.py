@@ -26,6 +26,7 @@ from gateway.postgresql.spool_ledger import PostgreSQLSpoolLedger, RecordedPosit
 from gateway.postgresql.step_connection import let_go_when_frozen
 from gateway.postgresql.store_rows import PostgreSQLStoreRows
 from gateway.postgresql.transactions import PostgreSQLTransaction, PostgreSQLTransactions
+from gateway.postgresql.undo_log import PostgreSQLUndoLog
 from gateway.relational.delivery_queue import Arrivals
 from gateway.relational.index_store import RelationalIndexStore
 from gateway.relational.index_tables import IndexTables
@@ -122,9 +123,8 @@ class PostgreSQLStore:
         node: str = "",
         statement_limit_s: float | None = None,
     ) -> None:
-        place = address(url)
+        place, frozen = address(url), () if tokens is None else (let_go_when_frozen,)
         lock, position = GatewayLock(place, lock_patience_s, node), RecordedPosition(place.shown)
-        frozen = () if tokens is None else (let_go_when_frozen,)
         time, read_time = _time(node, now, clock, wall, is_committing=is_committing)
         self._transactions = transactions = PostgreSQLTransactions(
             place,
@@ -139,13 +139,14 @@ class PostgreSQLStore:
         reader, tables = RowReader(transactions), (SharedIndexTables if node else IndexTables)(transactions, DIALECT)
         transactions.on_roll_back.append(tables.clear)
         announce = Announcer(transactions, node if is_committing else "") if node else no_announcement
-        self._acceptor = acceptor = PostgreSQLAcceptor(transactions, tables, announce)
-        self.deliveries = PostgreSQLDeliveryQueue(transactions, tables, reader, acceptor, announce, tokens, node)
+        self._acceptor = PostgreSQLAcceptor(transactions, tables, announce)
+        self.deliveries = PostgreSQLDeliveryQueue(transactions, tables, reader, self._acceptor, announce, tokens, node)
         self.administration = PostgreSQLDeliveryAdministration(transactions, DIALECT, reader, announce)
         self.operations, self.pauses, self.index = _common_parts(transactions, tables, reader)
         self.payloads, self.sealing = PostgreSQLSharedPayloads(transactions), PostgreSQLPayloadSealing(transactions)
         self.spool = PostgreSQLSpoolLedger(transactions, position)
         self.rows, self.contents = PostgreSQLStoreRows(transactions), PostgreSQLClusterContents(transactions)
+        self.undo = PostgreSQLUndoLog(transactions, self.rows, announce)
 
     def close(self) -> None:
         self._transactions.close()

@@ -75,7 +75,7 @@ class PostgreSQLStoreRows(RelationalStoreRows):
         statement = SQL["add_stored_rows"].format(table=table, columns=", ".join(columns), values=", ".join(values))
         self._transactions.change((statement, {"rows": batch(rows)}))
         if table == "delivery":
-            self._transactions.do("add_due_rows", first=rows[0][0], last=rows[-1][0])
+            self._transactions.do("add_due_rows", ids=batch([row[0] for row in rows]))
 
     def identifiers_given(self) -> Mapping[str, int]:
         """Table → the last identifier that was given."""

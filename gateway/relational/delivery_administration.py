@@ -139,19 +139,20 @@ class RelationalDeliveryAdministration:
             "set_priority", ids=self._take(which), priority=int(priority), present=self._clock.now_us()
         )
 
-    def discard(self, which: DeliveryFilter) -> int:
+    def discard(self, which: DeliveryFilter, settled_at: datetime | None = None) -> int:
         """Delete dead, held and pending deliveries that nobody works on."""
         present = self._clock.now_us()
         gone = [*self._statements.rows("discard", ids=self._take(which), present=present)]
         if not gone:
             return 0
         self._statements.do("delete_attempts", ids=batch([row[0] for row in gone]))
-        self._mark_settled(batch(sorted({row[1] for row in gone})))
+        at = present if settled_at is None else microseconds(settled_at)
+        self._mark_settled(batch(sorted({row[1] for row in gone})), at)
         return len(gone)
 
-    def _mark_settled(self, instance_ids: str) -> None:
+    def _mark_settled(self, instance_ids: str, now_us: int) -> None:
         """Instances of deliveries that were deleted may go when retention is over, if they owe nothing any more."""
-        self._statements.do("mark_settled_instances", ids=instance_ids, now=self._clock.now_us())
+        self._statements.do("mark_settled_instances", ids=instance_ids, now=now_us)
 
     def _take(self, which: DeliveryFilter) -> str:
         """Identifiers of the deliveries that fit, as JSON, for a verb: nobody else changes them before it is done."""

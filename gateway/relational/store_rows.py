@@ -44,6 +44,15 @@ class RelationalStoreRows:
         with self._statements.errors():
             return list(self._statements.made_rows((statement, values)))
 
+    def idle_deliveries(self, ids: Sequence[int]) -> Sequence[StoredRow]:
+        """The rows of those of these deliveries that are there and under no lease."""
+        statement = self.sql["idle_deliveries"].format(
+            columns=", ".join(self.read_as.get(("delivery", column), column) for column in TABLES["delivery"]),
+            table=self.read_from.get("delivery", "delivery"),
+        )
+        with self._statements.errors():
+            return list(self._statements.made_rows((statement, {"ids": batch(ids)})))
+
     def last_key(self, table: str) -> RowKey | None:
         """The key of the last row."""
         key = TABLES[table][: KEY_COLUMNS[table]]

@@ -20,6 +20,7 @@ from gateway.relational.pauses import RelationalPauses
 from gateway.relational.queue_clock import QueueClock
 from gateway.relational.row_reader import RowReader
 from gateway.relational.spool_ledger import RelationalSpoolLedger
+from gateway.relational.undo_log import RelationalUndoLog
 from gateway.spool.lock import is_gateway_running
 from gateway.sqlite import delivery_filters
 from gateway.sqlite.acceptance import Acceptor
@@ -97,6 +98,7 @@ class SQLiteStore:
         self.index = RelationalIndexStore(self._transactions, tables, reader)
         self.spool = RelationalSpoolLedger(self._transactions)
         self.rows = SQLiteStoreRows(self._transactions)
+        self.undo = RelationalUndoLog(self._transactions, self.rows)
 
     def _connect(self, busy_timeout_s: float, *, must_exist: bool) -> apsw.Connection:
         """The connection; on a full disk it is opened with the room of the reserve."""

@@ -7,13 +7,14 @@ from dataclasses import replace
 import pytest
 
 from gateway.model.delivery import Delivery, DeliveryState, Dispatch
+from gateway.model.priority import Priority
 from gateway.ports.delivery_administration import CorrectedDelivery, DeliveryFilter
 from gateway.ports.store import Store
 from tests.support.samples import HELD, TO_PACS, Clock, instance, settlement
 from tests.support.store_rig import ANY, accept, claim, settle_all
 
 OLD, NEW = '[{"remove":["PatientName"]}]', '[{"set":{"PatientID":"ü 4711"}},{"remove":["PatientName"]}]'
-HELD_AT_PACS = Dispatch("rule", "pacs", OLD, DeliveryState.HELD, reason="routes.yaml:7")
+HELD_AT_PACS = Dispatch("rule", "pacs", OLD, DeliveryState.HELD, reason="routes.yaml:7", priority=Priority.URGENT)
 
 
 def correction(delivery_id: int = 1, **values: object) -> CorrectedDelivery:
@@ -42,10 +43,18 @@ def test_a_held_or_dead_one_goes_on_with_other_actions(queue: Store, clock: Cloc
     assert after.reason == ("0xA900" if state is DeliveryState.DEAD else ""), "of the last attempt, not of being held"
     assert after.instance == before.instance, "the object stays as it arrived"
     (claimed,) = claim(queue, clock)
-    assert (claimed.actions_json, claimed.corrected_by) == (NEW, 7)
+    assert (claimed.actions_json, claimed.corrected_by, claimed.priority) == (NEW, 7, Priority.URGENT)
     assert claimed.lease > before.lease
     with queue.transaction():
         assert queue.deliveries.settle([settlement(claimed)]) == [True]
+
+
+def test_a_corrected_one_keeps_its_place_by_priority(queue: Store, clock: Clock) -> None:
+    accept(queue, (instance(1), [HELD_AT_PACS]), *((instance(each), [TO_PACS]) for each in (2, 3)), clock=clock)
+    clock.advance(5)
+    with queue.transaction():
+        assert queue.administration.correct(correction(), clock())
+    assert [each.delivery_id for each in claim(queue, clock, limit=1)] == [1]
 
 
 def test_what_changed_meanwhile_stays(queue: Store, clock: Clock) -> None:

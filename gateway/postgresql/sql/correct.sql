@@ -6,7 +6,9 @@ WITH corrected AS (
         lease = lease + 1, reason = CASE attempts WHEN 0 THEN '' ELSE reason END
     WHERE delivery_id = %(delivery_id)s AND actions_json = %(former)s AND state IN ('dead', 'held') AND destination <> ''
         AND (%(even_if_doubtful)s OR is_doubtful = 0)
-    RETURNING delivery_id, destination, likeness, lease, group_name, is_doubtful
+    RETURNING delivery_id, destination, likeness, lease, group_name, is_doubtful, priority, passes_window
 )
-INSERT INTO due (delivery_id, destination, likeness, group_name, is_doubtful, due_at, entered_at, lease)
-SELECT delivery_id, destination, likeness, group_name, is_doubtful, %(now)s, %(now)s, lease FROM corrected;
+INSERT INTO due (delivery_id, destination, likeness, group_name, is_doubtful, priority, passes_window, due_at, entered_at,
+                 lease)
+SELECT delivery_id, destination, likeness, group_name, is_doubtful, priority, passes_window, %(now)s, %(now)s, lease
+FROM corrected;

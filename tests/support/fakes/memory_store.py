@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import builtins
 import copy
 import dataclasses
 import functools
+import pickle
 from collections import Counter
 from collections.abc import Callable, Collection, Generator, Sequence
 from contextlib import contextmanager
@@ -36,6 +38,7 @@ from gateway.ports.delivery_queue import (
 )
 from gateway.ports.operation_log import OperationRecord, OperationState
 from gateway.ports.pauses import Pause, PausedKind
+from gateway.ports.undo_log import DeliveryChange, UndoCount, mark_of
 from tests.support.fakes.memory_index import MemoryIndex
 
 OWED = (DeliveryState.PENDING, DeliveryState.HELD)
@@ -114,6 +117,7 @@ class MemoryStore:
         self._known = ("", 0)
         self._pauses: dict[tuple[str, str], Pause] = {}
         self._operations: builtins.list[OperationRecord] = []
+        self._changes: dict[tuple[int, int], DeliveryChange] = {}
         self._index = MemoryIndex()
 
     @property
@@ -126,6 +130,10 @@ class MemoryStore:
 
     @property
     def operations(self) -> MemoryStore:
+        return self
+
+    @property
+    def undo(self) -> MemoryStore:
         return self
 
     @property
@@ -287,11 +295,11 @@ class MemoryStore:
         self._mark_settled(row.delivery.instance.instance_id)
         return True
 
-    def _mark_settled(self, instance_id: int) -> None:
+    def _mark_settled(self, instance_id: int, at: datetime | None = None) -> None:
         numbers = self._by_instance.get(instance_id, ())
         states = {self.rows[number].delivery.state for number in numbers if number in self.rows}
         if states <= {DeliveryState.DELIVERED}:
-            self._settled[instance_id] = self._now()
+            self._settled[instance_id] = at or self._now()
 
     def next_due(self, destination: str) -> datetime | None:
         rows = self._pending(destination)
@@ -461,13 +469,13 @@ class MemoryStore:
             row.change(priority=priority)
         return len(rows)
 
-    def discard(self, which: DeliveryFilter) -> int:
+    def discard(self, which: DeliveryFilter, settled_at: datetime | None = None) -> int:
         rows = [row for row in self._matching(which) if row.delivery.state in KEPT and self._is_idle(row)]
         for row in rows:
             del self.rows[row.delivery.delivery_id]
         for row in rows:
             if row.delivery.instance.instance_id not in self._settled:
-                self._mark_settled(row.delivery.instance.instance_id)
+                self._mark_settled(row.delivery.instance.instance_id, settled_at)
         return len(rows)
 
     def page(
@@ -518,6 +526,53 @@ class MemoryStore:
 
     def last_operations(self, limit: int) -> Sequence[OperationRecord]:
         return self._operations[::-1][:limit]
+
+    def delivery_images(self, ids: Sequence[int]) -> dict[int, str]:
+        idle = [key for key in sorted(ids) if key in self.rows and self.rows[key].leased_until is None]
+        return {key: _image(self.rows[key].delivery) for key in idle}
+
+    def keep_changes(self, operation_id: int, changes: Sequence[DeliveryChange]) -> None:
+        self._changes |= {(operation_id, each.delivery_id): each for each in changes}
+
+    def changes_of(self, operation_id: int, after: int, limit: int) -> Sequence[DeliveryChange]:
+        keys = sorted(key for key in self._changes if key[0] == operation_id and key[1] > after)
+        return [self._changes[key] for key in keys[:limit]]
+
+    def undoable(self, changes: Sequence[DeliveryChange]) -> UndoCount:
+        same = [each for each in changes if self._is_as_left(each)]
+        fit = [each for each in same if not each.before or _former(each).instance.instance_id in self._instances]
+        return UndoCount(len(fit), len(changes) - len(same), len(same) - len(fit))
+
+    def _is_as_left(self, change: DeliveryChange) -> bool:
+        if not change.after:
+            return change.delivery_id not in self.rows
+        image = self.delivery_images([change.delivery_id]).get(change.delivery_id)
+        return image is not None and mark_of(image) == change.after
+
+    def put_back(self, operation_id: int, changes: Sequence[DeliveryChange]) -> UndoCount:
+        counted = self.undoable(changes)
+        for each in [each for each in changes if self.undoable([each]).done]:
+            now = self.rows.pop(each.delivery_id, None)
+            if each.before:
+                former = _former(each)
+                lease = 1 + max(former.lease, now.delivery.lease if now else 0)
+                attempts = now.attempts if now else []
+                self.rows[each.delivery_id] = Row(dataclasses.replace(former, lease=lease), None, attempts)
+                if former.state is not DeliveryState.DELIVERED:
+                    self._settled.pop(former.instance.instance_id, None)
+            elif now:
+                self._mark_settled(now.delivery.instance.instance_id)
+        self.rows = dict(sorted(self.rows.items()))
+        self._changes = {
+            key: change for key, change in self._changes.items() if key[0] != operation_id or change not in changes
+        }
+        return counted
+
+    def drop_changes(self, up_to: int, limit: int) -> int:
+        gone = sorted(key for key in self._changes if key[0] <= up_to)[:limit]
+        for key in gone:
+            del self._changes[key]
+        return len(gone)
 
     def all_pauses(self) -> Sequence[Pause]:
         return [self._pauses[key] for key in sorted(self._pauses)]
@@ -644,6 +699,15 @@ class MemoryStore:
 
     def close(self) -> None:
         pass
+
+
+def _image(delivery: Delivery) -> str:
+    return base64.b64encode(pickle.dumps(delivery)).decode()
+
+
+def _former(change: DeliveryChange) -> Delivery:
+    former: Delivery = pickle.loads(base64.b64decode(change.before))
+    return former
 
 
 def _duty(delivery: Delivery) -> tuple[str, str]:

@@ -117,7 +117,7 @@ async def test_transactions_are_small_and_others_have_turns_between_them(queue: 
     await carry_out(StoreOnFile(queue), VERBS[name], ALL, progress, **BY, pause=seen.pause, elapsed_s=lambda: 0.0)
     seen.close()
     assert (progress.done, progress.busy, progress.without_destination, progress.is_complete) == (NUMBER, 0, 0, True)
-    rows_each = 2 if name == "discard" else 1  # the delivery and its instance
+    rows_each = 3 if name == "discard" else 2  # the delivery, its row before, and its instance
     noted = 1 + len(seen.rows)  # when it began, and in each transaction
     assert max(seen.rows) <= rows_each * LARGEST_BATCH + 2
     assert sum(seen.rows) == rows_each * NUMBER + noted
@@ -141,7 +141,7 @@ async def test_slow_transactions_get_smaller_and_pauses_as_long(queue: SQLiteSto
         pauses.append(seconds)
 
     await carry_out(StoreOnFile(queue), HOLD, ALL, Progress(), **BY, pause=paused, elapsed_s=lambda: next(clock))
-    assert sum(sizes) == 2000 + len(sizes), "each transaction notes what it did"
+    assert sum(sizes) == 2 * 2000 + len(sizes), "each transaction keeps the rows before, and notes what it did"
     assert max(sizes) <= 100
     assert pauses == [max(2 * (size / 1000), queue_administration.SHORTEST_PAUSE_S) for size in sizes]
 

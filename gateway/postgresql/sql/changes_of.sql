@@ -1,0 +1,3 @@
+-- The next changes of an operation that are kept.
+SELECT delivery_id, row_before, mark_after FROM operation_change
+WHERE operation_id = %(operation_id)s AND delivery_id > %(after)s ORDER BY delivery_id LIMIT %(limit)s;
