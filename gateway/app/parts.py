@@ -271,7 +271,7 @@ def build_handlers(
         utc_now,
         loops=common.loops,
         objects=common.object_log,
-        choose=delivery.members.choose,
+        members=delivery.study_members,
     )
     retrieves = RetrieveBackends(
         queries,

@@ -124,7 +124,7 @@ def _groups(rows: list[dict[str, Any]]) -> Iterator[str]:
     if rows:
         yield ""
         yield table(
-            ("group", "kind", "sends to", "given up", "doubtful", "why"),
+            ("group", "kind", "sends to", "given up", "doubtful", "waiting", "why"),
             [
                 (
                     row["name"],
@@ -132,11 +132,18 @@ def _groups(rows: list[dict[str, Any]]) -> Iterator[str]:
                     row["chosen"],
                     ", ".join(member["destination"] for member in row["members"] if member["is_given_up"]),
                     sum(member["doubtful"] for member in row["members"]),
+                    _waiting(row["members"]),
                     row["why"],
                 )
                 for row in rows
             ],
         )
+
+
+def _waiting(members: list[dict[str, Any]]) -> str:
+    """The deliveries that wait for each member of a balance group; empty for others."""
+    counted = [member for member in members if member.get("waiting") is not None]
+    return ", ".join(f"{member['destination']} {member['waiting']}" for member in counted)
 
 
 def _state(row: dict[str, Any]) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from gateway.common import setting_faults as faults
 from gateway.common.quantity import duration_s
@@ -16,8 +17,23 @@ from gateway.config.tree import Place
 from gateway.config.typed_tree import check
 from gateway.model.peer import Peer, PeerGroup
 
-ONE_KIND = "; each of its members gets the object, or the first that is up"
+GroupKind = Literal["all", "failover", "balance"]
+KINDS: tuple[GroupKind, ...] = ("all", "failover", "balance")
+ONE_KIND = "; each of its members gets the object, or the first that is up, or one in turn"
 SHORTEST_S = 1.0
+OF_KINDS = {
+    "after": ("failover", "balance"),
+    "back": ("failover",),
+    "by": ("balance",),
+    "choose": ("balance",),
+    "remember": ("balance",),
+}
+"""Setting → the kinds of groups for which it means something."""
+DOES = {
+    "all": "sends to each of its members",
+    "failover": "sends to the first of its members that is up",
+    "balance": "sends to its members in turn",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +44,16 @@ class _Written:
     place: Place
 
     @property
+    def kind(self) -> GroupKind:
+        return _kinds_of(self.spec)[-1]
+
+    @property
     def words(self) -> tuple[str, ...]:
-        return tuple(self.spec.failover or self.spec.all or ())
+        return tuple(_words_of(self.spec, self.kind) or ())
 
     @property
     def words_at(self) -> Place:
-        return self.place.at("all" if self.spec.failover is None else "failover")
+        return self.place.at(self.kind)
 
 
 def compile_groups(
@@ -60,21 +80,32 @@ def compile_groups(
     return {name: compiling.groups[name] for name in compiling.written if compiling.groups[name].members}
 
 
+def _kinds_of(spec: GroupSpec) -> list[GroupKind]:
+    return [kind for kind in KINDS if _words_of(spec, kind) is not None]
+
+
+def _words_of(spec: GroupSpec, kind: GroupKind) -> Sequence[str] | None:
+    return {"all": spec.all, "failover": spec.failover, "balance": spec.balance}[kind]
+
+
 def _has_one_kind(spec: GroupSpec, place: Place, context: Context) -> bool:
-    if spec.all is not None and spec.failover is not None:
-        context.fault_of_key(place.at("failover"), faults.not_both("a group", "all", "failover", ONE_KIND))
-    if spec.all is None and spec.failover is None:
-        if not {"all", "failover"} & place.lost and not any(place.has(name) for name in GroupSpec.not_yet):
-            context.fault_of_key(place, faults.missing_setting("all` or `failover"))
+    kinds = _kinds_of(spec)
+    if len(kinds) > 1:
+        context.fault_of_key(place.at(kinds[1]), faults.not_both("a group", kinds[0], kinds[1], ONE_KIND))
+    if not kinds:
+        if not {*KINDS} & place.lost and not any(place.has(name) for name in GroupSpec.not_yet):
+            context.fault_of_key(place, faults.missing_setting("all`, `failover` or `balance"))
         return False
-    if spec.failover is None:
-        for name in ("after", "back"):
-            if place.has(name):
-                message = f"`{name}` means nothing for a group without `failover`; leave it out"
-                context.findings.warning(place.at(name).holder, "no-effect", message)
-    elif duration_s(spec.after) < SHORTEST_S:
-        at = place.at("after")
-        context.fault(at, faults.out_of_range("at least 1 s, since a peer may be away for a moment", at.shown))
+    for name, of_kinds in OF_KINDS.items():
+        if place.has(name) and kinds[-1] not in of_kinds:
+            means = "` or `".join(of_kinds)
+            message = f"`{name}` means nothing for a group without `{means}`; leave it out"
+            context.findings.warning(place.at(name).holder, "no-effect", message)
+    moment = ", since a peer may be away for a moment"
+    for name, words, why in (("after", spec.after, moment), ("remember", spec.remember, "")):
+        if kinds[-1] in OF_KINDS[name] and duration_s(words) < SHORTEST_S:
+            at = place.at(name)
+            context.fault(at, faults.out_of_range(f"at least 1 s{why}", at.shown))
     return True
 
 
@@ -102,22 +133,30 @@ class _Compiling:
                 self._context.error(group.words_at.at(index), "cyclic-groups", f"a group that holds itself: {ring}")
             else:
                 self.compile(word, around)
-        names = self._names(self.groups)
-        if group.spec.failover is None:
+        names, spec = self._names(self.groups), group.spec
+        if group.kind == "all":
             self.groups[name] = PeerGroup(name, expand(group.words, group.words_at, names, self._context))
             return
-        members, is_moved_back = self._in_order(group, names), group.spec.back == "when up"
-        self.groups[name] = PeerGroup(name, members, "failover", duration_s(group.spec.after), is_moved_back)
+        self.groups[name] = PeerGroup(
+            name,
+            self._in_order(group, names),
+            group.kind,
+            duration_s(spec.after),
+            spec.back == "when up",
+            spec.by == "study",
+            duration_s(spec.remember),
+        )
 
     def _in_order(self, group: _Written, names: Names) -> tuple[str, ...]:
-        """The peers of a failover group."""
+        """The peers of a group of which one gets the object."""
         members: dict[str, str] = {}
         for index, word in enumerate(group.words):
             at = group.words_at.at(index)
             check_destination(word, at, names, self._context)
             inner = self.groups.get(word)
-            if inner is not None and not inner.is_choosing:
-                message = f"{at.shown} sends to each of its members, and one of a failover group gets the object"
+            if inner is not None and inner.kind != group.kind:
+                fit = f"members of a {group.kind} group are peers and {group.kind} groups"
+                message = f"{at.shown} {DOES[inner.kind]}; {fit}"
                 self._context.error(at, "nested-group", message)
                 continue
             for member in names.members.get(word, ()) if inner is None else inner.members:

@@ -21,6 +21,7 @@ from gateway.delivery.courier_status import CourierStatus
 from gateway.delivery.group_keeper import LOOK_S as LOOK_AT_GROUPS_S
 from gateway.delivery.group_keeper import GroupKeeper, GroupStatus
 from gateway.delivery.group_members import NOT_THERE, TRIAL_EACH_S, GroupMembers
+from gateway.delivery.study_members import StudyMembers
 from gateway.delivery.transform import NO_CONVERTER
 from gateway.delivery.window_watch import WindowWatch
 from gateway.delivery.worker import ABORT_S
@@ -113,7 +114,7 @@ class DeliveryService:
             may_send=self._leases.may_send,
         )
         self._opened: Mapping[str, tuple[Peer, Destination]] = {}  # of the rules in force, whoever works on them
-        self.members, self._keeper = self._made_for_groups(look_s)
+        self.members, self.study_members, self._keeper = self._made_for_groups(look_s)
         self._couriers: dict[str, Courier] = {}
         self._running: dict[asyncio.Task[None], Courier] = {}  # couriers that are leaving included
         self._own: frozenset[str] = frozenset()
@@ -122,10 +123,11 @@ class DeliveryService:
         self._pausing: dict[str, Courier] = {}  # couriers of paused destinations that finish what is in flight
         self._strays: set[str] = set()  # names of destinations that are owed something and not configured
 
-    def _made_for_groups(self, look_s: float) -> tuple[GroupMembers, GroupKeeper]:
+    def _made_for_groups(self, look_s: float) -> tuple[GroupMembers, StudyMembers, GroupKeeper]:
         members = GroupMembers(self._member_standing, trial_each_s=TRIAL_EACH_S / LOOK_AT_GROUPS_S * look_s)
-        keeper = GroupKeeper(self._journal, members, self._meter, lambda: self._groups, self._moves_from, look_s)
-        return members, keeper
+        studies, groups = StudyMembers(members, self._journal.keep_affinities), lambda: self._groups
+        keeper = GroupKeeper(self._journal, members, studies, self._meter, groups, self._moves_from, look_s)
+        return members, studies, keeper
 
     async def start(self, table: DeliveryPeers) -> None:
         """Begin to deliver to every destination of `table`."""

@@ -8,11 +8,11 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 from gateway.common import setting_faults as faults
 
-NOT_SUPPORTED_YET = "is not supported by this version; leave it out"
 TITLE_AT_PLACE = re.compile(r"([A-Za-z0-9_-]{1,16})@([^\s@:]+:[0-9]+)")
 WORD_AND_VALUE = re.compile(r"[A-Za-z_]\w*:\S")
 
@@ -33,7 +33,7 @@ class Spec:
 
     __slots__ = ()
 
-    not_yet: ClassVar[Mapping[str, str]] = dict.fromkeys(("failover", "balance"), NOT_SUPPORTED_YET)
+    not_yet: ClassVar[Mapping[str, str]] = MappingProxyType({})
     """Settings that this version does not have, though they may be expected → what is said of them."""
     stand_ins: ClassVar[Mapping[str, Any]] = {}
     """Required setting → the plain value that stands for it once it was reported as missing or wrong, so that the rest

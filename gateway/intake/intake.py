@@ -6,7 +6,7 @@ here knows by which protocol the instance came.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from functools import partial
 
@@ -22,10 +22,10 @@ from gateway.dataset.splice import splice
 from gateway.intake.incoming import Incoming
 from gateway.intake.intake_log import IntakeLog
 from gateway.intake.loops import LoopWatch, held, is_forwarder
+from gateway.intake.member_choice import FirstMembers, MemberChoice
 from gateway.model.delivery import UNREADABLE_RULE, DeliveryState, Dispatch
 from gateway.model.dimse_status import SUCCESS
 from gateway.model.instance import NOT_STORED, IndexEntry, Instance
-from gateway.model.peer import PeerGroup
 from gateway.object_log import ObjectLog
 from gateway.ports.errors import GatewayError, NotAllowed, RejectedByRule, Temporary, Unreadable, fit_for_log
 from gateway.ports.journal import Journal
@@ -40,14 +40,6 @@ LARGE_BYTES = 4 * 1024**2
 """Objects from here on are edited in a thread."""
 UNWANTED = "no rule wants this instance"
 MODALITY = parse("Modality").tag
-
-
-ChooseMembers = Callable[[Sequence[Dispatch], Mapping[str, PeerGroup]], tuple[Dispatch, ...]]
-
-
-def first_members(dispatches: Sequence[Dispatch], groups: Mapping[str, PeerGroup]) -> tuple[Dispatch, ...]:
-    """A `ChooseMembers` that knows nothing of how members stand."""
-    return tuple(dispatches)
 
 
 class _Commit(Completion[int]):
@@ -96,7 +88,7 @@ class Intake:
         now: the time of arrival.
         loops: notices what comes back again and again.
         objects: logs what is stored.
-        choose: gives each dispatch to a group the member that gets the object (`gateway.delivery.group_members`).
+        members: gives each dispatch to a group the member that gets the object.
     """
 
     def __init__(
@@ -107,14 +99,14 @@ class Intake:
         *,
         loops: LoopWatch | None = None,
         objects: ObjectLog | None = None,
-        choose: ChooseMembers = first_members,
+        members: MemberChoice | None = None,
     ) -> None:
         self.log = log
         self._journal = journal
         self._now = now
         self._loops = loops
         self._objects = objects or ObjectLog()
-        self._choose = choose
+        self._members = members or FirstMembers()
         self._entries = IndexEntries()
 
     async def accept(self, incoming: Incoming, table: RoutingTable) -> int:
@@ -156,7 +148,12 @@ class Intake:
             if not _is_held(incoming, table):
                 raise
             return await self._hold_unreadable(incoming, error)
-        plan = self._decide(incoming, table, facts)
+        check_identified(facts)
+        plan = table.plan(facts, incoming.sent_as)
+        if table.is_choosing and plan.dispatches:
+            chosen = await self._members.chosen(plan.dispatches, table.groups, plan.facts.study_instance_uid)
+            plan = plan._replace(dispatches=chosen)
+        plan = self._judge(incoming, table, plan)
         if not plan.dispatches:
             return self._not_kept(incoming, plan)
         try:
@@ -175,7 +172,14 @@ class Intake:
             if not _is_held(incoming, table):
                 raise
             return self.accept(incoming, table)
-        plan = self._decide(incoming, table, facts)
+        check_identified(facts)
+        plan = table.plan(facts, incoming.sent_as)
+        if table.is_choosing and plan.dispatches:
+            chosen = self._members.at_once(plan.dispatches, table.groups, plan.facts.study_instance_uid)
+            if chosen is None:
+                return self.accept(incoming, table)
+            plan = plan._replace(dispatches=chosen)
+        plan = self._judge(incoming, table, plan)
         if not plan.dispatches:
             return self._not_kept(incoming, plan)
         try:
@@ -255,13 +259,9 @@ class Intake:
             received_at=self._now(),
         )
 
-    def _decide(self, incoming: Incoming, table: RoutingTable, facts: ObjectFacts) -> RoutingPlan:
-        """The decision of the rules. Nothing is lost in silence: what no rule wants, and what a rule drops, rejects or
-        holds, is counted and logged. Raises as `accept`."""
-        check_identified(facts)
-        plan = table.plan(facts, incoming.sent_as)
-        if table.is_choosing and plan.dispatches:
-            plan = plan._replace(dispatches=self._choose(plan.dispatches, table.groups))
+    def _judge(self, incoming: Incoming, table: RoutingTable, plan: RoutingPlan) -> RoutingPlan:
+        """The plan that the rules made, or a rejection. Nothing is lost in silence: what no rule wants, and what a rule
+        drops, rejects or holds, is counted and logged. Raises as `accept`."""
         if plan.is_unmatched:
             self.log.unmatched(incoming, table.unmatched, UNWANTED, plan.facts)
             if table.unmatched == "reject":

@@ -108,14 +108,23 @@ class PeerGroup:
     name: str
     members: tuple[str, ...]
     """Names of peers; of groups that choose as well, where each gets the object. In the order of preference."""
-    kind: Literal["all", "failover"] = "all"
-    """all: each gets the object; failover: the first that is not given up."""
+    kind: Literal["all", "failover", "balance"] = "all"
+    """all: each gets the object; failover: the first that is not given up; balance: the one with the fewest that
+    wait."""
     after_s: float = 30.0
     """A member is given up when it has been down for so long."""
     is_moved_back: bool = True
-    """Deliveries that wait go back to a member that is up again."""
+    """Deliveries of a failover group that wait go back to a member that is up again."""
+    is_by_study: bool = True
+    """The objects of a study go to one member of a balance group; else each is for itself."""
+    remember_s: float = 7 * 86400.0
+    """So long after the last object of a study a balance group may send it to another member."""
 
     @property
     def is_choosing(self) -> bool:
         """True when one of the members gets the object."""
         return self.kind != "all"
+
+    def keeps_together(self, study_instance_uid: str) -> bool:
+        """True when all objects of this study go to one member."""
+        return self.kind == "balance" and self.is_by_study and bool(study_instance_uid)

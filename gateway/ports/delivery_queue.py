@@ -122,6 +122,19 @@ class DeliveryQueue(Protocol):
         where it has the lease, or where no node has."""
         ...
 
+    def movable_in_group(self, group_name: str, source: str, limit: int) -> list[tuple[int, str]]:
+        """Up to `limit` pending deliveries of a group that may leave `source`, in order of arrival, each with its Study
+        Instance UID."""
+        ...
+
+    def move_each_in_group(self, group_name: str, source: str, moves: Sequence[tuple[int, str]], now: datetime) -> int:
+        """Give these deliveries each to its destination, on the terms of `move_in_group`: how many."""
+        ...
+
+    def pending_at(self, destinations: Sequence[str], most: int) -> dict[str, int]:
+        """The number of pending deliveries at each of these; no more than `most` are counted."""
+        ...
+
     def depths(self) -> list[QueueDepth]:
         """Counts by destination and state of what is still kept for a delivery: pending, dead and held."""
         ...

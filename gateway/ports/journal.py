@@ -10,6 +10,7 @@ from gateway.common.completion import Completion
 from gateway.model.delivery import Delivery, Dispatch, Settlement
 from gateway.model.instance import Instance, PayloadRef
 from gateway.model.likeness import ExcludedLikenesses
+from gateway.ports.affinities import AffinityWish
 from gateway.ports.delivery_queue import IN_ORDER, ClaimOrder, GroupPlace, QueueDepth
 from gateway.ports.encoded_data_set import DataSetReceiver, EncodedDataSet
 
@@ -82,6 +83,27 @@ class Journal(Protocol):
 
         Raises Temporary, SpoolFull.
         """
+        ...
+
+    async def movable_in_group(self, group_name: str, source: str, limit: int) -> list[tuple[int, str]]:
+        """Pending deliveries of a group that may leave `source`, each with its Study Instance UID. Raises Temporary."""
+        ...
+
+    async def move_each_in_group(self, group_name: str, source: str, moves: Sequence[tuple[int, str]]) -> int:
+        """Give these deliveries each to its destination: how many. Raises Temporary, SpoolFull."""
+        ...
+
+    async def pending_at(self, destinations: Sequence[str], most: int) -> dict[str, int]:
+        """The number of pending deliveries at each of these; no more than `most` are counted. Raises Temporary."""
+        ...
+
+    async def keep_affinities(self, wishes: Sequence[AffinityWish]) -> list[str]:
+        """The member that each study is with from now on, each of another study; it is on disk. Raises Temporary,
+        SpoolFull."""
+        ...
+
+    async def forget_affinities(self, limit: int) -> int:
+        """Delete up to `limit` that nobody wished for in time. Raises Temporary, SpoolFull."""
         ...
 
     def open(self, payload: PayloadRef) -> EncodedDataSet:

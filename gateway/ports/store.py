@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from typing import Protocol
 
+from gateway.ports.affinities import Affinities
 from gateway.ports.delivery_administration import DeliveryAdministration
 from gateway.ports.delivery_queue import DeliveryQueue
 from gateway.ports.index_store import IndexStore
@@ -34,6 +35,9 @@ class Store(Protocol):
 
     @property
     def pauses(self) -> Pauses: ...
+
+    @property
+    def affinities(self) -> Affinities: ...
 
     @property
     def index(self) -> IndexStore: ...

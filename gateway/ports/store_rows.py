@@ -60,6 +60,7 @@ TABLES: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "priority",
             "passes_window",
         ),
+        "group_affinity": ("affinity_id", "group_name", "study_digest", "member", "forget_at"),
         "pause": ("pause_id", "kind", "name", "operator", "why", "began_at", "resumed_at"),
         "operation": (
             "operation_id",
@@ -81,7 +82,10 @@ TABLES: Mapping[str, tuple[str, ...]] = MappingProxyType(
 """Table → columns, parents first. No delivery is under a lease."""
 KEY_COLUMNS = MappingProxyType({table: 2 if table == "attempt" else 1 for table in TABLES})
 """Table → the number of its first columns that are its key, in whose order its rows are read."""
-IDENTIFIED = ("association", "patient", "study", "series", "instance", "delivery", "operation", "pause")
+IDENTIFIED = (
+    *("association", "patient", "study", "series", "instance", "delivery"),
+    *("operation", "pause", "group_affinity"),
+)
 """Tables whose first column is an identifier that is never given twice."""
 
 

@@ -133,6 +133,16 @@ class PostgreSQLDeliveryQueue(RelationalDeliveryQueue):
             self._announce({target})
         return moved
 
+    def move_each_in_group(self, group_name: str, source: str, moves: Sequence[tuple[int, str]], now: datetime) -> int:
+        """Give these deliveries each to its destination, whose node is told: how many."""
+        token = None if self._tokens is None else self._tokens().get(source)
+        self.bounds.lower_all(microseconds(now))
+        values = {"group": group_name, "source": source, "moves": batch(moves), "token": token}
+        moved = self._statements.do("move_each_in_group", **values, now=microseconds(now))
+        if moved:
+            self._announce({target for _, target in moves})
+        return moved
+
     def expire_leases(self) -> int:
         """Leases of a process that is gone end now. A node ends none: another one may have claimed them. Those of its
         process before end where it takes the lease of their destination (`free_claimed`)."""

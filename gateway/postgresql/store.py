@@ -27,6 +27,7 @@ from gateway.postgresql.step_connection import let_go_when_frozen
 from gateway.postgresql.store_rows import PostgreSQLStoreRows
 from gateway.postgresql.transactions import PostgreSQLTransaction, PostgreSQLTransactions
 from gateway.postgresql.undo_log import PostgreSQLUndoLog
+from gateway.relational.affinities import RelationalAffinities
 from gateway.relational.delivery_queue import Arrivals
 from gateway.relational.index_store import RelationalIndexStore
 from gateway.relational.index_tables import IndexTables
@@ -63,10 +64,10 @@ def is_locked(statements: Statements) -> bool:
 
 def _common_parts(
     statements: Statements, tables: IndexTables, reader: RowReader
-) -> tuple[RelationalOperationLog, RelationalPauses, RelationalIndexStore]:
+) -> tuple[RelationalOperationLog, RelationalPauses, RelationalAffinities, RelationalIndexStore]:
     """The parts that are as on every relational database."""
     index = RelationalIndexStore(statements, tables, reader)
-    return RelationalOperationLog(statements), RelationalPauses(statements), index
+    return RelationalOperationLog(statements), RelationalPauses(statements), RelationalAffinities(statements), index
 
 
 Prepare = Callable[[Connection], None]
@@ -142,7 +143,7 @@ class PostgreSQLStore:
         self._acceptor = PostgreSQLAcceptor(transactions, tables, announce)
         self.deliveries = PostgreSQLDeliveryQueue(transactions, tables, reader, self._acceptor, announce, tokens, node)
         self.administration = PostgreSQLDeliveryAdministration(transactions, DIALECT, reader, announce)
-        self.operations, self.pauses, self.index = _common_parts(transactions, tables, reader)
+        self.operations, self.pauses, self.affinities, self.index = _common_parts(transactions, tables, reader)
         self.payloads, self.sealing = PostgreSQLSharedPayloads(transactions), PostgreSQLPayloadSealing(transactions)
         self.spool = PostgreSQLSpoolLedger(transactions, position)
         self.rows, self.contents = PostgreSQLStoreRows(transactions), PostgreSQLClusterContents(transactions)

@@ -183,6 +183,22 @@ class RelationalDeliveryQueue(ABC):
             "move_in_group", group=group_name, source=source, target=target, limit=limit, now=microseconds(now)
         )
 
+    def movable_in_group(self, group_name: str, source: str, limit: int) -> list[tuple[int, str]]:
+        """Pending deliveries of a group that may leave `source`, each with its Study Instance UID."""
+        with self._statements.errors():
+            found = self._statements.rows("movable_in_group", group=group_name, source=source, limit=limit)
+            return [(delivery_id, study_instance_uid) for delivery_id, study_instance_uid in found]
+
+    def move_each_in_group(self, group_name: str, source: str, moves: Sequence[tuple[int, str]], now: datetime) -> int:
+        """Give these deliveries each to its destination: how many."""
+        values = {"group": group_name, "source": source, "moves": batch(moves), "now": microseconds(now)}
+        return self._statements.do("move_each_in_group", **values)
+
+    def pending_at(self, destinations: Sequence[str], most: int) -> dict[str, int]:
+        """The number of pending deliveries at each of these."""
+        with self._statements.errors():
+            return dict(self._statements.rows("pending_at", destinations=batch(destinations), most=most))
+
     # --- forgetting ---------------------------------------------------------------------------------------------
 
     def forget(self, settled_before: datetime, limit: int, indexed_before: datetime | None = None) -> int:

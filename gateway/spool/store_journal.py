@@ -14,6 +14,7 @@ from gateway.common.completion import Completion
 from gateway.model.delivery import Delivery, Dispatch, Settlement
 from gateway.model.instance import Instance, PayloadRef
 from gateway.model.likeness import ExcludedLikenesses
+from gateway.ports.affinities import AffinityWish
 from gateway.ports.delivery_queue import IN_ORDER, ClaimOrder, GroupPlace, QueueDepth
 from gateway.ports.encoded_data_set import DataSetReceiver, EncodedDataSet
 from gateway.ports.errors import Temporary
@@ -210,6 +211,28 @@ class StoreJournal(ABC):
         if moved:
             self._due({target})
         return moved
+
+    async def movable_in_group(self, group_name: str, source: str, limit: int) -> list[tuple[int, str]]:
+        return await self._read(lambda store: store.deliveries.movable_in_group(group_name, source, limit))
+
+    async def move_each_in_group(self, group_name: str, source: str, moves: Sequence[tuple[int, str]]) -> int:
+        def move(store: Store) -> int:
+            now = store.administration.now()
+            return store.deliveries.move_each_in_group(group_name, source, moves, now)
+
+        moved = await self._call(move)
+        if moved:
+            self._due({target for _, target in moves})
+        return moved
+
+    async def pending_at(self, destinations: Sequence[str], most: int) -> dict[str, int]:
+        return await self.read(lambda store: store.deliveries.pending_at(destinations, most))
+
+    async def keep_affinities(self, wishes: Sequence[AffinityWish]) -> list[str]:
+        return await self._call(lambda store: store.affinities.keep_affinities(wishes, store.administration.now()))
+
+    async def forget_affinities(self, limit: int) -> int:
+        return await self._call(lambda store: store.affinities.forget_affinities(store.administration.now(), limit))
 
     def subscribe(self, listener: OnDestination) -> None:
         self._listeners.append(listener)

@@ -34,6 +34,7 @@ TABLES = (
     ("attempt", "delivery_id"),
     ("operation", "operation_id"),
     ("pause", "pause_id"),
+    ("group_affinity", "affinity_id"),
 )
 """Table and the key it is read by, parents first."""
 

@@ -12,6 +12,7 @@ import apsw
 from gateway.common.steady_clock import utc_now
 from gateway.ports.errors import SpoolFull
 from gateway.ports.gateway_clock import GatewayClock
+from gateway.relational.affinities import RelationalAffinities
 from gateway.relational.delivery_administration import RelationalDeliveryAdministration
 from gateway.relational.index_store import RelationalIndexStore
 from gateway.relational.index_tables import IndexTables
@@ -95,6 +96,7 @@ class SQLiteStore:
         self.administration = RelationalDeliveryAdministration(self._transactions, SQLiteDialect(), reader)
         self.operations = RelationalOperationLog(self._transactions)
         self.pauses = RelationalPauses(self._transactions)
+        self.affinities = RelationalAffinities(self._transactions)
         self.index = RelationalIndexStore(self._transactions, tables, reader)
         self.spool = RelationalSpoolLedger(self._transactions)
         self.rows = SQLiteStoreRows(self._transactions)

@@ -227,3 +227,49 @@ def test_a_member_that_is_named_again_may_still_have_it(queue: Store, clock: Clo
             queue.administration.hold(ANY)
         assert queue.administration.retarget(ANY, clock(), "a", even_if_doubtful=True) == 1
     assert doubts(queue) == [True]
+
+
+# --- a destination for each ----------------------------------------------------------------------------------------
+
+
+def move_each(queue: Store, clock: Clock, *moves: tuple[int, str], source: str = "a") -> int:
+    with queue.transaction():
+        return queue.deliveries.move_each_in_group("archives", source, moves, clock())
+
+
+def test_what_may_move_is_told_with_its_study_and_goes_each_where_it_should(queue: Store, clock: Clock) -> None:
+    of_studies = [(instance(number, study_instance_uid=f"1.{number % 2}"), [to_group()]) for number in range(1, 5)]
+    accept(queue, *of_studies, (instance(5), [Dispatch("all", "a")]), (instance(6), [to_group("b")]), clock=clock)
+    found = queue.deliveries.movable_in_group("archives", "a", 10)
+    assert [study for _, study in found] == ["1.1", "1.0", "1.1", "1.0"]
+    assert queue.deliveries.movable_in_group("archives", "a", 2) == found[:2]
+    assert queue.deliveries.movable_in_group("archives", "c", 2) == []
+    moves = [(number, "b" if study == "1.0" else "c") for number, study in found]
+    assert move_each(queue, clock, *moves) == 4
+    assert uids(claim(queue, clock, "b")) == uid(2, 4, 6)
+    assert uids(claim(queue, clock, "c")) == uid(1, 3)
+    assert uids(claim(queue, clock, "a")) == uid(5)
+
+
+def test_what_changed_since_it_was_looked_at_is_not_moved(queue: Store, clock: Clock) -> None:
+    accept(queue, *((instance(number), [to_group()]) for number in range(1, 6)), clock=clock)
+    ids = [number for number, _ in queue.deliveries.movable_in_group("archives", "a", 10)]
+    taken = claim(queue, clock, "a", limit=3)
+    settle(queue, taken[1], is_doubtful=True)
+    settle(queue, taken[2], DELIVERED)
+    with queue.transaction():
+        queue.administration.hold(DeliveryFilter(ids=(ids[3],)))
+    assert move_each(queue, clock, *((number, "b") for number in ids)) == 1
+    assert uids(claim(queue, clock, "b")) == uid(5)
+    assert move_each(queue, clock, (ids[4], "c")) == 0, "it is elsewhere"
+    assert move_each(queue, clock, (999, "c")) == 0
+
+
+def test_what_waits_at_a_destination_is_counted_up_to_a_limit(queue: Store, clock: Clock) -> None:
+    accept(queue, *((instance(number), [to_group(), TO_PACS]) for number in range(1, 6)), clock=clock)
+    settle_all(queue, claim(queue, clock, "a", limit=1), DELIVERED)
+    claim(queue, clock, "pacs", limit=2)
+    with queue.transaction():
+        queue.administration.hold(DeliveryFilter(destination="a", ids=(queue.administration.last() - 1,)))
+    assert queue.deliveries.pending_at(["a", "pacs", "elsewhere"], 100) == {"a": 3, "pacs": 5, "elsewhere": 0}
+    assert queue.deliveries.pending_at(["a", "pacs"], 4) == {"a": 3, "pacs": 4}

@@ -21,6 +21,7 @@ from gateway.model.delivery import DeliveryState
 from gateway.model.instance import Instance, PayloadRef
 from gateway.model.listener import Listener
 from gateway.model.settings import ObjectStoreSettings, S3Settings, Settings, Spool
+from gateway.ports.affinities import AffinityWish, study_digest
 from gateway.ports.delivery_administration import DeliveryFilter
 from gateway.ports.pauses import Pause
 from gateway.ports.store import Store
@@ -109,6 +110,9 @@ class RandomHistory:
         pause = Pause("destination", self._random.choice(["pacs", "vna"]), "anna", "ü", self._clock())
         if not self._store.pauses.begin_pause(pause):
             self._store.pauses.end_pause(pause.kind, pause.name, self._clock())
+        study = study_digest(self._random.choice(["1.2", "1.3", "1.4"]))
+        wish = AffinityWish("readers", study, self._random.choice(["ai1", "ai2"]), ("ai2",), 86400.0)
+        self._store.affinities.keep_affinities([wish], self._clock())
         match self._random.choice(["retry", "hold", "release", "discard"]):
             case "retry":
                 administration.retry(which, self._clock())

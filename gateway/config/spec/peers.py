@@ -285,12 +285,11 @@ class PeerSpec(Spec):
 
 @dataclass(frozen=True, kw_only=True)
 class GroupSpec(Spec):
-    """Several peers under one name. It has one of `all` and `failover`."""
+    """Several peers under one name. It has one of `all`, `failover` and `balance`."""
 
     not_yet: ClassVar[Mapping[str, str]] = {
-        **{name: text for name, text in Spec.not_yet.items() if name != "failover"},
         "first": "is written `failover: […]`: the first of these that is up",
-        "any": "(one of them) is not supported by this version; `failover: […]` sends to the first that is up",
+        "any": "is written `balance: […]` (one of them each), or `failover: […]` (the first of these that is up)",
     }
 
     @classmethod
@@ -320,11 +319,43 @@ class GroupSpec(Spec):
         ]
         | None
     ) = None
+    balance: (
+        Annotated[
+            ListOf[Text],
+            Described(
+                min_length=1,
+                description="One of these peers gets the object, so that each has its share of the work. The members "
+                "of another balance group may stand here by its name.",
+                examples=(["ai1", "ai2", "ai3"],),
+            ),
+        ]
+        | None
+    ) = None
+    by: Annotated[
+        Literal["study", "object"],
+        Described(
+            description="Of `balance`: all objects of a study go to one member, or each object is for itself, as those "
+            "without a Study Instance UID always are."
+        ),
+    ] = "study"
+    choose: Annotated[
+        Literal["least_waiting"],
+        Described(
+            description="Of `balance`: a new study goes to the member for which the fewest deliveries wait, among "
+            "those that are up, in turn where these are equal."
+        ),
+    ] = "least_waiting"
+    remember: Annotated[
+        DurationText,
+        Described(
+            description="Of `balance`: so long after the last object of a study its next one goes to the same member."
+        ),
+    ] = "7 d"
     after: Annotated[
         DurationText,
         Described(
-            description="Of `failover`: a member that has been down for so long is given up, and what waits for it "
-            "goes to the next one."
+            description="Of `failover` and `balance`: a member that has been down for so long is given up, and what "
+            "waits for it goes to the next one, or to others."
         ),
     ] = "30 s"
     back: Annotated[

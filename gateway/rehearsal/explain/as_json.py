@@ -127,7 +127,7 @@ def _leaving(leaving: OutgoingObject, *, with_values: bool) -> dict[str, Any]:
         "ring": leaving.ring,
         "waits": leaving.waits,
         "priority": leaving.priority.word,
-        **({"group": leaving.group_name, "stand_ins": list(leaving.stand_ins)} if leaving.group_name else {}),
+        **(_group_json(leaving) if leaving.group_name else {}),
     }
 
 
@@ -150,3 +150,7 @@ def _failure(refusal: str, *, with_values: bool) -> str:
 
 def _place(mark: Mark | None) -> dict[str, Any] | None:
     return None if mark is None else mark._asdict()
+
+
+def _group_json(leaving: OutgoingObject) -> dict[str, Any]:
+    return {"group": leaving.group_name, "group_kind": leaving.group_kind, "stand_ins": list(leaving.stand_ins)}

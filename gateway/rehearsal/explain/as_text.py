@@ -49,8 +49,7 @@ def answer_lines(answer: InstanceExplanation, *, with_values: bool = False) -> I
             if leaving.priority is not Priority.NORMAL:
                 yield f"         {leaving.priority.word}"
             if leaving.group_name:
-                others = ", then ".join(leaving.stand_ins) or "nobody"
-                yield f"         of the group {leaving.group_name}; while it is given up: {others}"
+                yield f"         {_group_text(leaving)}"
             yield from (f"         {text}" for text in (leaving.ring, leaving.waits) if text)
     for owed in answer.owed:
         what = "delivered" if owed.state.value == "delivered" else f"{owed.state.value}, owed"
@@ -62,6 +61,15 @@ def answer_lines(answer: InstanceExplanation, *, with_values: bool = False) -> I
         if owed.refusal:
             yield f"         {_refusal_text(owed.refusal, with_values=with_values)}"
         yield from (f"         {text}" for text in (owed.ring, owed.waits) if text)
+
+
+def _group_text(leaving: OutgoingObject) -> str:
+    """The other members, and how one of them gets the object."""
+    if leaving.group_kind == "balance":
+        others = " or ".join(leaving.stand_ins) or "nobody else"
+        return f"of the group {leaving.group_name}; or to {others}, by what waits and where the study is when it comes"
+    others = ", then ".join(leaving.stand_ins) or "nobody"
+    return f"of the group {leaving.group_name}; while it is given up: {others}"
 
 
 def outcome(answer: InstanceExplanation, *, with_values: bool = False) -> str:

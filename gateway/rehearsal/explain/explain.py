@@ -191,6 +191,7 @@ def _as_leaving(
         ring="" if peer is None else ring_to(table, association, peer),
         waits="" if peer is None else _waits(peer, dispatch, at),
         group_name=dispatch.group_name,
+        group_kind=table.groups[dispatch.group_name].kind if dispatch.group_name in table.groups else "",
         stand_ins=_stand_ins(table, dispatch),
         priority=dispatch.priority,
     )

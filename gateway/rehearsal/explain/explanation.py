@@ -64,8 +64,11 @@ class OutgoingObject:
     """The ID of a delivery that is in the queue; 0 for one that would be."""
     group_name: str = ""
     """The group of which the destination is a member; empty for a peer that was named itself."""
+    group_kind: str = ""
+    """failover or balance; empty without a group, and for one that the rules do not have any more."""
     stand_ins: tuple[str, ...] = ()
-    """The members that get the object while the destination is given up, in order."""
+    """The members that get the object while the destination is given up, in order; of a balance group those that may
+    get it as well."""
     priority: Priority = Priority.NORMAL
 
 

@@ -7,5 +7,6 @@ UNION ALL SELECT 'instances', count(*) FROM instance
 UNION ALL SELECT 'bytes', coalesce(sum(payload_length), 0) FROM instance
 UNION ALL SELECT 'attempts', count(*) FROM attempt
 UNION ALL SELECT 'pauses', count(*) FROM pause
+UNION ALL SELECT 'affinities', count(*) FROM group_affinity
 UNION ALL SELECT 'operations', count(*) FROM operation
 UNION ALL SELECT 'deliveries ' || state, count(*) FROM delivery GROUP BY state;

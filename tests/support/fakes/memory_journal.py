@@ -15,6 +15,7 @@ from gateway.model.delivery import Delivery, DeliveryState, Dispatch, Settlement
 from gateway.model.instance import Instance, PayloadRef
 from gateway.model.likeness import ExcludedLikenesses
 from gateway.model.priority import Priority
+from gateway.ports.affinities import AffinityWish
 from gateway.ports.delivery_queue import IN_ORDER, ClaimOrder, GroupPlace, QueueDepth
 from gateway.ports.encoded_data_set import DataSetReceiver, EncodedDataSet
 from gateway.ports.errors import GatewayError, ObjectTooLarge, PayloadLost, PayloadMissing
@@ -130,6 +131,9 @@ class MemoryJournal:
         self.open_trouble: list[Exception] = []
         """Raised by the next openings of payloads, one each."""
         self.depths_trouble: list[Exception] = []
+        self.affinity_trouble: list[Exception] = []
+        self.wishes: list[int] = []
+        """The number of wishes of each call for affinities."""
         """Raised by the next countings, one each."""
         self.commit_error: GatewayError | None = None
         """Raised by each commit."""
@@ -313,6 +317,33 @@ class MemoryJournal:
         for listener in self._listeners if moved else ():
             listener(target)
         return moved
+
+    async def movable_in_group(self, group_name: str, source: str, limit: int) -> list[tuple[int, str]]:
+        await asyncio.sleep(0)
+        return self.store.movable_in_group(group_name, source, limit)
+
+    async def move_each_in_group(self, group_name: str, source: str, moves: Sequence[tuple[int, str]]) -> int:
+        await asyncio.sleep(0)
+        moved = self.store.move_each_in_group(group_name, source, moves, self.now())
+        for target in {target for _, target in moves} if moved else ():
+            for listener in self._listeners:
+                listener(target)
+        return moved
+
+    async def pending_at(self, destinations: Sequence[str], most: int) -> dict[str, int]:
+        await asyncio.sleep(0)
+        return self.store.pending_at(destinations, most)
+
+    async def keep_affinities(self, wishes: Sequence[AffinityWish]) -> list[str]:
+        await asyncio.sleep(0)
+        if self.affinity_trouble:
+            raise self.affinity_trouble.pop(0)
+        self.wishes.append(len(wishes))
+        return self.store.keep_affinities(wishes, self.now())
+
+    async def forget_affinities(self, limit: int) -> int:
+        await asyncio.sleep(0)
+        return self.store.forget_affinities(self.now(), limit)
 
     def open(self, payload: PayloadRef) -> EncodedDataSet:
         if self.open_trouble:

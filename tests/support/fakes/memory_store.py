@@ -21,6 +21,7 @@ from gateway.model.likeness import ExcludedLikenesses, likeness_of
 from gateway.model.migration import MigrationMark
 from gateway.model.priority import Priority
 from gateway.model.query import Attributes, Query
+from gateway.ports.affinities import AffinityWish
 from gateway.ports.delivery_administration import (
     CorrectedDelivery,
     DeliveryFilter,
@@ -115,6 +116,7 @@ class MemoryStore:
         self._spool_id = ""
         self._mark: MigrationMark | None = None
         self._known = ("", 0)
+        self._affinities: dict[tuple[str, str], tuple[str, datetime]] = {}
         self._pauses: dict[tuple[str, str], Pause] = {}
         self._operations: builtins.list[OperationRecord] = []
         self._changes: dict[tuple[int, int], DeliveryChange] = {}
@@ -138,6 +140,10 @@ class MemoryStore:
 
     @property
     def pauses(self) -> MemoryStore:
+        return self
+
+    @property
+    def affinities(self) -> MemoryStore:
         return self
 
     @property
@@ -626,6 +632,37 @@ class MemoryStore:
         for row in rows[:limit]:
             row.change(destination=target, due_at=now)
         return len(rows[:limit])
+
+    def movable_in_group(self, group_name: str, source: str, limit: int) -> builtins.list[tuple[int, str]]:
+        found = [
+            (row.delivery.delivery_id, row.delivery.instance.study_instance_uid)
+            for row in self._pending(source)
+            if row.delivery.group_name == group_name and not row.delivery.is_doubtful and row.leased_until is None
+        ]
+        return sorted(found)[:limit]
+
+    def move_each_in_group(self, group_name: str, source: str, moves: Sequence[tuple[int, str]], now: datetime) -> int:
+        movable = dict(self.movable_in_group(group_name, source, len(self.rows)))
+        moved = [(key, target) for key, target in moves if key in movable]
+        for key, target in moved:
+            self.rows[key].change(destination=target, due_at=now)
+        return len(moved)
+
+    def pending_at(self, destinations: Sequence[str], most: int) -> dict[str, int]:
+        return {name: min(most, len(self._pending(name))) for name in destinations}
+
+    def keep_affinities(self, wishes: Sequence[AffinityWish], now: datetime) -> builtins.list[str]:
+        for wish in wishes:
+            member, forget_at = self._affinities.get(wish.key, ("", now))
+            later = max(forget_at, now + timedelta(seconds=wish.keep_s))
+            self._affinities[wish.key] = (member if member in wish.fit else wish.member, later)
+        return [self._affinities[wish.key][0] for wish in wishes]
+
+    def forget_affinities(self, now: datetime, limit: int) -> int:
+        gone = sorted((at, key) for key, (_, at) in self._affinities.items() if at < now)[:limit]
+        for _, key in gone:
+            del self._affinities[key]
+        return len(gone)
 
     def forget(self, settled_before: datetime, limit: int, indexed_before: datetime | None = None) -> int:
         settled = sorted((settled_at, instance_id) for instance_id, settled_at in self._settled.items())

@@ -25,7 +25,7 @@ BLOCKS = [
 ]
 GATEWAY = "gateway: {ae_title: GATEWAY, listeners: [{port: 11112}], admit: any}\n"
 PEER = "{0}: {{ae_title: {0}, address: '{0}.example.org:104'}}"
-PEERS = f"peers: {{{', '.join(PEER.format(name) for name in ('research', 'pacs_a', 'pacs_b'))}}}\n"
+PEERS = f"peers: {{{', '.join(PEER.format(name) for name in ('research', 'pacs_a', 'pacs_b', 'ai1', 'ai2', 'ai3'))}}}\n"
 KEYS = "keys: {research: '${file:research.key}'}\n"
 CONDITIONS = "conditions: {head: {attribute: {select: BodyPartExamined, equals: HEAD}}}\n"
 TABLE = "CT1,North\nCT2,South\n"

@@ -1,4 +1,5 @@
-"""Groups of a configuration. Every mistake in one: `tests/golden/bad/200-failover-groups.yaml`."""
+"""Groups of a configuration. Every mistake in one: `tests/golden/bad/200-failover-groups.yaml`,
+`204-balance-groups.yaml`."""
 
 from __future__ import annotations
 
@@ -67,3 +68,18 @@ def test_move_destinations_and_hidden_studies_mean_all_members(tmp_path: Path) -
         "query_retrieve: {sources: [pacs], move_destinations: {BOTH: [g]}}\n",
     )
     assert table.query_retrieve.move_destinations == {"BOTH": ("a", "b")}
+
+
+def test_a_balance_group_has_its_settings_and_all_members_of_those_that_it_holds(tmp_path: Path) -> None:
+    table = table_of(
+        tmp_path,
+        "groups: {outer: {balance: [c, inner], by: object, after: 2 min, remember: 1 d}, "
+        "inner: {balance: [b, old, a]}}\n"
+        "routes: [{name: r, to: [outer]}]\n",
+    )
+    assert table.groups["outer"] == PeerGroup(
+        "outer", ("c", "b", "a"), "balance", 120.0, is_by_study=False, remember_s=86400.0
+    )
+    assert table.groups["inner"].is_by_study
+    assert table.is_choosing
+    assert table.routes[0].dispatches == (Dispatch("r", "c", group_name="outer"),)

@@ -51,6 +51,7 @@ from tests.support.fakes.meter import MemoryMeter
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 UID = "1.2.3.4.5"
+STUDY = "1.2.3.1"
 FACTS = AssociationFacts("CT1", "GATEWAY", "10.0.0.7", peer="ct1", association_id="a1")
 SETTINGS = Settings("GATEWAY", (Listener("a", 1),), Spool("/spool"), "/queue.db")
 PACS = Peer("pacs", "PACS", "127.0.0.1", 104)
@@ -457,23 +458,63 @@ async def test_a_retrieve_gets_its_instances_also_where_the_rules_have_no_source
     assert (incoming.peer, {*incoming.known_peers}) == ("ct1", {"pacs"})
 
 
+class SecondMembers:
+    """Chooses the second member. The store has to be asked for the studies in `unknown`."""
+
+    def __init__(self, *unknown: str, error: Exception | None = None) -> None:
+        self.unknown = {*unknown}
+        self.error = error
+        self.asked: list[str] = []
+
+    def at_once(
+        self, dispatches: Sequence[Dispatch], groups: Mapping[str, PeerGroup], study_instance_uid: str
+    ) -> tuple[Dispatch, ...] | None:
+        if study_instance_uid in self.unknown:
+            return None
+        return tuple(
+            replace(each, destination=groups[each.group_name].members[1]) for each in dispatches if each.group_name
+        )
+
+    async def chosen(
+        self, dispatches: Sequence[Dispatch], groups: Mapping[str, PeerGroup], study_instance_uid: str
+    ) -> tuple[Dispatch, ...]:
+        self.asked.append(study_instance_uid)
+        await asyncio.sleep(0)
+        if self.error is not None:
+            raise self.error
+        self.unknown.discard(study_instance_uid)
+        return self.at_once(dispatches, groups, study_instance_uid) or ()
+
+
+BY_GROUP = replace(route("all", {"modality": ["MR"]}, "pacs"), groups=(PeerGroup("readers", ("a", "b"), "balance"),))
+
+
+async def stored_for(members: SecondMembers, *, is_choosing: bool = True) -> tuple[int, list[tuple[Dispatch, ...]]]:
+    """The status of an object, and what it is dispatched to."""
+    journal = journal_in_memory()
+    intake = Intake(journal, IntakeLog(MemoryMeter()), lambda: NOW, members=members)
+    by_name = replace(BY_GROUP, groups=())
+    rules = table(routes=(BY_GROUP if is_choosing else by_name,), groups={"readers": BY_GROUP.groups[0]})
+    event: Any = FakeEvent(FakeAssociation(rules), MemoryDataSet(data_set(UID)))
+    status = await answer_of(StoreHandler(intake), event)
+    return status, [dispatches for _, _, dispatches in journal.committed]
+
+
 async def test_a_dispatch_to_a_group_gets_the_member_that_is_chosen() -> None:
     """The routes name the first one; the delivery service knows better."""
-    archives = PeerGroup("archives", ("a", "b"), "failover")
-    direct = route("all", {"modality": ["MR"]}, "pacs")
-    by_group = replace(direct, groups=(archives,))
-    asked: list[Sequence[Dispatch]] = []
+    members = SecondMembers()
+    assert await stored_for(members) == (0, [(Dispatch("all", "b", group_name="readers"),)])
+    assert await stored_for(members, is_choosing=False) == (0, [(Dispatch("all", "pacs"),)])
+    assert members.asked == ([STUDY] if WAY[-1] == "in-a-task" else [])
 
-    def choose(dispatches: Sequence[Dispatch], groups: Mapping[str, PeerGroup]) -> tuple[Dispatch, ...]:
-        asked.append(dispatches)
-        return tuple(replace(each, destination=groups[each.group_name].members[1]) for each in dispatches[1:])
 
-    for is_choosing in (True, False):
-        journal = journal_in_memory()
-        intake = Intake(journal, IntakeLog(MemoryMeter()), lambda: NOW, choose=choose)
-        rules = table(routes=(by_group if is_choosing else direct,), groups={"archives": archives})
-        event: Any = FakeEvent(FakeAssociation(rules), MemoryDataSet(data_set(UID)))
-        assert await answer_of(StoreHandler(intake), event) == 0
-        expected = Dispatch("all", "b", group_name="archives") if is_choosing else Dispatch("all", "pacs")
-        assert journal.committed[0][2] == (expected,)
-    assert asked == [(Dispatch("all", "pacs"), Dispatch("all", "a", group_name="archives"))]
+async def test_an_object_whose_study_has_no_known_member_waits_for_the_store() -> None:
+    members = SecondMembers(STUDY)
+    assert await stored_for(members) == (0, [(Dispatch("all", "b", group_name="readers"),)])
+    assert members.asked == [STUDY]
+
+
+async def test_an_object_is_refused_while_nobody_knows_where_its_study_is() -> None:
+    """Its sender sends it again."""
+    with pytest.raises(Temporary):
+        await stored_for(SecondMembers(STUDY, error=Temporary("busy")))

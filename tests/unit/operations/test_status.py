@@ -195,10 +195,19 @@ async def test_groups_are_shown_with_the_member_that_is_chosen() -> None:
     delivery = SimpleNamespace(status=lambda: [PACS], groups=lambda: (archives,))
     found = json.loads(json.dumps(await status(sources(delivery=delivery))))
     assert found["groups"][0]["members"][0] == {
-        **{"destination": "a", "is_given_up": True, "reason": "connection refused", "doubtful": 3},
+        **{"destination": "a", "is_given_up": True, "reason": "connection refused", "doubtful": 3, "waiting": None},
     }
     (line,) = [line for line in status_text(found).splitlines() if line.startswith("archives")]
     assert " ".join(line.split()) == "archives failover b a 3 a is given up: connection refused"
+
+
+async def test_balance_groups_are_shown_with_what_waits_for_each_member() -> None:
+    members = (MemberStatus("ai1", False, "", 0, 12), MemberStatus("ai2", False, "", 0, 3))
+    readers = GroupStatus("readers", "balance", "ai2", "the one with the fewest that wait", members)
+    delivery = SimpleNamespace(status=lambda: [PACS], groups=lambda: (readers,))
+    found = json.loads(json.dumps(await status(sources(delivery=delivery))))
+    (line,) = [line for line in status_text(found).splitlines() if line.startswith("readers")]
+    assert " ".join(line.split()) == "readers balance ai2 0 ai1 12, ai2 3 the one with the fewest that wait"
 
 
 async def test_a_worker_names_itself_and_its_own_pages() -> None:

@@ -61,7 +61,7 @@ def pages(queue: SQLiteStore) -> tuple[int, int]:
 def test_a_database_that_was_large_gets_small_again(queue: SQLiteStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store, "FREE_PAGES_KEPT", 100)
     assert queue.surplus_blocks() == 0
-    fill(queue, 4000)
+    fill(queue, 5000)
     queue.consolidate()
     large_bytes = queue.path.stat().st_size
     empty(queue)

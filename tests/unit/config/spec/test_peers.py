@@ -29,10 +29,6 @@ BAD = {
         "{aet: PACS, address: 'pacs:104'}",
         ["1:2: unknown-setting: there is no setting `aet` here; write `ae_title`"],
     ),
-    "a setting of a later version": (
-        "{ae_title: PACS, balance: night}",
-        ["1:18: not-supported-yet: `balance` is not supported by this version; leave it out"],
-    ),
     "one word for a list": (
         "{ae_title: PACS, may: 'store, find'}",
         ["1:23: wrong-type: expected a list, found the text `store, find` (did you mean `[store, find]`?)"],

@@ -225,6 +225,16 @@ async def test_a_member_of_a_group_is_shown_with_those_that_stand_in_for_it(tabl
     assert [(each["group"], each["stand_ins"]) for each in shown if "group" in each] == [("either", ["files"])]
 
 
+async def test_a_member_of_a_balance_group_is_shown_with_those_that_may_get_it(
+    table: Callable[..., RoutingTable],
+) -> None:
+    groups = "groups: {either: {balance: [research, files]}}\nunmatched: hold\n"
+    answer = await answer_for(table(**{"unmatched: hold\n": groups, "to: [research]": "to: [either]"}), HEAD)
+    assert "of the group either; or to files, by what waits" in "\n".join(answer_lines(answer))
+    shown = answer_json(answer, with_values=False)["deliveries"]
+    assert [each["group_kind"] for each in shown if "group" in each] == ["balance"]
+
+
 async def test_a_rule_that_decides_is_named(table: Callable[..., RoutingTable]) -> None:
     answer = await answer_for(table(**{NEVER: "    then: [drop]\n"}), HEAD)
     assert answer.decided_by == "never"
