@@ -35,6 +35,7 @@ from gateway.operations.delivery_listing import (
     show_delivery,
     study_json,
 )
+from gateway.operations.pausing import paused_destinations
 from gateway.operations.queue_administration import Verb, missing
 from gateway.operations.store_on_file import StoreOnFile
 from gateway.ports.delivery_administration import DeliveryFilter, DeliveryOrder
@@ -137,7 +138,7 @@ def list_(
             studies = done(list_studies(access, which, limit, is_newest_first=sort == "newest"))
         else:
             found = done(list_deliveries(access, which, limit, order=sort, with_values=show_values))
-            found = with_waits(found, rules, datetime.now(UTC))
+            found = with_waits(found, done(paused_destinations(access)), rules, datetime.now(UTC))
     if by_study:
         described = [study_json(row, with_values=show_values) for row in studies]
         number = len({row.study_instance_uid for row in studies})
@@ -164,9 +165,10 @@ def show(delivery_id: int, rules: Path, show_values: bool, form: str) -> None:
         for sentence in done(missing(access, DeliveryFilter(ids=(delivery_id,)))):
             fail(sentence)
         details = done(show_delivery(access, delivery_id, with_values=show_values))
+        pauses = done(paused_destinations(access))
     if details is None:
         fail(f"there is no delivery {delivery_id}")
-    details, tries = with_wait(details, rules, datetime.now(UTC)), details["attempts"]
+    details, tries = with_wait(details, pauses, rules, datetime.now(UTC)), details["attempts"]
     if form == "json":
         click.echo(json.dumps(details, indent=2))
         return
@@ -348,7 +350,7 @@ def _change(
     why: str,
 ) -> None:
     _require_filter(which, everything)
-    with opened(rules) as access:
+    with opened(rules, is_read_only=is_dry_run) as access:
         require_known(which, access, rules)
         meant = done(in_queue_time(access, which))
         administer(access, verb, meant, to, confirm, why=why, is_dry_run=is_dry_run)

@@ -1,4 +1,4 @@
-"""Deliveries of `gateway queue` that wait for the window or the rate of their destination, as the rules say."""
+"""Deliveries of `gateway queue` that wait: their destination is paused, or the rules say a window or a rate of it."""
 
 from __future__ import annotations
 
@@ -10,20 +10,25 @@ from pathlib import Path
 from typing import Any
 
 from gateway import config
+from gateway.cli.render import local_time
 from gateway.config.delivery_limits import DeliveryLimits
 from gateway.delivery.waits import why_it_waits
 from gateway.model.delivery import Delivery, DeliveryState
 from gateway.model.priority import Priority
 from gateway.operations.delivery_listing import DeliveryListing
+from gateway.ports.pauses import Pause
+
+PausesByName = Mapping[str, Pause]
+"""Paused destination → its pause."""
 
 
-def with_waits(found: DeliveryListing, rules: Path, now: datetime) -> DeliveryListing:
+def with_waits(found: DeliveryListing, pauses: PausesByName, rules: Path, now: datetime) -> DeliveryListing:
     """The list with these reasons before those of the rows. `now` is the wall clock's."""
     if not any(row.state is DeliveryState.PENDING for row in found.rows):
         return found
     limits = config.peer_limits(rules, os.environ)
     reasons = {
-        row.delivery_id: _reason(row.destination, row.reason, limits, now, is_passing=row.is_passing)
+        row.delivery_id: _reason(row.destination, row.reason, pauses, limits, now, is_passing=row.is_passing)
         for row in _pending(found)
     }
     rows = [dataclasses.replace(row, reason=reasons.get(row.delivery_id, row.reason)) for row in found.rows]
@@ -31,13 +36,14 @@ def with_waits(found: DeliveryListing, rules: Path, now: datetime) -> DeliveryLi
     return dataclasses.replace(found, rows=rows, described=described)
 
 
-def with_wait(details: dict[str, Any], rules: Path, now: datetime) -> dict[str, Any]:
+def with_wait(details: dict[str, Any], pauses: PausesByName, rules: Path, now: datetime) -> dict[str, Any]:
     """The same for one delivery as JSON."""
     if details["state"] != DeliveryState.PENDING.value:
         return details
     limits = config.peer_limits(rules, os.environ)
     is_passing = details["passes_window"] and details["priority"] == Priority.URGENT.word
-    return {**details, "reason": _reason(details["destination"], details["reason"], limits, now, is_passing=is_passing)}
+    where, reason = details["destination"], details["reason"]
+    return {**details, "reason": _reason(where, reason, pauses, limits, now, is_passing=is_passing)}
 
 
 def _pending(found: DeliveryListing) -> list[Delivery]:
@@ -45,9 +51,17 @@ def _pending(found: DeliveryListing) -> list[Delivery]:
 
 
 def _reason(
-    destination: str, reason: str, limits: Mapping[str, DeliveryLimits], now: datetime, *, is_passing: bool
+    destination: str,
+    reason: str,
+    pauses: PausesByName,
+    limits: Mapping[str, DeliveryLimits],
+    now: datetime,
+    *,
+    is_passing: bool,
 ) -> str:
     why = ""
-    if (limit := limits.get(destination)) is not None:
+    if (pause := pauses.get(destination)) is not None:
+        why = f"paused since {local_time(pause.began_at)} by {pause.operator}"
+    elif (limit := limits.get(destination)) is not None:
         why = why_it_waits(**{**limit, "window": None} if is_passing else limit, now=now)
     return f"{why}; before: {reason}" if why and reason else why or reason

@@ -54,6 +54,12 @@ async def resume_destination(access: StoreAccess, destination: str, by: Operator
     return is_done
 
 
+async def paused_destinations(access: StoreAccess) -> dict[str, Pause]:
+    """Destination → its pause that goes on."""
+    found = await access.read(lambda store: store.pauses.all_pauses())
+    return {each.name: each for each in found if each.goes_on and each.kind == "destination"}
+
+
 async def pause_of(access: StoreAccess, destination: str) -> Pause | None:
     """The pause that goes on; None when there is none."""
     return _going_on(await access.read(lambda store: store.pauses.all_pauses()), destination)

@@ -60,12 +60,18 @@ DRY_RUNS = {
 }
 
 
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file."""
+    return {str(path): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
 @pytest.mark.parametrize("name", DRY_RUNS)
-def test_a_dry_run_says_the_number_and_does_nothing(name: str) -> None:
+def test_a_dry_run_says_the_number_and_does_nothing(tmp_path: Path, name: str) -> None:
     arguments, said = DRY_RUNS[name]
-    before = run("queue", "list", "--format", "json").stdout
+    before, files = run("queue", "list", "--format", "json").stdout, contents(tmp_path)
     found = run("queue", *arguments, "--dry-run")
     assert (found.exit_code, found.stdout) == (0, said)
+    assert contents(tmp_path) == files, "the store is opened for reading alone"
     assert run("queue", "list", "--format", "json").stdout == before
     assert operations() == []
 

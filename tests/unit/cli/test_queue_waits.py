@@ -11,7 +11,9 @@ import pytest
 from click.testing import CliRunner
 
 from gateway.cli import main
+from gateway.cli.render import local_time
 from gateway.model.delivery import DeliveryState, Dispatch
+from gateway.ports.pauses import Pause
 from gateway.sqlite.store import SQLiteStore
 from tests.support.samples import NOON, instance, settlement
 
@@ -91,3 +93,16 @@ def test_the_table_says_it(folder: Path) -> None:
     (folder / "rules.yaml").write_text(RULES % CLOSED)
     done = CliRunner().invoke(main, ["queue", "list", "--rules", str(folder / "rules.yaml"), "--wide"])
     assert done.output.count(UNTIL) == 2
+
+
+def test_what_waits_for_a_paused_destination_says_so_before_its_window(folder: Path) -> None:
+    with contextlib.closing(SQLiteStore(folder / "var/gateway.db", now=lambda: NOON)) as queue, queue.transaction():
+        queue.pauses.begin_pause(Pause("destination", "pacs", "anna", "", NOON))
+    paused = f"paused since {local_time(NOON)} by anna"
+    expected = ["refused", f"{paused}; before: connection refused", paused, ""]
+    assert reasons(folder, RULES % CLOSED) == expected
+    shown = CliRunner().invoke(main, ["queue", "show", "3", "--rules", str(folder / "rules.yaml"), "--format", "json"])
+    assert json.loads(shown.stdout)["reason"] == paused
+    with contextlib.closing(SQLiteStore(folder / "var/gateway.db", now=lambda: NOON)) as queue, queue.transaction():
+        queue.pauses.end_pause("destination", "pacs", NOON)
+    assert reasons(folder, RULES % CLOSED)[2] == UNTIL
