@@ -5,7 +5,7 @@
 -- are there for as long as any transaction is open, and each costs a look. A node begins at the present of the server, less
 -- %(late)s, at the latest: other nodes go by it. The answer has when the first one is due that is pending, also where it is locked.
 -- Where urgent or low ones are due, nothing is taken: the answer has the urgent, normal and low ones to choose from (`claim_chosen`),
--- each as [delivery, when it is due].
+-- each as [delivery, when it is due]. Pairs are compared, and ordered by, so that no other index than that of these serves.
 WITH leased_here AS (
     SELECT 1 FROM destination_lease WHERE destination = %(destination)s AND token = %(token)s FOR KEY SHARE
 ), latest AS MATERIALIZED (
@@ -13,30 +13,33 @@ WITH leased_here AS (
         THEN (extract(epoch FROM statement_timestamp()) * 1000000)::bigint - %(late)s::bigint END AS at
 ), first AS (
     SELECT due_at FROM due
-    WHERE destination = %(destination)s AND priority = 1 AND due_at <= %(horizon)s
-        AND due_at >= least(%(from)s::bigint, (SELECT at FROM latest))
-    ORDER BY due_at
+    WHERE destination = %(destination)s AND (priority, due_at) <= (1, %(horizon)s::bigint)
+        AND (priority, due_at) >= (1, least(%(from)s::bigint, (SELECT at FROM latest)))
+    ORDER BY priority, due_at
     LIMIT 1
 ), urgent AS MATERIALIZED (
     SELECT delivery_id, due_at FROM due
-    WHERE destination = %(destination)s AND priority = 0 AND due_at <= %(horizon)s AND (due_at <= %(now)s OR due_at = entered_at)
-        AND due_at >= least(%(from_urgent)s::bigint, (SELECT at FROM latest))
-    ORDER BY due_at, delivery_id
+    WHERE destination = %(destination)s AND (priority, due_at) <= (0, %(horizon)s::bigint)
+        AND (priority, due_at) >= (0, least(%(from_urgent)s::bigint, (SELECT at FROM latest)))
+        AND (due_at <= %(now)s OR due_at = entered_at)
+    ORDER BY priority, due_at, delivery_id
     LIMIT %(limit)s
 ), low AS MATERIALIZED (
     SELECT delivery_id, due_at FROM due
-    WHERE destination = %(destination)s AND priority = 2 AND due_at <= %(horizon)s AND (due_at <= %(now)s OR due_at = entered_at)
-        AND due_at >= least(%(from_low)s::bigint, (SELECT at FROM latest))
-    ORDER BY due_at, delivery_id
+    WHERE destination = %(destination)s AND (priority, due_at) <= (2, %(horizon)s::bigint)
+        AND (priority, due_at) >= (2, least(%(from_low)s::bigint, (SELECT at FROM latest)))
+        AND (due_at <= %(now)s OR due_at = entered_at)
+    ORDER BY priority, due_at, delivery_id
     LIMIT %(limit)s
 ), are_mixed AS MATERIALIZED (
     SELECT EXISTS (SELECT 1 FROM urgent) OR EXISTS (SELECT 1 FROM low) AS here
 ), found AS (
     SELECT delivery_id, due_at FROM due
-    WHERE destination = %(destination)s AND priority = 1 AND due_at >= (SELECT due_at FROM first) AND due_at <= %(horizon)s
+    WHERE destination = %(destination)s AND (priority, due_at) >= (1, (SELECT due_at FROM first))
+        AND (priority, due_at) <= (1, %(horizon)s::bigint)
         AND (due_at <= %(now)s OR due_at = entered_at) AND NOT (SELECT here FROM are_mixed)
         AND (%(token)s::bigint IS NULL OR EXISTS (SELECT 1 FROM leased_here))
-    ORDER BY due_at, delivery_id
+    ORDER BY priority, due_at, delivery_id
     LIMIT %(limit)s
     FOR UPDATE SKIP LOCKED
 ), leased AS (
@@ -50,9 +53,9 @@ SELECT coalesce(json_agg(delivery_id ORDER BY due_at, delivery_id), '[]'), (SELE
         (SELECT coalesce(json_agg(json_build_array(delivery_id, due_at) ORDER BY due_at, delivery_id), '[]') FROM urgent),
         (SELECT coalesce(json_agg(json_build_array(delivery_id, due_at) ORDER BY due_at, delivery_id), '[]') FROM (
             SELECT delivery_id, due_at FROM due
-            WHERE destination = %(destination)s AND priority = 1 AND due_at >= (SELECT due_at FROM first) AND due_at <= %(horizon)s
-                AND (due_at <= %(now)s OR due_at = entered_at)
-            ORDER BY due_at, delivery_id
+            WHERE destination = %(destination)s AND (priority, due_at) >= (1, (SELECT due_at FROM first))
+                AND (priority, due_at) <= (1, %(horizon)s::bigint) AND (due_at <= %(now)s OR due_at = entered_at)
+            ORDER BY priority, due_at, delivery_id
             LIMIT %(limit)s
         ) AS normal),
         (SELECT coalesce(json_agg(json_build_array(delivery_id, due_at) ORDER BY due_at, delivery_id), '[]') FROM low)

@@ -29,11 +29,14 @@ WHERE state = 'pending';
 INSERT INTO attempt SELECT n, 1, 1, 1, 'pending', 0, '' FROM generate_series(1, 20000) AS n;
 ANALYZE association; ANALYZE instance; ANALYZE delivery; ANALYZE due; ANALYZE attempt
 """
-CLAIM = {"destination": "peer1", "now": 10, "horizon": 10, "until": 20, "limit": 10, "token": 3, "from": 0, "late": 10}
+CLAIM = {"destination": "peer1", "now": 10, "horizon": 10, "until": 20, "limit": 10, "token": 3}
+FROM = {"from_urgent": 0, "from": 0, "from_low": 0, "late": 10}
 RUN: dict[str, dict[str, Any]] = {
     "find_duplicates": {"arrivals": '[["1.2.7", "00", "1.2", "1.2"]]', "instances": 1, "deliveries": 1},
     "supersede": {"sop_instance_uids": '["1.2.7"]'},
-    "claim": CLAIM,
+    "claim": {**CLAIM, **FROM},
+    "claim_chosen": {**CLAIM, "ids": "[7]"},
+    "set_priority": {"ids": "[7]", "priority": 0, "present": 10},
     "claim_apart": {**CLAIM, "start": 0, "apart": "[[0, 10]]"},
     "read_deliveries": {"ids": "[7, 8]"},
     "read_instances": {"ids": "[7, 8]"},
@@ -84,3 +87,18 @@ def filled() -> Iterator[psycopg.Connection[tuple[str]]]:
 def test_rows_are_found_by_an_index(filled: psycopg.Connection[tuple[str]], name: str) -> None:
     plan = "\n".join(row[0] for row in filled.execute(f"EXPLAIN {SQL[name].rstrip(';')}".encode(), RUN[name]))
     assert not re.search(r"Seq Scan on (instance|delivery|due|attempt|association)\b", plan), plan
+
+
+def test_a_claim_of_each_priority_reads_the_index_of_priorities_alone(filled: psycopg.Connection[tuple[str]]) -> None:
+    plan = "\n".join(row[0] for row in filled.execute(f"EXPLAIN {SQL['claim'].rstrip(';')}".encode(), RUN["claim"]))
+    assert len(re.findall(r"using due_by_priority on due\b", plan)) == 5, plan
+    assert "due_by_time" not in plan
+    assert "Sort Key: due.due_at" not in plan, plan
+
+
+@pytest.mark.parametrize("which", ["priority = 0", "priority = 0 AND passes_window = 1"], ids=["urgent", "passing"])
+def test_urgent_ones_are_found_by_an_index(filled: psycopg.Connection[tuple[str]], which: str) -> None:
+    statement = SQL["find_due_urgent"].rstrip(";").replace("{which}", which)
+    values = {**CLAIM, **FROM, "apart": "[[0, 10]]", "looked_at": 1000}
+    plan = "\n".join(row[0] for row in filled.execute(f"EXPLAIN {statement}".encode(), values))
+    assert re.search(r"using (due_by_priority|due_passing) on due\b", plan), plan
