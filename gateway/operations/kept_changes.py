@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 
 from gateway.model.delivery import DeliveryState
 from gateway.ports.delivery_administration import DeliveryFilter
-from gateway.ports.operation_log import OPERATIONS_KEPT, OperationState
+from gateway.ports.operation_log import OPERATIONS_KEPT, SILENT_AFTER, OperationRecord, OperationState
 from gateway.ports.store import Store
 from gateway.ports.store_access import StoreAccess
 from gateway.ports.undo_log import UNDONE_WITHIN, DeliveryChange, mark_of
@@ -52,17 +52,20 @@ def _pending(store: Store, instances: tuple[int, ...]) -> dict[int, datetime]:
 
 
 async def drop_old_changes(access: StoreAccess, now: datetime) -> None:
-    """Changes of operations that can be undone no more are kept no longer. `now` is the wall clock's time."""
-    recent = await access.read(lambda store: store.operations.last_operations(OPERATIONS_KEPT))
-    old = [
-        each.operation_id
-        for each in recent
-        if each.state is not OperationState.RUNNING and now - each.changed_at > UNDONE_WITHIN
-    ]
-    if old:
-        drop = partial(_drop, up_to=max(old))
+    """Changes of operations before the first one that can still be undone, or that goes on, are kept no longer. `now`
+    is the wall clock's time."""
+    found = await access.read(lambda store: store.operations.last_operations(OPERATIONS_KEPT))
+    needed = [each.operation_id for each in found if now - each.changed_at <= _kept_for(each)]
+    up_to = min(needed) - 1 if needed else max((each.operation_id for each in found), default=0)
+    if up_to:
+        drop = partial(_drop, up_to=up_to)
         while await access.write(drop) == DROPPED_AT_ONCE:
             pass
+
+
+def _kept_for(operation: OperationRecord) -> timedelta:
+    """The time since its last transaction after which nobody can undo it."""
+    return SILENT_AFTER if operation.state is OperationState.RUNNING else UNDONE_WITHIN
 
 
 def _drop(store: Store, up_to: int) -> int:

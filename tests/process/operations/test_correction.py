@@ -16,7 +16,7 @@ from gateway.rehearsal.rule_tests.compose import compose
 from gateway.sqlite.store import SQLiteStore
 from tests.support.caller import call, data_set, new_uid, store
 from tests.support.gateway_process import GatewayProcess
-from tests.support.killed_command import copy_of
+from tests.support.killed_command import LIMIT_S, copy_of
 from tests.support.processes import run, until
 from tests.support.queue_folder import fill_with_objects
 from tests.support.store_rig import ANY
@@ -75,7 +75,7 @@ async def test_a_kill_between_any_two_steps_leaves_it_before_or_after(tmp_path: 
     folder.mkdir()
     await fill_with_objects(folder, contents, HELD)
     script = [sys.executable, "-m", "tests.support.killed_command", str(folder), "gateway.cli.queue_correct"]
-    ended = await run([*script, "queue", "correct", "1", "2", "--set", "PatientID=4711", "--yes"])
+    ended = await run([*script, "queue", "correct", "1", "2", "--set", "PatientID=4711", "--yes"], timeout_s=LIMIT_S)
     assert ended.returncode == 0, ended.output
     tries = int(ended.output.split()[-1])
     is_after = [found(copy_of(folder, number)) == AFTER for number in range(1, tries + 1)]

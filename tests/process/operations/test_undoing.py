@@ -10,7 +10,7 @@ from gateway.operations.queue_administration import DISCARD, Operator, Progress,
 from gateway.operations.store_on_file import StoreOnFile
 from gateway.operations.undoing import CannotUndo, undo
 from gateway.sqlite.store import SQLiteStore
-from tests.support.killed_command import copy_of
+from tests.support.killed_command import LIMIT_S, copy_of
 from tests.support.processes import run
 from tests.support.queue_folder import fill_queue_folder
 from tests.support.store_rig import ANY
@@ -43,7 +43,7 @@ async def test_a_kill_between_any_two_steps_leaves_it_before_or_after(tmp_path: 
         queue.connection.execute("UPDATE operation SET changed_at = changed_at + ?", (LATER_US,))
     assert rows(folder) == []
     script = [sys.executable, "-m", "tests.support.killed_command", str(folder), "gateway.cli.operations"]
-    ended = await run([*script, "operations", "undo", "1"])
+    ended = await run([*script, "operations", "undo", "1"], timeout_s=LIMIT_S)
     assert ended.returncode == 0, ended.output
     tries = int(ended.output.split()[-1])
     after = [(1, "pending"), (2, "pending"), (3, "pending")]
