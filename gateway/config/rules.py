@@ -73,7 +73,7 @@ def compile_routes(place: Place, names: Names, context: Context) -> tuple[Route,
         groups = tuple(names.choosing[name] for name in to if name in names.choosing)
         actions_json = stored_actions(then, actions)
         marks = marks_of(at)
-        how = (_priority(spec, at, context), spec.pass_window)
+        how = (_priority(spec, at, context), spec.pass_window, spec.one_association)
         routes.append(Route(spec.name, when, peers, actions_json, actions, spec.stop, at.mark, marks, groups, *how))
         if spec.stop and end is None and _always_holds(when) and "when" not in at.lost:
             end = (spec.name, at.at("name").mark)

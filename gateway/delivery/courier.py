@@ -18,12 +18,13 @@ from typing import TypeGuard
 import structlog
 
 from gateway.common.steady_clock import loop_clock_s
+from gateway.delivery.bundle_sending import BundleSender
 from gateway.delivery.courier_context import CourierContext
 from gateway.delivery.courier_status import CourierStatus, WaitsFor
 from gateway.delivery.destination_state import DestinationState
 from gateway.delivery.fallback import fall_back
 from gateway.delivery.feeder import FRESH_S, LARGE_DEBT_S, Feeder
-from gateway.delivery.outcome_handler import OutcomeHandler
+from gateway.delivery.outcome_handler import OutcomeHandler, not_made
 from gateway.delivery.ready_line import ClaimedDelivery
 from gateway.delivery.transform import StoredOutbound, outbound_for
 from gateway.delivery.worker import Worker
@@ -42,7 +43,6 @@ from gateway.ports.errors import (
     PeerError,
     Refusal,
     Temporary,
-    fit_for_log,
 )
 from gateway.sending.contexts import Kind
 
@@ -50,9 +50,6 @@ log = structlog.get_logger()
 
 IDLE_S = 3.0
 """A channel is kept this long without work: associating costs a peer some 10 ms, and senders pause between series."""
-
-NOT_MADE = "an action, conversion or template cannot be done on this object; `gateway queue list --state dead` has why"
-"""The reason in the log when the real one may quote the object."""
 
 
 class _LeaseOver(Exception):
@@ -83,6 +80,7 @@ class Courier:
         self._ledger = self._state.ledger
         self._feeder = Feeder(self._state, context, self._work_arrived)
         self._outcomes = OutcomeHandler(self._state, context, self._feeder)
+        self._bundles = BundleSender(self._state, self._feeder, self._handle)
         self._is_work_there = asyncio.Event()
         """Idle workers should look again."""
         self._workers: set[Worker] = set()
@@ -198,6 +196,9 @@ class Courier:
     async def _work(self, worker: Worker) -> None:
         try:
             while claim := await self._next(worker):
+                if claim.delivery.bundle:
+                    await self._bundles.send(worker, claim)
+                    continue
                 await self._handle(worker, claim)
                 self._state.pace.release(claim.delivery.delivery_id)
             await worker.all_answered()
@@ -229,6 +230,8 @@ class Courier:
         """The next object, where window and rate let one go now; None after something changed."""
         feeder, pace = self._feeder, self._state.pace
         delivery = feeder.ready.first().delivery
+        if delivery.bundle:
+            return feeder.take()  # the rate has each of its objects wait
         size_bytes = delivery.instance.payload.length_bytes
         change, wait_s = pace.next_change, pace.wait_s(size_bytes)
         is_closed = self._state.watch.closed_s() > 0 and not delivery.is_passing
@@ -291,7 +294,7 @@ class Courier:
             log.error("payload_lost", destination=self.name, sop_instance_uid=uid, error=str(error))
             outcome = Refused(str(error), kind="payload_lost")
         except (Refusal, ConfigurationError) as error:  # what is stored cannot be edited
-            outcome = _not_made(error)
+            outcome = not_made(error)
         except PayloadUnreadable as error:  # by our own disk: neither the object nor the destination is to blame
             self._outcomes.set_back(delivery, Deferred(str(error)), loop_clock_s() - begun_s)
             return
@@ -330,7 +333,7 @@ class Courier:
                 await worker.all_answered()
                 channel = None  # the destination may have other settings by now
             channel = channel or await worker.channel(self._destination, sender)
-            await channel.prepare(self._feeder.sight.get(kind) or (kind, *self._feeder.sight))
+            await channel.prepare(worker.kinds(kind, self._feeder.sight))
             if not worker.is_open:
                 worker.is_open = True
                 self._hire()
@@ -372,7 +375,7 @@ class Courier:
         async def channel_for(kind: Kind) -> Channel:
             self._require_lease()
             channel = await worker.channel(self._destination, outbound.facts.association)
-            await channel.prepare((kind, *self._feeder.sight))
+            await channel.prepare(worker.kinds(kind, self._feeder.sight))
             self._require_lease()
             return channel
 
@@ -387,14 +390,10 @@ class Courier:
             log.info("associations_reduced", destination=self.name, reason=str(error))
             worker.is_retired = True
             self._hire_after_s = loop_clock_s() + self._state.peer.retry.first_delay_s
-            self._feeder.ready.put_first(claim._replace(at_s=begun_s))
-            self._is_work_there.set()
+            if worker.bundle is None:
+                self._feeder.ready.put_first(claim._replace(at_s=begun_s))
+                self._is_work_there.set()
+            else:
+                self._ledger.returned(claim.delivery)
             return
         self._outcomes.unreachable(claim.delivery, error, loop_clock_s() - begun_s)
-
-
-def _not_made(error: Refusal | ConfigurationError) -> Refused:
-    """The object to be sent cannot be made of the stored one."""
-    if isinstance(error, ConfigurationError):
-        return Refused(str(error), kind="configuration")
-    return Refused(str(error), log_reason=fit_for_log(error) or NOT_MADE, kind="action")

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Callable, Iterable
 
 from gateway.common.steady_clock import loop_clock_s
+from gateway.delivery.bundles import MOST_IN_HAND, Bundle, Bundles, mark_of
 from gateway.delivery.courier_context import CourierContext
 from gateway.delivery.destination_state import DestinationState
 from gateway.delivery.ready_line import ClaimedDelivery, ReadyLine
@@ -39,6 +40,8 @@ TRIALS = 8
 """Trials, one after the other, among the objects that a destination refused when nothing else is due."""
 LEFT_OUT_REST_S = 1.0
 """While some of what is due is left out, the queue is asked for more this often: it cannot say when others are due."""
+BUNDLES_REST_S = 0.5
+"""While bundles are all that may be in hand, it is looked this often whether there is room again."""
 MIN_REST_S = 0.05
 """The pause before the queue is asked again for something due that it did not give (it is under another lease)."""
 LARGE_DEBT_S = 10.0
@@ -60,7 +63,8 @@ class Feeder:
 
     def __init__(self, state: DestinationState, context: CourierContext, on_work: Callable[[], None]) -> None:
         self.ready = ReadyLine()
-        """Claimed, not begun; `take` is for workers."""
+        """Claimed, not begun; `take` is for workers. One of a bundle stands for all of it."""
+        self.bundles = Bundles()
         self.sight: dict[Kind, tuple[Kind, ...]] = {}
         """Every kind in sight → itself first, then the others."""
         self.is_stopping = False
@@ -138,8 +142,30 @@ class Feeder:
             self._return(are_passing_kept=True)
 
     def _return(self, *, are_passing_kept: bool) -> None:
-        for claim in self.ready.remove(are_passing_kept=are_passing_kept):
+        for removed in self.ready.remove(are_passing_kept=are_passing_kept):
+            for claim in self.bundles.dissolve(removed):
+                self._state.ledger.returned(claim.delivery)
+
+    async def gather(self, bundle: Bundle) -> bool:
+        """Claim the rest of a bundle that is due, in its order; one alone for a destination that is tried, and none
+        while it refuses some. False when nothing of it may be begun."""
+        state, is_probe = self._state, not self._state.standing.is_closed
+        if not state.refusals.number_left_out:
+            limit = 1 if is_probe else MOST_IN_HAND
+            claimed = await persistently(
+                lambda: self._journal.claim_bundle(state.name, bundle.name, limit, LEASE_S), "claim_bundle"
+            )
+            now_s = loop_clock_s()
+            bundle.add([ClaimedDelivery(now_s, each) for each in claimed if state.ledger.claimed(each)])
+        for claim in bundle.take_out(are_passing_kept=state.watch.closed_s() > 0, is_first_kept=is_probe):
+            state.ledger.returned(claim.delivery)
+        return len(bundle) > 0
+
+    def end_bundle(self, bundle: Bundle) -> None:
+        """Its worker is done with it: what is left is given back."""
+        for claim in self.bundles.end(bundle):
             self._state.ledger.returned(claim.delivery)
+        self.expect_more()
 
     async def run(self) -> None:
         """Claim until stopped."""
@@ -176,6 +202,8 @@ class Feeder:
             return None
         if len(self.ready) > self._low:
             return await self._look_for_urgent()
+        if len(self.bundles) >= MOST_IN_HAND:
+            return BUNDLES_REST_S
         gather_s = self._claimed_at_s + GATHER_S - loop_clock_s()
         if gather_s > 0 and not (is_probe or self._was_full):
             return gather_s
@@ -297,8 +325,9 @@ class Feeder:
             for delivery in fresh:
                 ledger.returned(delivery)
             fresh = [probe]
-        for delivery in by_number_of_gateways(fresh):
-            self.ready.append(ClaimedDelivery(claimed_at_s, delivery))
+        claims = [ClaimedDelivery(claimed_at_s, delivery) for delivery in by_number_of_gateways(fresh)]
+        for claim in self.bundles.sort_out(claims, self._state.peer.fallback):
+            self.ready.append(claim)
         self.return_what_waits()
         if not self.ready:
             return
@@ -334,11 +363,5 @@ class Feeder:
 def by_number_of_gateways(batch: list[Delivery]) -> list[Delivery]:
     """Deliveries that came through as many gateways stand together, else in their order: each number has an association
     of its own, and one at a time is open."""
-    marks = {_mark(delivery) for delivery in batch}
-    return batch if len(marks) < 2 else sorted(batch, key=_mark)
-
-
-def _mark(delivery: Delivery) -> str:
-    """The number that `gateway.model.hops.hops_of` reads, as text."""
-    name = delivery.instance.association.implementation_version_name
-    return name[-1] if name[-2:-1] == "+" else ""
+    marks = {mark_of(delivery) for delivery in batch}
+    return batch if len(marks) < 2 else sorted(batch, key=mark_of)

@@ -14,9 +14,12 @@ from gateway.delivery.retry import delay_s
 from gateway.delivery.suspects import MOST_TRIES
 from gateway.delivery.worker import Worker
 from gateway.model.delivery import Deferred, Delivered, Delivery, Outcome, Refused
-from gateway.ports.errors import DestinationRefuses
+from gateway.ports.errors import ConfigurationError, DestinationRefuses, Refusal, fit_for_log
 
 log = structlog.get_logger()
+
+NOT_MADE = "an action, conversion or template cannot be done on this object; `gateway queue list --state dead` has why"
+"""The reason in the log when the real one may quote the object."""
 
 
 class OutcomeHandler:
@@ -149,3 +152,10 @@ class OutcomeHandler:
     def _expire(self, delivery: Delivery, outcome: Deferred, seconds: float) -> None:
         self._feeder.is_sweep_due = not self._state.standing.is_closed
         self._state.ledger.expired(delivery, outcome, seconds)
+
+
+def not_made(error: Refusal | ConfigurationError) -> Refused:
+    """The object to be sent cannot be made of the stored one."""
+    if isinstance(error, ConfigurationError):
+        return Refused(str(error), kind="configuration")
+    return Refused(str(error), log_reason=fit_for_log(error) or NOT_MADE, kind="action")

@@ -64,7 +64,7 @@ class Settler:
         self._destination = destination
         self._meter = meter
         self._waiting: list[Settled] = []
-        self._unsettled = 0
+        self._unsettled = self._added = 0
         self._is_closing = False
         self._work = asyncio.Event()
         self._enough = asyncio.Event()
@@ -85,6 +85,7 @@ class Settler:
         """Settle this with the next batch."""
         self._waiting.append(settled)
         self._unsettled += 1
+        self._added += 1
         self._work.set()
         if len(self._waiting) >= ENOUGH or settled.settlement.state is DeliveryState.PENDING:
             self._enough.set()
@@ -92,6 +93,13 @@ class Settler:
     async def room(self) -> None:
         """Return when there is room for more."""
         while self.is_full:
+            self._room.clear()
+            await self._room.wait()
+
+    async def settled(self) -> None:
+        """Return when the queue knows of all that was added before."""
+        wanted = self._added
+        while self._added - self._unsettled < wanted:
             self._room.clear()
             await self._room.wait()
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
+from gateway.delivery.bundles import Bundle
 from gateway.delivery.ready_line import ClaimedDelivery
 from gateway.model.association import AssociationFacts
 from gateway.model.delivery import Outcome
-from gateway.ports.destination import Channel, Destination, Outbound, WindowedChannel
+from gateway.ports.destination import Channel, Destination, Outbound, UndividedChannel, WindowedChannel
 from gateway.sending.contexts import Kind
 
 ABORT_S = 1.0
@@ -23,6 +24,8 @@ class Worker:
         """True while its channel is known to work."""
         self.is_retired = False
         """True when it ends after this object: the peer takes no further association."""
+        self.bundle: Bundle | None = None
+        """It sends this alone, over channels of its own."""
         self._channels: dict[int, tuple[Destination, Channel]] = {}
         """Channels by identity of the destination; last used last."""
         self._destination: Destination | None = None
@@ -57,8 +60,16 @@ class Worker:
         if len(self._channels) >= destination.channels_at_once:
             await self._close(self._channels.pop(next(iter(self._channels)))[1])
         channel = there.channel()
+        if self.bundle is not None and isinstance(channel, UndividedChannel):
+            channel.keep_undivided()
         self._channels[id(there)] = there, channel
         return channel
+
+    def kinds(self, kind: Kind, sight: Mapping[Kind, tuple[Kind, ...]]) -> tuple[Kind, ...]:
+        """The kinds that an association is made for, `kind` first: those of its bundle, else those in `sight`."""
+        if self.bundle is not None:
+            return self.bundle.kinds(kind)
+        return sight.get(kind) or (kind, *sight)
 
     # --- several objects without an outcome ------------------------------------------------------------------------
 

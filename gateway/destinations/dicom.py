@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
+import structlog
+
 from gateway.common.steady_clock import loop_clock_s
 from gateway.dataset.native import NATIVE, alternatives
 from gateway.dimse.protocol.associate_items import MOST_HOPS_WRITTEN
@@ -38,6 +40,8 @@ from gateway.sending.contexts import ConfiguredContexts, Kind, kinds_of, named, 
 from gateway.sending.native_form import in_native_form
 from gateway.sending.store_outcome import HAS_IT_ALREADY, outcome_of
 from gateway.sending.store_sender import StoreResponse, StoreSender
+
+log = structlog.get_logger()
 
 NOTHING_ACCEPTED_S = 30.0
 """The time for which a peer is not tried again after it accepted no context."""
@@ -134,6 +138,8 @@ class DimseChannel:
         """The kinds that `prepare` was last asked for."""
         self._has_served = False
         """The association answered a C-STORE."""
+        self._is_undivided = False
+        self._associations_made = 0
         self._nothing_until_s = 0.0
         """The time until which the peer takes none of `_proposed`: it accepted no context."""
 
@@ -152,6 +158,10 @@ class DimseChannel:
         await self.close()
         self._kinds, self._has_served = tuple(kinds), False
         await self._associate(propose(kinds, there.recent, there.given, there.peer.fallback))
+
+    def keep_undivided(self) -> None:
+        """The association that `prepare` makes is new, and of this user alone until it is ended."""
+        self._is_undivided = True
 
     def takes(self, kind: Kind) -> bool:
         """True when the peer accepted a presentation context for it as it is."""
@@ -268,6 +278,8 @@ class DimseChannel:
         self._proposed = frozenset()
         if ending is not None:
             self._destination.open_channels -= 1
+            if self._is_undivided:
+                self._sender.end()
             await ending
 
     def _released(self) -> None:
@@ -285,16 +297,30 @@ class DimseChannel:
         there = self._destination
         try:
             association = await there.associations.acquire(
-                there.called, contexts, use="deliveries", is_further=there.open_channels > 0, is_exact=True
+                there.called,
+                contexts,
+                use="bundles" if self._is_undivided else "deliveries",
+                is_further=there.open_channels > 0,
+                is_exact=True,
             )
             there.open_channels += 1
             self._sender.hold(association)
+            if self._is_undivided:
+                self._note_division()
         except NoContextAccepted:
             self._nothing_until_s = loop_clock_s() + NOTHING_ACCEPTED_S
         except (ConfigurationError, ValueError) as error:
             raise DestinationRefuses(f"{there.peer.name}: {error}") from error
         own = (context for context in contexts if len(context.transfer_syntaxes) == 1)
         self._proposed = frozenset(kinds_of(own))
+
+    def _note_division(self) -> None:
+        """The association is lent to nobody between two objects."""
+        self._sender.begin()
+        self._associations_made += 1
+        if self._associations_made > 1:
+            number, name = self._associations_made, self._destination.peer.name
+            log.warning("one_association_divided", destination=name, associations=number)
 
     def _no_context(self, kind: Kind) -> Outcome:
         reason = self._destination.given.refusal(kind)

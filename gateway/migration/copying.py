@@ -17,7 +17,7 @@ from gateway.model.delivery import DeliveryState, Dispatch
 from gateway.model.instance import PayloadRef
 from gateway.model.priority import Priority
 from gateway.ports.errors import PayloadLost, PayloadMissing
-from gateway.ports.store_rows import KEY_COLUMNS, TABLES, RowKey, StoredRow
+from gateway.ports.store_rows import KEY_COLUMNS, TABLES, OwedRow, RowKey, StoredRow
 from gateway.spool.digest import Proof, has_digest
 from gateway.spool.replay import RecordedArrival
 
@@ -158,12 +158,8 @@ class Copying:
         places = {row[0]: _payload(row) for row in rows if (row[NAME], row[OFFSET]) != nowhere}
         source = self._source.store
         dispatches: dict[int, list[Dispatch]] = {instance_id: [] for instance_id in places}
-        for instance_id, rule, destination, actions_json, state, group_name, reason, *how in source.rows.owed(
-            [*places]
-        ):
-            kept = DeliveryState.HELD if state == DeliveryState.HELD else DeliveryState.PENDING
-            also = (group_name, reason, Priority(how[0]), bool(how[1]))
-            dispatches[instance_id].append(Dispatch(rule, destination, actions_json, kept, *also))
+        for row in source.rows.owed([*places]):
+            dispatches[row[0]].append(_dispatch(row))
         return [
             (found.stored(places[found.instance_id]), dispatches[found.instance_id])
             for found in source.index.instances([*places])
@@ -199,6 +195,13 @@ class _InstanceBatch:
         for index, place in zip(self.in_group, places, strict=True):
             rows[index] = _at(rows[index], *place)
         return rows
+
+
+def _dispatch(row: OwedRow) -> Dispatch:
+    _, rule, destination, actions_json, state, group, reason, priority, passes_window, bundle, bundle_place = row
+    kept = DeliveryState.HELD if state == DeliveryState.HELD else DeliveryState.PENDING
+    how = (group, reason, Priority(priority), bool(passes_window), bundle, bundle_place)
+    return Dispatch(rule, destination, actions_json, kept, *how)
 
 
 def _payload(row: StoredRow) -> PayloadRef:

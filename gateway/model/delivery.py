@@ -49,6 +49,11 @@ class Dispatch:
     priority: Priority = Priority.NORMAL
     passes_window: bool = False
     """While it is urgent, it is sent also when the window of its destination is closed."""
+    bundle: str = ""
+    """Deliveries to a destination with the same one go over one association (`gateway.model.bundle`); empty for one
+    that goes alone."""
+    bundle_place: int = 0
+    """The place in the order of the bundle."""
 
     @property
     def is_passing(self) -> bool:
@@ -98,6 +103,9 @@ class Delivery:
     priority: Priority = Priority.NORMAL
     passes_window: bool = False
     """Its route lets it pass a closed window while it is urgent."""
+    bundle: str = ""
+    bundle_place: int = 0
+    """As in its `Dispatch`."""
 
     @property
     def is_passing(self) -> bool:

@@ -100,6 +100,10 @@ class DeliveryQueue(Protocol):
         """
         ...
 
+    def claim_bundle(self, destination: str, bundle: str, limit: int, lease_s: float, now: datetime) -> list[Delivery]:
+        """As `claim`, of one bundle alone and in its order: by `bundle_place`, then by arrival."""
+        ...
+
     def settle(self, settlements: Sequence[Settlement]) -> list[bool]:
         """Write attempts and states, fenced by the lease; each answer says whether that lease was still held."""
         ...

@@ -65,6 +65,15 @@ class WindowedChannel(Channel, Protocol):
         ...
 
 
+@runtime_checkable
+class UndividedChannel(Channel, Protocol):
+    """A channel that can have an association for itself."""
+
+    def keep_undivided(self) -> None:
+        """The association that `prepare` makes is a new one, is lent to nobody until `close`, and is ended then."""
+        ...
+
+
 class Destination(Protocol):
     """Opens channels."""
 

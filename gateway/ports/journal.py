@@ -66,6 +66,10 @@ class Journal(Protocol):
         order: ClaimOrder = IN_ORDER,
     ) -> list[Delivery]: ...
 
+    async def claim_bundle(self, destination: str, bundle: str, limit: int, lease_s: float) -> list[Delivery]:
+        """As `claim`, of one bundle alone and in its order."""
+        ...
+
     async def settle(self, settlements: Sequence[Settlement]) -> list[bool]:
         """For each settlement, True when it still held its lease."""
         ...

@@ -12,8 +12,9 @@ from gateway.ports.store import Store
 StoredRow = tuple[Any, ...]
 RowKey = tuple[int, ...]
 
-OwedRow = tuple[int, str, str, str, str, str, str, int, int]
-"""Instance, rule, destination, actions, state, group, reason of what is held, priority, 1 where it passes a window."""
+OwedRow = tuple[int, str, str, str, str, str, str, int, int, str, int]
+"""Instance, rule, destination, actions, state, group, reason of what is held, priority, 1 where it passes a window,
+bundle, place in it."""
 
 TABLES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -59,6 +60,8 @@ TABLES: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "corrected_by",
             "priority",
             "passes_window",
+            "bundle",
+            "bundle_place",
         ),
         "group_affinity": ("affinity_id", "group_name", "study_digest", "member", "forget_at"),
         "pause": ("pause_id", "kind", "name", "operator", "why", "began_at", "resumed_at"),

@@ -92,6 +92,17 @@ class PostgreSQLDeliveryQueue(RelationalDeliveryQueue):
             ids = self._first(values, order) if apart is None else self._apart("claim_apart", values, apart)
         return [] if ids == "[]" else self._reader.deliveries(ids)
 
+    def claim_bundle(self, destination: str, bundle: str, limit: int, lease_s: float, now: datetime) -> list[Delivery]:
+        """The same of one bundle, in its order."""
+        token = None if self._tokens is None else self._tokens().get(destination)
+        if self._tokens is not None and token is None:
+            return []
+        now_us = microseconds(now)
+        until = now_us + round(lease_s * 1_000_000)
+        values = {"destination": destination, "bundle": bundle, "limit": limit, "token": token, "until": until}
+        ids = self._statements.single("claim_bundle", **values, now=now_us, horizon=self._acceptor.horizon(now_us))
+        return [] if ids == "[]" else self._reader.deliveries(ids)
+
     def _first(self, values: dict[str, Any], order: ClaimOrder) -> str:
         """Identifiers of what goes first, as JSON."""
         look = self.bounds.look(values["destination"], values["token"], values["now"])

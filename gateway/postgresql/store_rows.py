@@ -38,7 +38,7 @@ TEXTS = frozenset(
             "series_instance_uid",
         ),
         *("payload_name", "kept_facts", "destination", "rule", "actions_json", "state", "reason", "group_name"),
-        *("verb", "operator", "why", "target", "filter", "kind", "name", "study_digest", "member"),
+        *("bundle", "verb", "operator", "why", "target", "filter", "kind", "name", "study_digest", "member"),
     }
 )
 """Columns that are texts."""

@@ -89,6 +89,10 @@ class RelationalDeliveryQueue(ABC):
         ranges = json.dumps([] if apart is None else apart.ranges)
         return str(self._statements.made((statement, {**values, "apart": ranges, "looked_at": URGENT_LOOKED_AT})))
 
+    @abstractmethod
+    def claim_bundle(self, destination: str, bundle: str, limit: int, lease_s: float, now: datetime) -> list[Delivery]:
+        """The same of one bundle, in its order."""
+
     def _apart(self, name: str, values: dict[str, Any], apart: ExcludedLikenesses) -> str:
         """Identifiers that the statement `name` gives, as JSON: from `apart.start` to the end, then from the first."""
         ids, ranges = "[]", json.dumps(apart.ranges)

@@ -142,6 +142,8 @@ def delivery_row(delivery_id: int, instance_id: int, instance: Instance, dispatc
         dispatch.reason,
         int(dispatch.priority),
         int(dispatch.passes_window),
+        dispatch.bundle,
+        dispatch.bundle_place,
     )
 
 
@@ -207,7 +209,7 @@ def _together(one: StudyDeliveries, other: StudyDeliveries) -> StudyDeliveries:
     )
 
 
-INSTANCE_COLUMN = 16
+INSTANCE_COLUMN = 18
 ASSOCIATION_COLUMN = INSTANCE_COLUMN + 5
 """The column at which `read_deliveries` has the instance, and its association's identifier."""
 INSTANCE_ASSOCIATION_COLUMN = 5
@@ -250,4 +252,6 @@ def delivery(row: Sequence[Any], associations: Mapping[int, AssociationFacts]) -
         corrected_by=row[13],
         priority=Priority(row[14]),
         passes_window=bool(row[15]),
+        bundle=row[16],
+        bundle_place=row[17],
     )

@@ -13,6 +13,7 @@ from gateway.model.priority import Priority
 from gateway.model.problem import Mark
 from gateway.ports.facts import Facts
 from gateway.ports.kinds import Action, Fate, Predicate
+from gateway.routing.dispatching import NUMBERS
 from gateway.routing.fate_decision import FateDecision, fate_of
 from gateway.routing.route_priority import NORMAL, RoutePriority
 from gateway.routing.verdicts import Marks
@@ -53,6 +54,8 @@ class Route:
     priority: RoutePriority = NORMAL
     passes_window: bool = False
     """Its deliveries are sent while they are urgent, also when the window of their destination is closed."""
+    is_one_association: bool = False
+    """All that waits of a study for one destination goes over one association, in order."""
     fate: Fate | None = field(init=False, repr=False, compare=False)
     dispatches: tuple[Dispatch, ...] = field(init=False, repr=False, compare=False)
     """One for each of `to`, pending; then one for each of `groups`, to the first member, until one is chosen."""
@@ -71,9 +74,10 @@ class Route:
         return (*self.to, *(group.name for group in self.groups))
 
     def attributes(self) -> Iterator[AttributePath]:
-        """The attributes that condition and priority read."""
+        """The attributes that condition, priority and order read."""
         yield from self.when.attributes()
         yield from self.priority.attributes()
+        yield from NUMBERS if self.is_one_association else ()
 
     @property
     def decision(self) -> FateDecision | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -22,6 +22,7 @@ from gateway.ports.edits import Alteration, OriginalAttributes
 from gateway.ports.encoded_data_set import EncodedDataSet
 from gateway.ports.errors import Refusal
 from gateway.ports.kinds import Action, Resources
+from gateway.routing.dispatching import bundled, held
 from gateway.routing.facts import ObjectFacts, facts_for, needed, reading_facts
 from gateway.routing.fate_decision import FateDecision, is_final
 from gateway.routing.kept_facts import is_of_top_level, keep
@@ -225,7 +226,9 @@ class RoutingTable:
             if route.priority.is_from_object and made:
                 made, is_clear = route.with_priority(facts, sent_as)
                 unclear += () if is_clear else (route.name,)
-            for dispatch in made if here is None and held_by is None else _held(made, held_by or here):
+            if here is not None or held_by is not None:
+                made = held(made, held_by or here)
+            for dispatch in bundled(made, facts) if route.is_one_association else made:
                 there = dispatches.setdefault(dispatch.duty, dispatch)
                 if there is not dispatch:
                     dispatches[dispatch.duty] = there.at_least_as(dispatch)
@@ -299,11 +302,6 @@ class RoutingTable:
             decision = decision or here
             number = end
         return facts, edits, decision
-
-
-def _held(dispatches: Iterable[Dispatch], decision: FateDecision | None) -> tuple[Dispatch, ...]:
-    reason = "" if decision is None else decision.held_reason
-    return tuple(replace(dispatch, state=DeliveryState.HELD, reason=reason) for dispatch in dispatches)
 
 
 def _index_of(rules: Sequence[Coercion | Route]) -> RuleIndex | None:

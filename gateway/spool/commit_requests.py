@@ -68,6 +68,8 @@ class ClaimRequest(CommitRequest):
     lease_s: float = 0.0
     apart: ExcludedLikenesses | None = None
     order: ClaimOrder = IN_ORDER
+    bundle: str = ""
+    """The bundle whose deliveries alone are wanted; empty for any."""
 
 
 @dataclasses.dataclass(slots=True, eq=False)

@@ -189,6 +189,12 @@ class StoreJournal(ABC):
         claimed: list[Delivery] = await self._commits.submit(request)
         return claimed
 
+    async def claim_bundle(self, destination: str, bundle: str, limit: int, lease_s: float) -> list[Delivery]:
+        answer = self._loop.create_future()
+        request = ClaimRequest(answer, destination=destination, limit=limit, lease_s=lease_s, bundle=bundle)
+        claimed: list[Delivery] = await self._commits.submit(request)
+        return claimed
+
     async def settle(self, settlements: Sequence[Settlement]) -> list[bool]:
         held: list[bool] = await self._commits.submit(Settling(self._loop.create_future(), settlements=settlements))
         return held

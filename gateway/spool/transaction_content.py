@@ -7,6 +7,7 @@ from datetime import datetime
 
 from gateway.model.delivery import Delivery, DeliveryState, Settlement
 from gateway.model.instance import PayloadRef
+from gateway.ports.delivery_queue import DeliveryQueue
 from gateway.ports.store import Store
 from gateway.spool.commit_requests import Acceptance, Call, ClaimRequest, CommitRequest, Settling
 
@@ -69,13 +70,17 @@ def _untouched(delivery: Delivery) -> Settlement:
     )
 
 
+def _claimed(request: ClaimRequest, queue: DeliveryQueue, now: datetime) -> list[Delivery]:
+    if request.bundle:
+        return queue.claim_bundle(request.destination, request.bundle, request.limit, request.lease_s, now)
+    return queue.claim(request.destination, request.limit, request.lease_s, now, request.apart, request.order)
+
+
 def carry_out(requests: Sequence[CommitRequest], store: Store, now: datetime) -> None:
     """Settlements first, then claims and calls in order; inside the transaction. Acceptances are left to `accept`."""
     _settle([each for each in requests if isinstance(each, Settling)], store)
     for request in requests:
         if isinstance(request, ClaimRequest):
-            request.answer = store.deliveries.claim(
-                request.destination, request.limit, request.lease_s, now, request.apart, request.order
-            )
+            request.answer = _claimed(request, store.deliveries, now)
         elif isinstance(request, Call):
             request.answer = request.function(store)

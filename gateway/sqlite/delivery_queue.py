@@ -45,6 +45,17 @@ class SQLiteDeliveryQueue(RelationalDeliveryQueue):
             ids = batch(in_turn(self._statements.json("find_due", **values), limit, order.lower))
         else:
             ids = self._apart("find_due_apart", values, apart)
+        return self._leased_now(str(ids), now_us, lease_s)
+
+    def claim_bundle(self, destination: str, bundle: str, limit: int, lease_s: float, now: datetime) -> list[Delivery]:
+        """The same of one bundle, in its order."""
+        now_us = microseconds(now)
+        values = {"destination": destination, "bundle": bundle, "now": now_us, "limit": limit}
+        ids = self._statements.single("find_due_in_bundle", **values, horizon=self._acceptor.horizon(now_us))
+        return self._leased_now(str(ids), now_us, lease_s)
+
+    def _leased_now(self, ids: str, now_us: int, lease_s: float) -> list[Delivery]:
+        """The deliveries of these identifiers (JSON), under a lease from now on."""
         if ids == "[]":
             return []
         self._statements.do("lease", ids=ids, until=now_us + round(lease_s * 1_000_000))

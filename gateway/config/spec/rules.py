@@ -65,4 +65,14 @@ class RouteSpec(Spec):
         bool, Described(description="true: what is urgent is sent also while the window of its destination is closed.")
     ] = False
     stop: Annotated[bool, Described(description="true: when this route holds, no later one is asked.")] = False
+    one_association: Annotated[
+        bool,
+        Described(
+            description="true: what waits of one study for one destination goes over one association with nothing "
+            "else in it, in the order of Series Number and Instance Number; what has no number is last. An object that "
+            "comes when all is sent has an association of its own, as has what must be sent again. More than 128 "
+            "presentation contexts are split over several associations, which the log says. Without a Study Instance "
+            "UID an object goes as ever.",
+        ),
+    ] = False
     enabled: Annotated[bool, Described(description="false: checked, but never applied.")] = True

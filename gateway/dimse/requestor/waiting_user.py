@@ -17,7 +17,7 @@ ROOM_AFTER_S = (0.05, 0.25, 0.5)
 
 Make = Callable[..., RequestorAssociation]
 """Makes an association before it is opened, as `RequestorAssociation` itself does; it can be hashed and compared."""
-Use = Literal["query", "sub-operations", "deliveries", "files"]
+Use = Literal["query", "sub-operations", "deliveries", "bundles", "files"]
 """Kinds of users; each proposes contexts of its own."""
 Key = tuple[Use, Peer, TLSOverride | None, Make | None]
 """The needs of a user; an association is lent to users with the same needs alone."""

@@ -4,7 +4,7 @@ SELECT coalesce(json_agg(json_build_array(
     delivery.attempts, delivery.created_at, coalesce(due.ready_at, due.due_at, delivery.due_at),
     coalesce(due.lease, delivery.lease), delivery.reason, delivery.renewed_at,
     delivery.group_name, coalesce(due.is_doubtful, delivery.is_doubtful), delivery.corrected_by, delivery.priority,
-    delivery.passes_window,
+    delivery.passes_window, delivery.bundle, delivery.bundle_place,
     instance.sop_class_uid, instance.sop_instance_uid, instance.transfer_syntax_uid, instance.study_instance_uid,
     instance.series_instance_uid, instance.association_id, instance.payload_name, instance.payload_offset,
     instance.payload_length, encode(instance.payload_digest, 'hex'), instance.received_at, instance.instance_id,

@@ -5,7 +5,9 @@ WITH sent AS (
            (array_agg(rule ORDER BY delivery_id))[1] AS rule, actions_json, min(created_at) AS created_at,
            min(likeness) AS likeness, max(corrected_by) AS corrected_by, min(delivery_id) AS first,
            (array_agg(priority ORDER BY delivery_id))[1] AS priority,
-           (array_agg(passes_window ORDER BY delivery_id))[1] AS passes_window
+           (array_agg(passes_window ORDER BY delivery_id))[1] AS passes_window,
+           (array_agg(bundle ORDER BY delivery_id))[1] AS bundle,
+           (array_agg(bundle_place ORDER BY delivery_id))[1] AS bundle_place
     FROM jsonb_array_elements_text(%(ids)s::jsonb) AS wanted
     JOIN delivery ON delivery_id = wanted::bigint AND state = 'delivered'
     GROUP BY 1, 2, 4
@@ -19,9 +21,9 @@ WITH sent AS (
     ORDER BY first
 ), added AS (
     INSERT INTO delivery (delivery_id, instance_id, destination, rule, actions_json, state, likeness, created_at,
-                          renewed_at, due_at, corrected_by, priority, passes_window)
+                          renewed_at, due_at, corrected_by, priority, passes_window, bundle, bundle_place)
     SELECT nextval('delivery_ids'), instance_id, destination, rule, actions_json, 'pending', likeness, created_at,
-           %(now)s, %(now)s, corrected_by, priority, passes_window
+           %(now)s, %(now)s, corrected_by, priority, passes_window, bundle, bundle_place
     FROM fresh
     RETURNING delivery_id, destination, likeness, priority, passes_window
 )

@@ -127,6 +127,7 @@ def _leaving(leaving: OutgoingObject, *, with_values: bool) -> dict[str, Any]:
         "ring": leaving.ring,
         "waits": leaving.waits,
         "priority": leaving.priority.word,
+        "one_association": leaving.is_one_association,
         **(_group_json(leaving) if leaving.group_name else {}),
     }
 

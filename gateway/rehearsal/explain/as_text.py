@@ -23,6 +23,11 @@ from gateway.sending.contexts import named
 MOST_DIFFERENCES = 200
 """Lines about the elements that one rule changes; JSON has all of them."""
 
+ONE_ASSOCIATION = (
+    "with what waits of its study, over one association in the order of Series Number and Instance Number; more than "
+    "128 presentation contexts are split over several"
+)
+
 FATES: dict[FateWord, str] = {
     "not admitted": "nothing is stored",
     "refused": "refused",
@@ -50,7 +55,7 @@ def answer_lines(answer: InstanceExplanation, *, with_values: bool = False) -> I
                 yield f"         {leaving.priority.word}"
             if leaving.group_name:
                 yield f"         {_group_text(leaving)}"
-            yield from (f"         {text}" for text in (leaving.ring, leaving.waits) if text)
+            yield from (f"         {text}" for text in (_together(leaving), leaving.ring, leaving.waits) if text)
     for owed in answer.owed:
         what = "delivered" if owed.state.value == "delivered" else f"{owed.state.value}, owed"
         where = owed.destination or "no destination yet"
@@ -60,7 +65,11 @@ def answer_lines(answer: InstanceExplanation, *, with_values: bool = False) -> I
         yield from (f"         {line}" for line in _difference_lines(owed.differences, with_values=with_values))
         if owed.refusal:
             yield f"         {_refusal_text(owed.refusal, with_values=with_values)}"
-        yield from (f"         {text}" for text in (owed.ring, owed.waits) if text)
+        yield from (f"         {text}" for text in (_together(owed), owed.ring, owed.waits) if text)
+
+
+def _together(leaving: OutgoingObject) -> str:
+    return ONE_ASSOCIATION if leaving.is_one_association else ""
 
 
 def _group_text(leaving: OutgoingObject) -> str:

@@ -158,6 +158,7 @@ async def _owed(stage: Stage, subject: ExplainedObject, index: int) -> OutgoingO
     """A delivery of the queue, with the actions that were frozen when the object arrived."""
     delivery = subject.deliveries[index]
     how: dict[str, Any] = {"priority": delivery.priority, "passes_window": delivery.passes_window}
+    how |= {"bundle": delivery.bundle, "bundle_place": delivery.bundle_place}
     kept = (delivery.rule, delivery.destination, delivery.actions_json, delivery.state, delivery.group_name)
     dispatch = Dispatch(*kept, **how)
     changed, outbound, refusal = await _sent_on(stage, delivery.instance, subject.sent.body, dispatch)
@@ -192,6 +193,7 @@ def _as_leaving(
         waits="" if peer is None else _waits(peer, dispatch, at),
         group_name=dispatch.group_name,
         group_kind=table.groups[dispatch.group_name].kind if dispatch.group_name in table.groups else "",
+        is_one_association=bool(dispatch.bundle),
         stand_ins=_stand_ins(table, dispatch),
         priority=dispatch.priority,
     )

@@ -66,6 +66,8 @@ class OutgoingObject:
     """The group of which the destination is a member; empty for a peer that was named itself."""
     group_kind: str = ""
     """failover or balance; empty without a group, and for one that the rules do not have any more."""
+    is_one_association: bool = False
+    """It goes with what waits of its study, over one association with nothing else in it."""
     stand_ins: tuple[str, ...] = ()
     """The members that get the object while the destination is given up, in order; of a balance group those that may
     get it as well."""

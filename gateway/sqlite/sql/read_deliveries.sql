@@ -3,7 +3,7 @@ SELECT json_group_array(json_array(
     delivery.delivery_id, delivery.destination, delivery.rule, delivery.actions_json, delivery.state,
     delivery.attempts, delivery.created_at, coalesce(delivery.ready_at, delivery.due_at), delivery.lease, delivery.reason,
     delivery.renewed_at, delivery.group_name, delivery.is_doubtful, delivery.corrected_by, delivery.priority,
-    delivery.passes_window,
+    delivery.passes_window, delivery.bundle, delivery.bundle_place,
     instance.sop_class_uid, instance.sop_instance_uid, instance.transfer_syntax_uid, instance.study_instance_uid,
     instance.series_instance_uid, instance.association_id, instance.payload_name, instance.payload_offset,
     instance.payload_length, hex(instance.payload_digest), instance.received_at, instance.instance_id,

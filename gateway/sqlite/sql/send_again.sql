@@ -1,12 +1,12 @@
 -- New deliveries of what was delivered, due now: to the destination that the operator names, else to the same ones. An equal one
 -- that is still owed does for both.
 INSERT INTO delivery (instance_id, destination, rule, actions_json, state, created_at, renewed_at, due_at, likeness,
-                      corrected_by, priority, passes_window)
+                      corrected_by, priority, passes_window, bundle, bundle_place)
 SELECT instance_id, destination, rule, actions_json, 'pending', created_at, :now, :now, likeness, corrected_by, priority,
-       passes_window
+       passes_window, bundle, bundle_place
 FROM (
     SELECT instance_id, CASE WHEN :destination <> '' THEN :destination ELSE destination END AS destination,
-           rule, actions_json, created_at, likeness, corrected_by, priority, passes_window,
+           rule, actions_json, created_at, likeness, corrected_by, priority, passes_window, bundle, bundle_place,
            min(delivery_id) AS first -- and the others of the first
     FROM delivery
     WHERE delivery_id IN (SELECT value FROM json_each(:ids)) AND state = 'delivered'

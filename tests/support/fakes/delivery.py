@@ -49,6 +49,9 @@ class ScriptedDestination:
     """Above 1, that many objects may be without their outcome, once a channel has sent one."""
     unanswered: list[tuple[str, Callable[[Outcome | None], None]]] = field(default_factory=list)
 
+    over: list[tuple[bool, list[str]]] = field(default_factory=list)
+    """For each time that a channel was opened: whether it was kept undivided, and the SOP Instance UIDs of it."""
+
     channels_at_once = 1
 
     def on_behalf_of(self, sender: AssociationFacts) -> ScriptedDestination:
@@ -63,8 +66,14 @@ class ScriptedDestination:
 class ScriptedChannel:
     destination: ScriptedDestination
     number: int
+    sent: list[str] = field(default_factory=list)
+    """Since it was opened."""
     is_open: bool = False
     has_sent: bool = False
+    is_undivided: bool = False
+
+    def keep_undivided(self) -> None:
+        self.is_undivided = True
 
     async def prepare(self, kinds: Sequence[tuple[str, str]]) -> None:
         self.destination.prepared.append(tuple(kinds))
@@ -73,6 +82,8 @@ class ScriptedChannel:
         if self.destination.reach is not None:
             await self.destination.reach(self.number)
         self.is_open = True
+        self.sent = []
+        self.destination.over.append((self.is_undivided, self.sent))
         self.destination.open_now += 1
         self.destination.most_open = max(self.destination.most_open, self.destination.open_now)
 
@@ -80,6 +91,7 @@ class ScriptedChannel:
         return kind not in self.destination.not_taken
 
     async def send(self, outbound: Outbound) -> Outcome:
+        self.sent.append(outbound.sop_instance_uid)
         self.destination.sent.append(outbound.sop_instance_uid)
         self.destination.bodies.append(bytes(outbound.body.view()))
         outcome = await self.destination.behave(outbound)
@@ -102,6 +114,7 @@ class ScriptedWindow(ScriptedChannel):
         return self.destination.window if self.is_open and self.has_sent else 1
 
     async def begin(self, outbound: Outbound, answered: Callable[[Outcome | None], None]) -> Outcome | None:
+        self.sent.append(outbound.sop_instance_uid)
         self.destination.sent.append(outbound.sop_instance_uid)
         self.destination.bodies.append(bytes(outbound.body.view()))
         self.destination.unanswered.append((outbound.sop_instance_uid, answered))

@@ -165,6 +165,9 @@ class MemoryJournal:
         group_name: str = "",
         priority: Priority = Priority.NORMAL,
         passes_window: bool = False,
+        bundle: str = "",
+        bundle_place: int = 0,
+        series_instance_uid: str = "1.2.3",
         is_told: bool = True,
     ) -> int:
         """One more delivery, due at once; its ID. Nobody hears of it unless it `is_told`, as of another node's."""
@@ -174,13 +177,14 @@ class MemoryJournal:
             sop_instance_uid or f"1.2.3.{len(self.store.rows) + 1}",
             transfer_syntax_uid,
             study_instance_uid,
-            "1.2.3",
+            series_instance_uid,
             AssociationFacts("CT1", "GATEWAY", "127.0.0.1", implementation_version_name=implementation_version_name),
             self._kept(data),
             made_at,
         )
         how: dict[str, Any] = {"priority": priority, "passes_window": passes_window}
-        dispatch = Dispatch("rule", destination, actions_json, group_name=group_name, **how)
+        how |= {"group_name": group_name, "bundle": bundle, "bundle_place": bundle_place}
+        dispatch = Dispatch("rule", destination, actions_json, **how)
         before = len(self.store.rows)
         self._accept(instance, [dispatch], made_at, is_told=is_told)
         assert len(self.store.rows) > before, "a duplicate of what is still owed"
@@ -287,6 +291,11 @@ class MemoryJournal:
         claimed = self.store.claim(destination, limit, lease_s, self.now(), apart, order)
         self.claims.append(len(claimed))
         return claimed
+
+    async def claim_bundle(self, destination: str, bundle: str, limit: int, lease_s: float) -> list[Delivery]:
+        await asyncio.sleep(0)
+        self._check()
+        return self.store.claim_bundle(destination, bundle, limit, lease_s, self.now())
 
     async def settle(self, settlements: Sequence[Settlement]) -> list[bool]:
         await self.settle_gate.wait()

@@ -206,6 +206,8 @@ class MemoryStore:
                     reason=dispatch.reason,
                     priority=dispatch.priority,
                     passes_window=dispatch.passes_window,
+                    bundle=dispatch.bundle,
+                    bundle_place=dispatch.bundle_place,
                 )
             )
         if not dispatches:
@@ -256,7 +258,17 @@ class MemoryStore:
             due = _apart(due, apart)
         else:
             due = _by_priority(due, limit, order.lower)
-        due = due[:limit]
+        return self._lease(due[:limit], lease_s, now)
+
+    def claim_bundle(
+        self, destination: str, bundle: str, limit: int, lease_s: float, now: datetime
+    ) -> builtins.list[Delivery]:
+        due = [row for row in self._pending(destination) if row.due_at <= now and row.delivery.bundle == bundle]
+        due.sort(key=lambda row: (row.delivery.bundle_place, row.delivery.delivery_id))
+        return self._lease(due[:limit], lease_s, now)
+
+    @staticmethod
+    def _lease(due: Sequence[Row], lease_s: float, now: datetime) -> builtins.list[Delivery]:
         for row in due:
             row.change(lease=row.delivery.lease + 1)
             row.leased_until = now + timedelta(seconds=lease_s)
@@ -466,6 +478,7 @@ class MemoryStore:
                 )
             )
             like = dataclasses.replace(fresh, priority=sent.priority, passes_window=sent.passes_window)
+            like = dataclasses.replace(like, bundle=sent.bundle, bundle_place=sent.bundle_place)
             self.rows[number] = Row(dataclasses.replace(like, renewed_at=now, corrected_by=sent.corrected_by))
         return len(self.rows) - before
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from gateway.delivery.courier import NOT_MADE
+from gateway.delivery.outcome_handler import NOT_MADE
 from gateway.destinations.folder import NO_FILE
 from gateway.model.delivery import Deferred, Delivered, DeliveryState, Outcome, Refused
 from gateway.model.peer import Retry

@@ -349,3 +349,19 @@ async def test_what_passes_stays_in_hand_when_the_window_closes() -> None:
     await until_waiting(bench, "window")
     assert bench.to().sent == ["1.2.3.4", "1.2.3.5"]
     assert await bench.service.drain(GUARD_S)
+
+
+async def test_of_one_association_what_passes_goes_and_the_rest_waits_for_the_window() -> None:
+    bench, wall = bench_at()
+    for place in (1, 2):
+        bench.journal.add(bundle="1.2", bundle_place=place)
+    for place in (4, 3):
+        bench.journal.add(bundle="1.2", bundle_place=place, priority=Priority.URGENT, passes_window=True)
+    await bench.start(peer(window=NIGHTS))
+    await bench.journal.until(lambda: bench.journal.states() == [PENDING, PENDING, DELIVERED, DELIVERED])
+    await until_waiting(bench, "window")
+    assert bench.to().over == [(True, ["1.2.3.4", "1.2.3.3"])]
+    wall.advance(7 * 3600.0)
+    await bench.journal.until_all(DELIVERED)
+    assert bench.to().over[1:] == [(True, ["1.2.3.1", "1.2.3.2"])]
+    assert await asyncio.wait_for(bench.service.drain(GUARD_S), GUARD_S)

@@ -398,3 +398,39 @@ async def test_what_cannot_be_sent_has_its_outcome_at_once() -> None:
     assert isinstance(unwritten, Refused)
     assert unwritten.reason == "this object cannot be sent: too long a title"
     assert (came, there.stored) == ([], [])
+
+
+async def test_an_undivided_channel_has_an_association_of_its_own_that_is_ended(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    there = FakePeer()
+    pacs = destination(there)
+    idle = pacs.channel()
+    await idle.prepare([CT_EXPLICIT])
+    idle._sender.release()  # as for another user
+    channel = pacs.channel()
+    channel.keep_undivided()
+    await channel.prepare([CT_EXPLICIT])
+    assert len(there.associations) == 2
+    monkeypatch.setattr(pacs.associations, "is_awaited", lambda association: True)
+    for number in range(3):
+        assert await channel.send(outbound(f"1.2.{number}")) == Delivered()
+    assert [each.served for each in there.associations] == [0, 3], "nobody else had it between two objects"
+    await channel.close()
+    await pacs.channel().prepare([CT_EXPLICIT])
+    assert there.associations[1].is_released
+    assert there.associations[1].served == 3
+
+
+async def test_an_undivided_channel_says_when_it_needs_another_association() -> None:
+    there = FakePeer(closes_after=2)
+    channel = destination(there).channel()
+    channel.keep_undivided()
+    await channel.prepare([CT_EXPLICIT])
+    with capture_logs() as logs:
+        for number in range(3):
+            assert await channel.send(outbound(f"1.2.{number}")) == Delivered()
+    assert [(line["event"], line["associations"]) for line in logs if line["log_level"] == "warning"] == [
+        ("one_association_divided", 2)
+    ]
+    assert [each.served for each in there.associations] == [2, 1]

@@ -68,6 +68,9 @@ class ApartQueue(RelationalDeliveryQueue):
         self.found = self._apart("search", {"destination": destination}, apart)
         return []
 
+    def claim_bundle(self, destination: str, bundle: str, limit: int, lease_s: float, now: datetime) -> list[Delivery]:
+        raise AssertionError("no test claims a bundle here")
+
 
 def queue_on(statements: RecordedStatements) -> ApartQueue:
     """The index, the reader and the acceptor are not asked."""

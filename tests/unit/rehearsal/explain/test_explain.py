@@ -235,6 +235,16 @@ async def test_a_member_of_a_balance_group_is_shown_with_those_that_may_get_it(
     assert [each["group_kind"] for each in shown if "group" in each] == ["balance"]
 
 
+async def test_what_goes_over_one_association_says_so(table: Callable[..., RoutingTable]) -> None:
+    answer = await answer_for(table(**{"to: [research]": "to: [research]\n    one_association: true"}), HEAD)
+    together = {each.destination for each in answer.leaving if each.is_one_association}
+    assert together == {"research"}
+    text = "\n".join(answer_lines(answer))
+    assert text.count("over one association in the order of Series Number and Instance Number") == 1
+    shown = answer_json(answer, with_values=False)["deliveries"]
+    assert {each["destination"] for each in shown if each["one_association"]} == {"research"}
+
+
 async def test_a_rule_that_decides_is_named(table: Callable[..., RoutingTable]) -> None:
     answer = await answer_for(table(**{NEVER: "    then: [drop]\n"}), HEAD)
     assert answer.decided_by == "never"
