@@ -24,6 +24,7 @@ SHORTEST_S = 1.0
 OF_KINDS = {
     "after": ("failover", "balance"),
     "back": ("failover",),
+    "after_doubt": ("failover",),
     "by": ("balance",),
     "choose": ("balance",),
     "remember": ("balance",),
@@ -106,6 +107,10 @@ def _has_one_kind(spec: GroupSpec, place: Place, context: Context) -> bool:
         if kinds[-1] in OF_KINDS[name] and duration_s(words) < SHORTEST_S:
             at = place.at(name)
             context.fault(at, faults.out_of_range(f"at least 1 s{why}", at.shown))
+    doubt_s = None if spec.after_doubt is None else duration_s(spec.after_doubt)
+    if kinds[-1] == "failover" and doubt_s is not None and doubt_s < duration_s(spec.after):
+        at = place.at("after_doubt")
+        context.fault(at, faults.out_of_range(f"at least `after`, which is {spec.after}", at.shown))
     return True
 
 
@@ -143,6 +148,7 @@ class _Compiling:
             group.kind,
             duration_s(spec.after),
             spec.back == "when up",
+            None if spec.after_doubt is None or group.kind != "failover" else duration_s(spec.after_doubt),
             spec.by == "study",
             duration_s(spec.remember),
         )

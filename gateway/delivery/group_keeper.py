@@ -135,9 +135,13 @@ class GroupKeeper:
             self._compare(groups)
             for place in places:
                 group = groups.get(place.group_name)
-                if group is not None and place.has_movable and self._is_ours(place.destination):
+                if group is None or not self._is_ours(place.destination):
+                    continue
+                if place.has_movable:
                     put_right = self._spread if group.kind == "balance" else self._put_right
                     await put_right(group, place.destination)
+                if place.doubtful and self._members.is_doubt_over(group, place.destination):
+                    await self._give_up_doubts(group, place)
             await self._forget(groups)
         except Temporary as error:
             if not self._problem:
@@ -158,11 +162,25 @@ class GroupKeeper:
         elif is_given_up and (trial := members.to_try(group, place)):
             await self._journal.move_in_group(group.name, place, trial, 1)
 
-    async def _move(self, group: PeerGroup, source: str, target: str) -> None:
+    async def _give_up_doubts(self, group: PeerGroup, place: GroupPlace) -> None:
+        """Move what the place may have to another member, when one is up: it may be at both then."""
+        source, target = place.destination, self._members.best(group)
+        if target != source and not self._members.is_given_up(group, target):
+            log.warning(
+                "group_doubts_given_up",
+                group=group.name,
+                source=source,
+                destination=target,
+                doubtful=place.doubtful,
+                consequence="these objects may be at both destinations",
+            )
+            await self._move(group, source, target, are_doubtful=True)
+
+    async def _move(self, group: PeerGroup, source: str, target: str, *, are_doubtful: bool = False) -> None:
         """All that may go, page by page, while that is still right."""
         moved = 0
         while self._members.best(group) == target:
-            page = await self._journal.move_in_group(group.name, source, target, PAGE)
+            page = await self._journal.move_in_group(group.name, source, target, PAGE, are_doubtful=are_doubtful)
             moved += page
             if page < PAGE:
                 break

@@ -101,6 +101,13 @@ class GroupMembers:
         standing = self._standing_of(member)
         return standing is not None and not standing.is_up and standing.down_s >= group.after_s
 
+    def is_doubt_over(self, group: PeerGroup, place: str) -> bool:
+        """True when the group gives what `place` may have to another member: it has been down for long enough."""
+        standing = self._standing_of(place)
+        if standing is None or standing.is_up or group.after_doubt_s is None:
+            return False
+        return standing.down_s >= group.after_doubt_s
+
     def _is_down(self, member: str) -> bool:
         standing = self._standing_of(member)
         return standing is not None and not standing.is_up

@@ -115,6 +115,8 @@ class PeerGroup:
     """A member is given up when it has been down for so long."""
     is_moved_back: bool = True
     """Deliveries of a failover group that wait go back to a member that is up again."""
+    after_doubt_s: float | None = None
+    """A failover group gives what a member may have to the next one when it has been down for so long; None: never."""
     is_by_study: bool = True
     """The objects of a study go to one member of a balance group; else each is for itself."""
     remember_s: float = 7 * 86400.0

@@ -120,10 +120,13 @@ class DeliveryQueue(Protocol):
         """Where deliveries wait that were chosen of groups, by group and destination."""
         ...
 
-    def move_in_group(self, group_name: str, source: str, target: str, limit: int, now: datetime) -> int:
+    def move_in_group(
+        self, group_name: str, source: str, target: str, limit: int, now: datetime, *, are_doubtful: bool = False
+    ) -> int:
         """Give up to `limit` pending deliveries of a group that wait at `source` to `target`, in order of arrival, and
-        say how many. What is under a lease stays, also when that is over, and what is doubtful. A node moves what waits
-        where it has the lease, or where no node has."""
+        say how many. What is under a lease stays, also when that is over, and what is doubtful; with `are_doubtful`
+        that alone goes, and `target` cannot have it. A node moves what waits where it has the lease, or where no node
+        has."""
         ...
 
     def movable_in_group(self, group_name: str, source: str, limit: int) -> list[tuple[int, str]]:

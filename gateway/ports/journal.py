@@ -82,7 +82,9 @@ class Journal(Protocol):
         """Where deliveries wait that were chosen of groups. Raises Temporary."""
         ...
 
-    async def move_in_group(self, group_name: str, source: str, target: str, limit: int) -> int:
+    async def move_in_group(
+        self, group_name: str, source: str, target: str, limit: int, *, are_doubtful: bool = False
+    ) -> int:
         """Give pending deliveries of a group that wait at `source` to `target`: the number, of at most `limit`.
 
         Raises Temporary, SpoolFull.

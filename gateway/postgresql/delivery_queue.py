@@ -134,12 +134,14 @@ class PostgreSQLDeliveryQueue(RelationalDeliveryQueue):
                 self.bounds.lower(destination, min(ready_at_us, microseconds(settlements[index].due_at)))
             yield index, attempts
 
-    def move_in_group(self, group_name: str, source: str, target: str, limit: int, now: datetime) -> int:
+    def move_in_group(
+        self, group_name: str, source: str, target: str, limit: int, now: datetime, *, are_doubtful: bool = False
+    ) -> int:
         """Give pending deliveries of a group to another destination, whose node is told: the number."""
         token = None if self._tokens is None else self._tokens().get(source)
         self.bounds.lower_all(microseconds(now))
         values = {"group": group_name, "source": source, "target": target, "limit": limit, "token": token}
-        moved = self._statements.do("move_in_group", **values, now=microseconds(now))
+        moved = self._statements.do("move_in_group", **values, is_doubtful=int(are_doubtful), now=microseconds(now))
         if moved:
             self._announce({target})
         return moved

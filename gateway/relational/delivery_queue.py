@@ -181,11 +181,12 @@ class RelationalDeliveryQueue(ABC):
                 for group_name, destination, has_movable, doubtful in self._statements.rows("group_places")
             ]
 
-    def move_in_group(self, group_name: str, source: str, target: str, limit: int, now: datetime) -> int:
+    def move_in_group(
+        self, group_name: str, source: str, target: str, limit: int, now: datetime, *, are_doubtful: bool = False
+    ) -> int:
         """Give pending deliveries of a group to another destination: the number."""
-        return self._statements.do(
-            "move_in_group", group=group_name, source=source, target=target, limit=limit, now=microseconds(now)
-        )
+        values = {"group": group_name, "source": source, "target": target, "limit": limit}
+        return self._statements.do("move_in_group", **values, is_doubtful=int(are_doubtful), now=microseconds(now))
 
     def movable_in_group(self, group_name: str, source: str, limit: int) -> list[tuple[int, str]]:
         """Pending deliveries of a group that may leave `source`, each with its Study Instance UID."""

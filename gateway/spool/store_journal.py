@@ -208,10 +208,12 @@ class StoreJournal(ABC):
     async def group_places(self) -> list[GroupPlace]:
         return await self._read(lambda store: store.deliveries.group_places())
 
-    async def move_in_group(self, group_name: str, source: str, target: str, limit: int) -> int:
+    async def move_in_group(
+        self, group_name: str, source: str, target: str, limit: int, *, are_doubtful: bool = False
+    ) -> int:
         def move(store: Store) -> int:
             now = store.administration.now()
-            return store.deliveries.move_in_group(group_name, source, target, limit, now)
+            return store.deliveries.move_in_group(group_name, source, target, limit, now, are_doubtful=are_doubtful)
 
         moved = await self._call(move)
         if moved:

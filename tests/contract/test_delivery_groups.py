@@ -273,3 +273,19 @@ def test_what_waits_at_a_destination_is_counted_up_to_a_limit(queue: Store, cloc
         queue.administration.hold(DeliveryFilter(destination="a", ids=(queue.administration.last() - 1,)))
     assert queue.deliveries.pending_at(["a", "pacs", "elsewhere"], 100) == {"a": 3, "pacs": 5, "elsewhere": 0}
     assert queue.deliveries.pending_at(["a", "pacs"], 4) == {"a": 3, "pacs": 4}
+
+
+def test_what_is_doubtful_is_moved_on_demand_alone_and_is_in_no_doubt_there(queue: Store, clock: Clock) -> None:
+    accept(queue, (instance(1), [to_group()]), (instance(2), [to_group()]), clock=clock)
+    (first,) = claim(queue, clock, "a", limit=1)
+    settle(queue, first, is_doubtful=True)
+    with queue.transaction():
+        moved = queue.deliveries.move_in_group("archives", "a", "b", 10, clock(), are_doubtful=True)
+    assert moved == 1
+    (there,) = claim(queue, clock, "b")
+    assert (uids([there]), there.is_doubtful) == (uid(1), False)
+    assert uids(claim(queue, clock, "a")) == uid(2)
+    assert queue.deliveries.group_places() == [
+        GroupPlace("archives", "a", True, 0),
+        GroupPlace("archives", "b", True, 0),
+    ]

@@ -358,6 +358,18 @@ class GroupSpec(Spec):
             "waits for it goes to the next one, or to others."
         ),
     ] = "30 s"
+    after_doubt: (
+        Annotated[
+            DurationText,
+            Described(
+                description="Of `failover`: when a member has been down for so long, the next one gets also what it "
+                "may have, since it was sent there whole and got no response. Such an object may be at both. Without "
+                "this it waits for its member.",
+                examples=("1 h",),
+            ),
+        ]
+        | None
+    ) = None
     back: Annotated[
         Literal["never", "when up"],
         Described(

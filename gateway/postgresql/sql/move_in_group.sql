@@ -7,13 +7,13 @@ WITH leased AS (
     FOR KEY SHARE
 ), found AS (
     SELECT delivery_id FROM due
-    WHERE group_name <> '' AND group_name = %(group)s AND destination = %(source)s AND is_doubtful = 0
+    WHERE group_name <> '' AND group_name = %(group)s AND destination = %(source)s AND is_doubtful = %(is_doubtful)s
         AND leased_until IS NULL AND NOT EXISTS (SELECT 1 FROM leased WHERE token IS DISTINCT FROM %(token)s::bigint)
     ORDER BY delivery_id
     LIMIT %(limit)s
     FOR UPDATE SKIP LOCKED
 ), moved AS (
-    UPDATE due SET destination = %(target)s, due_at = %(now)s
+    UPDATE due SET destination = %(target)s, due_at = %(now)s, is_doubtful = 0
     FROM found WHERE due.delivery_id = found.delivery_id
     RETURNING due.delivery_id
 )

@@ -320,9 +320,11 @@ class MemoryJournal:
             raise self.depths_trouble.pop(0)
         return self.store.group_places()
 
-    async def move_in_group(self, group_name: str, source: str, target: str, limit: int) -> int:
+    async def move_in_group(
+        self, group_name: str, source: str, target: str, limit: int, *, are_doubtful: bool = False
+    ) -> int:
         await asyncio.sleep(0)
-        moved = self.store.move_in_group(group_name, source, target, limit, self.now())
+        moved = self.store.move_in_group(group_name, source, target, limit, self.now(), are_doubtful=are_doubtful)
         for listener in self._listeners if moved else ():
             listener(target)
         return moved

@@ -635,15 +635,18 @@ class MemoryStore:
                 found.setdefault((delivery.group_name, delivery.destination), []).append(delivery.is_doubtful)
         return [GroupPlace(*key, not all(doubts), sum(doubts)) for key, doubts in sorted(found.items())]
 
-    def move_in_group(self, group_name: str, source: str, target: str, limit: int, now: datetime) -> int:
+    def move_in_group(
+        self, group_name: str, source: str, target: str, limit: int, now: datetime, *, are_doubtful: bool = False
+    ) -> int:
         rows = [
             row
             for row in self._pending(source)
-            if row.delivery.group_name == group_name and not row.delivery.is_doubtful and row.leased_until is None
+            if (row.delivery.group_name, row.delivery.is_doubtful) == (group_name, are_doubtful)
+            and row.leased_until is None
         ]
         rows.sort(key=lambda row: row.delivery.delivery_id)
         for row in rows[:limit]:
-            row.change(destination=target, due_at=now)
+            row.change(destination=target, due_at=now, is_doubtful=False)
         return len(rows[:limit])
 
     def movable_in_group(self, group_name: str, source: str, limit: int) -> builtins.list[tuple[int, str]]:

@@ -83,3 +83,10 @@ def test_a_balance_group_has_its_settings_and_all_members_of_those_that_it_holds
     assert table.groups["inner"].is_by_study
     assert table.is_choosing
     assert table.routes[0].dispatches == (Dispatch("r", "c", group_name="outer"),)
+
+
+def test_a_failover_group_may_give_up_doubts(tmp_path: Path) -> None:
+    rules = "groups: {{g: {{failover: [a, b], after_doubt: {}}}}}\nroutes: [{{name: r, to: [g]}}]\n"
+    assert table_of(tmp_path, rules.format("1 h")).groups["g"].after_doubt_s == 3600.0
+    found = loaded(tmp_path, PEERS + rules.format("10 s"))
+    assert "expected at least `after`, which is 30 s, found `10 s`" in "\n".join(map(str, messages(found)))

@@ -119,6 +119,36 @@ async def test_what_is_doubtful_stays_behind_and_is_counted(site: Site) -> None:
     assert site.meter.values["gateway_group_doubtful_deliveries", "archives", "a"] == 0
 
 
+async def test_what_a_member_may_have_goes_to_the_next_one_after_the_time_that_the_group_says(site: Site) -> None:
+    (first,) = site.add("a")
+    site.journal.store.rows[first].change(is_doubtful=True)
+    site.standings["a"] = replace(DOWN, down_s=3599.0)
+    for after_s, down_s, place in ((None, 1e9, "a"), (3600.0, 3599.0, "a"), (3600.0, 3600.0, "b")):
+        site.groups["archives"] = replace(ARCHIVES, after_doubt_s=after_s)
+        site.standings["a"] = replace(DOWN, down_s=down_s)
+        with capture_logs() as logs:
+            await site.keeper.look()
+        assert site.counts() == {place: 1}
+    assert [each["event"] for each in logs] == ["group_doubts_given_up", "group_deliveries_moved"]
+    assert (logs[0]["doubtful"], logs[0]["destination"]) == (1, "b")
+    assert not site.journal.store.rows[first].delivery.is_doubtful
+    await site.keeper.look()
+    assert site.meter.values["gateway_group_doubtful_deliveries", "archives", "a"] == 0
+
+
+async def test_what_a_member_may_have_stays_while_nobody_else_is_up(site: Site) -> None:
+    site.groups["archives"] = replace(ARCHIVES, after_doubt_s=60.0)
+    for place in ("a", "b"):
+        (number,) = site.add(place)
+        site.journal.store.rows[number].change(is_doubtful=True)
+    site.standings |= {"a": DOWN, "b": DOWN}
+    await site.keeper.look()
+    assert site.counts() == {"a": 1, "b": 1}
+    site.standings["b"] = UP
+    await site.keeper.look()
+    assert site.counts() == {"b": 2}
+
+
 async def test_the_node_that_works_on_a_member_moves_what_waits_for_it(site: Site) -> None:
     site.elsewhere.add("a")
     site.add("a")
