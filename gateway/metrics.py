@@ -209,6 +209,11 @@ METRICS = (
     ),
     Metric(
         Counter,
+        "gateway_kept_copies_dropped_total",
+        "Delivered instances that are kept no longer, though their `keep` was not over, for want of room.",
+    ),
+    Metric(
+        Counter,
         "gateway_spool_told_again_total",
         "Objects that a start found behind what the database knew, by what became of them: told, held, lost, refused.",
         ("result",),

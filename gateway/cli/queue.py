@@ -234,7 +234,7 @@ def retarget(which: DeliveryFilter, rules: Path, to: str, even_if_doubtful: bool
 @click.option("--to", metavar="PEER", help="Send them there, instead of where they were delivered.")
 @verb_options
 def send_again(which: DeliveryFilter, rules: Path, to: str | None, **how: Any) -> None:
-    """Send again what was delivered, as far as the gateway still has it (`spool.retention`): by new deliveries.
+    """Send again what was delivered, as far as the gateway still has it (`keep`, `spool.retention`): by new deliveries.
 
     The actions of the rule go with it, as at the first time. An equal delivery that still waits does for both.
     """

@@ -30,6 +30,11 @@ from gateway.ports.store_access import StoreAccess
 T = TypeVar("T")
 
 SENT_TWICE = "the same command again also sends once more what was delivered meanwhile; see `gateway queue list`"
+SEE_LIST = "see `gateway queue list`"
+COPY_IS_NEEDED = (
+    "what was delivered can be sent again while its copy is here: for `keep` of routes and peers, else for "
+    "`gateway.spool.retention`; after that the sender has to send it again"
+)
 
 
 def administer(
@@ -57,7 +62,9 @@ def administer(
             _carry_out(access, verb, which, to, Operator(operator_name(), why), number)
     elif not sentences:
         click.echo(f"0 deliveries {'would be ' if is_dry_run else ''}{verb.done}")
-        click.echo("nothing fits; see `gateway queue list`", err=True)
+        click.echo(f"nothing fits{f': {COPY_IS_NEEDED}' if verb.name == 'send-again' else ''}; {SEE_LIST}", err=True)
+    if sentences and verb.name == "send-again":
+        sentences = [*sentences, COPY_IS_NEEDED]
     if sentences:
         fail("; ".join(sentences), exit_code.FAILURE)
 

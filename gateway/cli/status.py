@@ -53,6 +53,7 @@ def _places(found: dict[str, Any]) -> Iterator[str]:
     yield f"spool {spool['path']}: {size(spool['free_bytes'])} free, at least {size(spool['min_free_bytes'])} kept"
     if early := spool.get("forgotten_early"):
         yield f"{early} instances were forgotten before their retention was over, for want of room"
+    yield from _kept(found.get("kept"))
     yield f"database {database['path']}" + (
         f": {size(database['free_bytes'])} free, at least "
         f"{size(database['min_free_bytes'])} kept, {size(database['reserved_bytes'])} in reserve"
@@ -69,6 +70,18 @@ def _places(found: dict[str, Any]) -> Iterator[str]:
     listeners = ", ".join(f"{row['name']} ({row['address']}:{row['port']})" for row in found["listeners"])
     yield f"listeners: {listeners or 'none'}"
     yield "associations: " + (", ".join(f"{peer} {n}" for peer, n in found["associations"].items()) or "none")
+
+
+def _kept(kept: dict[str, Any] | None) -> Iterator[str]:
+    """The copies that are kept after delivery; nothing of a gateway that keeps none, or that does not say it."""
+    if kept and kept["copies"]:
+        least = "" if kept["is_exact"] else "at least "
+        until = (
+            f"until {local_time(kept['first_until'])} at the earliest, {local_time(kept['last_until'])} at the latest"
+        )
+        yield f"{least}{kept['copies']} copies ({size(kept['size_bytes'])}) are kept after delivery, {until}"
+    if kept and kept["dropped"]:
+        yield f"{kept['dropped']} kept copies were given up before their time was over, for want of room"
 
 
 def _nodes(rows: list[dict[str, Any]]) -> Iterator[str]:

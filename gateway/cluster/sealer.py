@@ -266,7 +266,9 @@ class Sealer(threading.Thread):
     # --- deleting -----------------------------------------------------------------------------------------------
 
     def _forget(self, store: SharedStore) -> None:
-        """Forget instances whose retention is over."""
+        """Forget instances whose retention is over; so is that of copies whose time is over."""
+        while retried(lambda: _ended(store, self._now())) == FORGET_AT_ONCE and not self._is_ending.is_set():
+            pass
         before, indexed_before = self._forget_before()
         forgotten = FORGET_AT_ONCE
         while forgotten == FORGET_AT_ONCE and not self._is_ending.is_set():
@@ -348,6 +350,12 @@ class _Handover(Iterator[bytes]):
 
 def _some(objects: Iterator[StoredObject]) -> list[StoredObject]:
     return list(islice(objects, OBJECTS_AT_ONCE))
+
+
+def _ended(store: SharedStore, now: datetime) -> int:
+    """Copies whose time is over are kept no longer: the number."""
+    with store.transaction():
+        return store.kept.end_kept(now, FORGET_AT_ONCE)
 
 
 def _forgotten(store: SharedStore, before: datetime, indexed_before: datetime) -> int:

@@ -38,6 +38,12 @@ def duration_s(text: str) -> float:
     return float(number) * SECONDS[unit]
 
 
+def duration(seconds: float) -> str:
+    """604800.0 → 7 d: in the largest unit that says it exactly."""
+    unit = next((each for each in ("d", "h", "min") if seconds and seconds % SECONDS[each] == 0), "s")
+    return f"{seconds / SECONDS[unit]:g} {unit}"
+
+
 def size_bytes(text: str) -> int:
     """``5 GiB`` → 5368709120. Raises ValueError for what the schema's pattern does not let through."""
     number, unit = _split(text)

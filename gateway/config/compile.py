@@ -57,7 +57,7 @@ def compile_source(source: Source, context: Context) -> Compiled:
     never = Never(settings, parties.peers) if settings and not context.findings.has_errors else None
     context = replace(context, files=resources, listeners=listeners, never=never)
     conditions.compile(context)
-    rules = _rules(root, parties, context)
+    rules = _rules(root, parties, settings, context)
     conditions.close()
     if settings is None or unmatched is None:
         return Compiled(None, process_settings)
@@ -93,9 +93,9 @@ class _Rules:
     hidden: tuple[VisibilityRule, ...]
 
 
-def _rules(root: Place, parties: Parties, context: Context) -> _Rules:
+def _rules(root: Place, parties: Parties, settings: Settings | None, context: Context) -> _Rules:
     coercions = compile_coercions(root.at("coercions"), context) if root.has("coercions") else ()
-    routes = compile_routes(root.at("routes"), parties.names, context) if root.has("routes") else ()
+    routes = compile_routes(root.at("routes"), parties.names, context, settings) if root.has("routes") else ()
     return _Rules(coercions, routes, *_query_retrieve(root, parties.peers, parties.names, context))
 
 

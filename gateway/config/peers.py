@@ -12,6 +12,7 @@ from gateway.config.compile_context import Context
 from gateway.config.delivery_limits import compile_limits
 from gateway.config.folder import compile_folder
 from gateway.config.hosts import compile_hosts
+from gateway.config.keep import compile_keep
 from gateway.config.negotiation import compile_associate, title_or_template
 from gateway.config.process import compile_address, compile_timers
 from gateway.config.reporting import reporter
@@ -40,7 +41,7 @@ ONLY_DICOM = (
     "timers",
 )
 """Settings that mean nothing to a folder."""
-ONLY_DESTINATION = ("calling_ae_title", "associate", "delivery", "retrieve")
+ONLY_DESTINATION = ("calling_ae_title", "associate", "delivery", "keep", "retrieve")
 ONLY_REQUESTOR = ("hosts", "accept", "may_move_to")
 TWO_PEERS = "; make two peers"
 FIT_TO_FALL_BACK = (EXPLICIT, IMPLICIT, *LOSSLESS)
@@ -82,8 +83,6 @@ def compile_peer(
     """
     is_strict = bool(settings and settings.is_strict) if spec.strict is None else spec.strict
     host, port = ("", 0) if spec.address is None else compile_address(spec.address, place.at("address"), context)
-    if spec.folder is not None:
-        destination = compile_folder(spec.folder, place.at("folder"), context)
     _check_retrieve(spec, place, context)
     classes, syntaxes = place.at("accept", "sop_classes"), place.at("accept", "transfer_syntaxes")
     return Peer(
@@ -105,12 +104,13 @@ def compile_peer(
         is_strict=is_strict,
         associations=spec.delivery.associations,
         **compile_limits(spec.delivery, place.at("delivery"), context),
+        keep_s=compile_keep(spec.keep, place, context, settings),
         fallback=_fallback(spec.delivery, place.at("delivery", "fallback"), context),
         is_duplicate_delivered=_is_duplicate_delivered(spec, is_strict=is_strict),
         most_refusals=spec.delivery.refusals,
         retry=_retry(spec.delivery.retry, place.at("delivery", "retry"), context),
         timers=compile_timers(spec.timers, settings.timers if settings else Timers(), place.at("timers"), context),
-        destination=destination,
+        destination=destination if spec.folder is None else compile_folder(spec.folder, place.at("folder"), context),
     )
 
 

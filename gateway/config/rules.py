@@ -8,6 +8,7 @@ from gateway.common import setting_faults as faults
 from gateway.config.compile_context import Context
 from gateway.config.destination_names import Names, expand, recipients
 from gateway.config.findings import Findings
+from gateway.config.keep import compile_keep
 from gateway.config.rule_names import check_name
 from gateway.config.spec.query_retrieve import RetrieveCoercionSpec
 from gateway.config.spec.rules import CoercionSpec, RouteSpec
@@ -17,6 +18,7 @@ from gateway.config.typed_tree import check, is_broken
 from gateway.config.when import marks_of, predicate_of
 from gateway.model.priority import WORDS, Priority
 from gateway.model.problem import Mark
+from gateway.model.settings import Settings
 from gateway.ports.kinds import Action, Predicate
 from gateway.routing.fate_decision import fate_of, is_final
 from gateway.routing.language.template import Template
@@ -44,7 +46,7 @@ def compile_coercions(place: Place, context: Context) -> tuple[Coercion, ...]:
     return tuple(coercions)
 
 
-def compile_routes(place: Place, names: Names, context: Context) -> tuple[Route, ...]:
+def compile_routes(place: Place, names: Names, context: Context, settings: Settings | None) -> tuple[Route, ...]:
     """The routes that are enabled and have an enabled destination, in order."""
     routes: list[Route] = []
     taken: dict[str, Mark] = {}
@@ -73,7 +75,8 @@ def compile_routes(place: Place, names: Names, context: Context) -> tuple[Route,
         groups = tuple(names.choosing[name] for name in to if name in names.choosing)
         actions_json = stored_actions(then, actions)
         marks = marks_of(at)
-        how = (_priority(spec, at, context), spec.pass_window, spec.one_association)
+        keep_s = compile_keep(spec.keep, at, context, settings)
+        how = (_priority(spec, at, context), spec.pass_window, spec.one_association, keep_s)
         routes.append(Route(spec.name, when, peers, actions_json, actions, spec.stop, at.mark, marks, groups, *how))
         if spec.stop and end is None and _always_holds(when) and "when" not in at.lost:
             end = (spec.name, at.at("name").mark)

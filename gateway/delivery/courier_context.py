@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from random import Random
+from types import MappingProxyType
 
 from gateway.model.peer import Peer
 from gateway.object_log import ObjectLog
@@ -17,6 +18,8 @@ from gateway.ports.meter import Meter
 OnSending = Callable[[Peer, str, str, int], None]
 """Called before an object is sent: the peer that it is sent to, the SOP Instance UID that it arrived with, the one it
 leaves with, its size in bytes (`gateway.intake.loops`)."""
+
+NOTHING_KEPT: Mapping[str, float] = MappingProxyType({})
 
 
 def not_watched(peer: Peer, arrived_as: str, sent_as: str, size_bytes: int) -> None:
@@ -42,5 +45,7 @@ class CourierContext:
     """A channel without work is kept this long."""
     objects: ObjectLog
     on_sending: OnSending
+    keeps: Callable[[], Mapping[str, float]] = lambda: NOTHING_KEPT
+    """Name of the route → seconds for which what was delivered by it is kept, by the rules in force."""
     may_send: Callable[[str], bool] = lambda destination: True
     """False when the lease of a destination is about to end (`gateway.ports.destination_leases`)."""

@@ -57,9 +57,12 @@ class Ledger:
         """It was sent whole, and no response came: the destination may have it, until it is delivered."""
         self._doubtful.add(delivery.delivery_id)
 
-    def delivered(self, delivery: Delivery, status: int, seconds: float, note: str = "") -> None:
-        """The destination has it; `status` is 0x0000 or a warning."""
-        self._add(delivery, DeliveryState.DELIVERED, "delivered", "delivered", seconds, note, status)
+    def delivered(
+        self, delivery: Delivery, status: int, seconds: float, note: str = "", kept_until: datetime | None = None
+    ) -> None:
+        """The destination has it; `status` is 0x0000 or a warning. The copy is kept until `kept_until` at least."""
+        state = DeliveryState.DELIVERED
+        self._add(delivery, state, "delivered", "delivered", seconds, note, status, kept_until=kept_until)
         self._meter.observe("gateway_delivery_seconds", seconds, destination=self._destination)
 
     def deferred(self, delivery: Delivery, reason: str, due_at: datetime, seconds: float) -> None:
@@ -129,6 +132,7 @@ class Ledger:
         reason: str = "",
         status: int | None = None,
         due_at: datetime | None = None,
+        kept_until: datetime | None = None,
     ) -> None:
         settlement = Settlement(
             delivery_id=delivery.delivery_id,
@@ -141,6 +145,7 @@ class Ledger:
             started_at=self._wall() - timedelta(seconds=seconds),
             duration_s=seconds,
             is_doubtful=delivery.delivery_id in self._doubtful,
+            kept_until=kept_until,
         )
         self._doubtful.discard(delivery.delivery_id)
         self.settler.add(Settled(settlement, result, attempt, delivery))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -10,6 +10,7 @@ from gateway.common.steady_clock import loop_clock_s
 from gateway.delivery.courier_context import CourierContext
 from gateway.delivery.destination_state import DestinationState
 from gateway.delivery.feeder import Feeder
+from gateway.delivery.keeping import keep_s
 from gateway.delivery.retry import delay_s
 from gateway.delivery.suspects import MOST_TRIES
 from gateway.delivery.worker import Worker
@@ -31,6 +32,7 @@ class OutcomeHandler:
         self._meter = context.meter
         self._now = context.now
         self._random = context.random
+        self._keeps = context.keeps
         self._left_out = 0
         """The number that was logged last."""
 
@@ -41,7 +43,7 @@ class OutcomeHandler:
             state.refusals.taken(delivery, state.peer.retry, loop_clock_s)
             state.suspects.taken(delivery)
             self._peer_answered()
-            state.ledger.delivered(delivery, outcome.warning, seconds, outcome.note)
+            state.ledger.delivered(delivery, outcome.warning, seconds, outcome.note, self._kept_until(delivery))
         elif type(outcome) is Refused:
             if outcome.is_doubtful:
                 state.ledger.doubt(delivery)
@@ -55,6 +57,11 @@ class OutcomeHandler:
             self._report_left_out()
         if not state.standing.is_closed:
             self._feeder.wake()
+
+    def _kept_until(self, delivery: Delivery) -> datetime | None:
+        """The time until which its copy is kept, by the rules in force; None without one."""
+        seconds = keep_s(self._state.peer, delivery.rule, self._keeps())
+        return self._now() + timedelta(seconds=seconds) if seconds else None
 
     def set_back(self, delivery: Delivery, outcome: Deferred, seconds: float) -> None:
         """Try this object again later, or give it up for its age."""

@@ -6,11 +6,9 @@ import asyncio
 import dataclasses
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from random import Random
 from types import MappingProxyType
-from typing import Protocol
 
 import structlog
 
@@ -21,20 +19,21 @@ from gateway.delivery.courier_status import CourierStatus
 from gateway.delivery.group_keeper import LOOK_S as LOOK_AT_GROUPS_S
 from gateway.delivery.group_keeper import GroupKeeper, GroupStatus
 from gateway.delivery.group_members import NOT_THERE, TRIAL_EACH_S, GroupMembers
+from gateway.delivery.keeping import keep_by_rule
+from gateway.delivery.prepared import DeliveryPeers, Prepared
 from gateway.delivery.study_members import StudyMembers
 from gateway.delivery.transform import NO_CONVERTER
 from gateway.delivery.window_watch import WindowWatch
 from gateway.delivery.worker import ABORT_S
 from gateway.model.delivery import DeliveryState
 from gateway.model.node import DestinationStanding
-from gateway.model.peer import Peer, PeerGroup
+from gateway.model.peer import Peer
 from gateway.object_log import ObjectLog
 from gateway.ports.converter import Converter
 from gateway.ports.destination import Destination
 from gateway.ports.destination_leases import DestinationLeases
 from gateway.ports.errors import ConfigurationError, Temporary
 from gateway.ports.journal import Journal
-from gateway.ports.kinds import Resources
 from gateway.ports.meter import Meter
 from gateway.ports.pauses import Pause
 from gateway.routing.language.resources import NO_RESOURCES
@@ -43,29 +42,6 @@ log = structlog.get_logger()
 
 LOOK_S = 0.25
 """How often the end of a lease is looked at while a courier ends: it moves when the lease is renewed."""
-
-
-class DeliveryPeers(Protocol):
-    """The part of a routing table that the service needs."""
-
-    @property
-    def peers(self) -> Mapping[str, Peer]: ...
-    @property
-    def groups(self) -> Mapping[str, PeerGroup]: ...
-    @property
-    def resources(self) -> Resources:
-        """The resources for the stored actions."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """A new table, ready for `DeliveryService.apply`: nothing in it can fail any more."""
-
-    resources: Resources
-    opened: Mapping[str, tuple[Peer, Destination]]
-    """Every destination; those whose settings are the same are as they were."""
-    groups: Mapping[str, PeerGroup]
 
 
 class DeliveryService:
@@ -77,10 +53,11 @@ class DeliveryService:
     all. `look_s` is the time between two looks at the members of groups.
     """
 
-    _resources: Resources = NO_RESOURCES
-    _groups: Mapping[str, PeerGroup] = MappingProxyType({})
+    _rules: Prepared = Prepared(NO_RESOURCES, MappingProxyType({}), MappingProxyType({}), MappingProxyType({}))
     _ended: asyncio.Future[None] | None = None
     _keeping: asyncio.Task[None] | None = None
+    _own: frozenset[str] = frozenset()
+    _pauses: Mapping[str, Pause] = MappingProxyType({})  # of destinations, those that were resumed included
 
     def __init__(
         self,
@@ -106,7 +83,8 @@ class DeliveryService:
             now=now,
             wall=wall or now,
             random=random,
-            resources=lambda: self._resources,
+            resources=lambda: self._rules.resources,
+            keeps=lambda: self._rules.keeps,
             converter=converter,
             idle_s=idle_s,
             objects=objects or ObjectLog(),
@@ -117,17 +95,18 @@ class DeliveryService:
         self.members, self.study_members, self._keeper = self._made_for_groups(look_s)
         self._couriers: dict[str, Courier] = {}
         self._running: dict[asyncio.Task[None], Courier] = {}  # couriers that are leaving included
-        self._own: frozenset[str] = frozenset()
         self._leaving: dict[asyncio.Task[None], Courier] = {}  # each sees to it that its courier ends in time
-        self._pauses: Mapping[str, Pause] = {}  # of destinations, those that were resumed included
         self._pausing: dict[str, Courier] = {}  # couriers of paused destinations that finish what is in flight
         self._strays: set[str] = set()  # names of destinations that are owed something and not configured
 
     def _made_for_groups(self, look_s: float) -> tuple[GroupMembers, StudyMembers, GroupKeeper]:
         members = GroupMembers(self._member_standing, trial_each_s=TRIAL_EACH_S / LOOK_AT_GROUPS_S * look_s)
-        studies, groups = StudyMembers(members, self._journal.keep_affinities), lambda: self._groups
-        keeper = GroupKeeper(self._journal, members, studies, self._meter, groups, self._moves_from, look_s)
-        return members, studies, keeper
+        studies, groups = StudyMembers(members, self._journal.keep_affinities), lambda: self._rules.groups
+        return (
+            members,
+            studies,
+            GroupKeeper(self._journal, members, studies, self._meter, groups, self._moves_from, look_s),
+        )
 
     async def start(self, table: DeliveryPeers) -> None:
         """Begin to deliver to every destination of `table`."""
@@ -158,13 +137,11 @@ class DeliveryService:
             if peer.is_destination:
                 before = self._opened.get(name)
                 opened[name] = before if before is not None and before[0] == peer else (peer, self._made(peer))
-        return Prepared(table.resources, opened, table.groups)
+        return Prepared(table.resources, opened, table.groups, keep_by_rule(table.routes))
 
     def apply(self, prepared: Prepared) -> None:
         """Follow a new table: unchanged peers keep their channels; a destination that is down is tried at once."""
-        self._resources = prepared.resources
-        before, self._opened = self._opened, prepared.opened
-        self._groups = prepared.groups
+        before, self._opened, self._rules = self._opened, prepared.opened, prepared
         self._leases.want(prepared.opened.keys())
         self._follow(self._leases.own)
         for name, courier in self._couriers.items():

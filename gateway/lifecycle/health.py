@@ -19,6 +19,7 @@ from gateway.model.node import ClusterView
 from gateway.model.settings import Settings
 from gateway.ports.delivery_queue import QueueDepth
 from gateway.ports.errors import GatewayError
+from gateway.ports.kept_copies import NOTHING_KEPT, KeptTotal
 from gateway.spool.store_journal import StoreJournal
 
 log = structlog.get_logger()
@@ -80,6 +81,16 @@ class Health:
         except GatewayError as error:  # health, metrics and status are given all the same
             log.warning("queue_not_counted", error=str(error))
             return []
+
+    async def kept(self) -> KeptTotal:
+        """The copies that are kept after delivery; none before the start, after the end, and while the disk fails."""
+        if self._journal.health():
+            return NOTHING_KEPT
+        try:
+            return await self._journal.kept_total()
+        except GatewayError as error:
+            log.warning("kept_copies_not_counted", error=str(error))
+            return NOTHING_KEPT
 
     def spool_free_bytes(self) -> int:
         """Free bytes of the spool's file system; 0 while there is none."""

@@ -84,6 +84,7 @@ SUMMARISED = frozenset(
         "instance_moved",
         "checkpoint_failed",
         "instances_forgotten_early",
+        "kept_copies_dropped",
         "housekeeping_failed",
         "commit_failed",
         "payload_not_fetched",

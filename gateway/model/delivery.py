@@ -208,6 +208,8 @@ class Settlement:
     duration_s: float = 0.0
     is_doubtful: bool = False
     """The object was sent whole, and no response came. A delivery that is doubtful stays so until it is delivered."""
+    kept_until: datetime | None = None
+    """The copy here of what was delivered is kept until then at least (`keep`); None: as long as retention says."""
 
 
 @dataclass(frozen=True, slots=True)

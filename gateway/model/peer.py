@@ -84,6 +84,8 @@ class Peer:
     """The most that deliveries send, over all associations; 0: without limit."""
     objects_per_s: float = 0.0
     """The same in objects."""
+    keep_s: float = 0.0
+    """The copy here of what was delivered to it is kept for so long; 0: as long as retention says."""
     fallback: tuple[str, ...] = ()
     """Transfer syntaxes to convert an object to, in order, that the peer refuses as it is; empty: it stays refused."""
     retry: Retry = Retry()

@@ -101,6 +101,8 @@ async def show_delivery(access: StoreAccess, delivery_id: int, *, with_values: b
             return None
         attempts = [attempt_json(each, with_values=with_values) for each in administration.attempts(delivery_id)]
         shown = delivery_json(rows[0], administration, administration.now(), with_values=with_values)
+        kept_until = store.kept.kept_until(rows[0].instance.instance_id)
+        shown["kept_until"] = None if kept_until is None else administration.on_the_wall(kept_until).isoformat()
         return {**shown, "attempts": attempts}
 
     return await access.read(read)

@@ -22,6 +22,7 @@ from gateway.model.node import ClusterView
 from gateway.model.settings import Settings
 from gateway.ports.delivery_queue import QueueDepth
 from gateway.ports.gateway_clock import GatewayClock
+from gateway.ports.kept_copies import KeptTotal
 from gateway.ports.meter import peer_label
 from gateway.ports.shared_payloads import UnsealedPayloads
 from gateway.ports.store_room import StoreRoom
@@ -89,6 +90,7 @@ async def status(sources: StatusSources) -> Json:
             min_free_bytes=sources.settings.queue_min_free_bytes,
             reserved_bytes=sources.room.reserved_bytes,
         ),
+        "kept": kept_json(await sources.health.kept(), sources.journal.kept_copies_dropped, sources.clock.on_the_wall),
         "unsealed": unsealed_json(sources.journal.unsealed()),
     }
 
@@ -113,6 +115,20 @@ def nodes_json(view: ClusterView) -> list[Json]:
         }
         for seen in view.nodes
     ]
+
+
+def kept_json(kept: KeptTotal, dropped: int, on_the_wall: Callable[[datetime], datetime]) -> Json:
+    """The copies that are kept after delivery, with the first and last end of their times, and how many were given up
+    for want of room."""
+    first, last = (None if at is None else on_the_wall(at).isoformat() for at in (kept.first_until, kept.last_until))
+    return {
+        "copies": kept.number,
+        "size_bytes": kept.size_bytes,
+        "is_exact": kept.is_exact,
+        "first_until": first,
+        "last_until": last,
+        "dropped": dropped,
+    }
 
 
 def worker_json(settings: Settings) -> Json | None:

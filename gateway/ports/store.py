@@ -9,6 +9,7 @@ from gateway.ports.affinities import Affinities
 from gateway.ports.delivery_administration import DeliveryAdministration
 from gateway.ports.delivery_queue import DeliveryQueue
 from gateway.ports.index_store import IndexStore
+from gateway.ports.kept_copies import KeptCopies
 from gateway.ports.operation_log import OperationLog
 from gateway.ports.pauses import Pauses
 from gateway.ports.spool_ledger import SpoolLedger
@@ -38,6 +39,9 @@ class Store(Protocol):
 
     @property
     def affinities(self) -> Affinities: ...
+
+    @property
+    def kept(self) -> KeptCopies: ...
 
     @property
     def index(self) -> IndexStore: ...

@@ -64,6 +64,7 @@ TABLES: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "bundle_place",
         ),
         "group_affinity": ("affinity_id", "group_name", "study_digest", "member", "forget_at"),
+        "kept_copy": ("instance_id", "kept_until", "kept_since", "size_bytes"),
         "pause": ("pause_id", "kind", "name", "operator", "why", "began_at", "resumed_at"),
         "operation": (
             "operation_id",

@@ -162,12 +162,12 @@ class PostgreSQLDeliveryQueue(RelationalDeliveryQueue):
         self.bounds.forget()
         return 0 if self._is_node else super().expire_leases()
 
-    def _mark_settled(self, delivery_ids: str, now_us: int) -> None:
+    def _mark_settled(self, delivery_ids: str, now_us: int, keeps: str) -> None:
         """Instances of these that owe nothing any more may go when retention is over. Of two nodes that deliver the
         last two of one instance at one moment, the later one sees that nothing is owed."""
         if self._is_node:
             self._statements.post("lock_delivered", ids=delivery_ids)
-        super()._mark_settled(delivery_ids, now_us)
+        super()._mark_settled(delivery_ids, now_us, keeps)
 
     def forget(self, settled_before: datetime, limit: int, indexed_before: datetime | None = None) -> int:
         """Delete up to `limit` instances that owe nothing and settled earlier; once a minute the changes of what is

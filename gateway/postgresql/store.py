@@ -31,6 +31,7 @@ from gateway.relational.affinities import RelationalAffinities
 from gateway.relational.delivery_queue import Arrivals
 from gateway.relational.index_store import RelationalIndexStore
 from gateway.relational.index_tables import IndexTables
+from gateway.relational.kept_copies import RelationalKeptCopies
 from gateway.relational.operation_log import RelationalOperationLog
 from gateway.relational.pauses import RelationalPauses
 from gateway.relational.queue_clock import QueueClock
@@ -145,7 +146,7 @@ class PostgreSQLStore:
         self.administration = PostgreSQLDeliveryAdministration(transactions, DIALECT, reader, announce)
         self.operations, self.pauses, self.affinities, self.index = _common_parts(transactions, tables, reader)
         self.payloads, self.sealing = PostgreSQLSharedPayloads(transactions), PostgreSQLPayloadSealing(transactions)
-        self.spool = PostgreSQLSpoolLedger(transactions, position)
+        self.spool, self.kept = PostgreSQLSpoolLedger(transactions, position), RelationalKeptCopies(transactions)
         self.rows, self.contents = PostgreSQLStoreRows(transactions), PostgreSQLClusterContents(transactions)
         self.undo = PostgreSQLUndoLog(transactions, self.rows, announce)
 

@@ -131,6 +131,7 @@ class RelationalDeliveryAdministration:
         # What is delivered stays so. One that is delivered between the two statements would owe without being woken.
         ids = self._find(dataclasses.replace(which, state=DeliveryState.DELIVERED))
         self._statements.do("wake_instances", ids=ids)
+        self._statements.do("wake_kept", ids=ids)
         return self._statements.do("send_again", ids=ids, now=microseconds(now), destination=destination or "")
 
     def set_priority(self, which: DeliveryFilter, priority: Priority) -> int:
@@ -153,6 +154,7 @@ class RelationalDeliveryAdministration:
     def _mark_settled(self, instance_ids: str, now_us: int) -> None:
         """Instances of deliveries that were deleted may go when retention is over, if they owe nothing any more."""
         self._statements.do("mark_settled_instances", ids=instance_ids, now=now_us)
+        self._statements.do("begin_keeping", ids=instance_ids, now=now_us)
 
     def _take(self, which: DeliveryFilter) -> str:
         """Identifiers of the deliveries that fit, as JSON, for a verb: nobody else changes them before it is done."""

@@ -138,13 +138,18 @@ class RelationalDeliveryQueue(ABC):
         now_us = self._clock.now_us()
         changed = batch([rows.settlement_row(each) for each in settlements])
         self._statements.post("settle", settlements=changed, now=now_us)
-        delivered = [each.delivery_id for each in settlements if each.state is DeliveryState.DELIVERED]
+        delivered = [each for each in settlements if each.state is DeliveryState.DELIVERED]
         if delivered:
-            self._mark_settled(batch(delivered), now_us)
+            keeps = [(each.delivery_id, microseconds(each.kept_until)) for each in delivered if each.kept_until]
+            self._mark_settled(batch([each.delivery_id for each in delivered]), now_us, batch(keeps) if keeps else "")
 
-    def _mark_settled(self, delivery_ids: str, now_us: int) -> None:
-        """Instances of these that owe nothing any more may go when retention is over."""
+    def _mark_settled(self, delivery_ids: str, now_us: int, keeps: str) -> None:
+        """Instances of these that owe nothing any more may go when retention is over, and not before the times of
+        `keeps`."""
+        if keeps:
+            self._statements.post("keep_copies", keeps=keeps)
         self._statements.post("mark_settled", ids=delivery_ids, now=now_us)
+        self._statements.post("begin_keeping_delivered", ids=delivery_ids, now=now_us)
 
     def next_due(self, destination: str) -> datetime | None:
         """The time at which the next pending delivery of `destination` is due; the end of its lease for one under a
@@ -221,7 +226,7 @@ class RelationalDeliveryQueue(ABC):
         instances = batch(ids)
         if series_keys:
             self._index.promote(instances)
-        for name in ("forget_attempts", "forget_deliveries", "forget_instances"):
+        for name in ("forget_attempts", "forget_deliveries", "forget_instances", "forget_kept"):
             self._statements.do(name, ids=instances)
         self._index.forget_series(series_keys)
         self._acceptor.forget_associations(association_ids)

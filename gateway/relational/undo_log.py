@@ -96,10 +96,14 @@ class RelationalUndoLog:
         self._statements.do("remove_deliveries", ids=batch([each.delivery_id for each in changes]))
         if rows:
             self._rows.add("delivery", rows)
-            self._statements.do("wake_owing", ids=batch(sorted({row[INSTANCE] for row in rows})))
+            owing = batch(sorted({row[INSTANCE] for row in rows}))
+            self._statements.do("wake_owing", ids=owing)
+            self._statements.do("wake_kept_owing", ids=owing)
         if added:
             settled = batch(sorted({row[INSTANCE] for row in added}))
-            self._statements.do("mark_settled_instances", ids=settled, now=self._statements.clock.now_us())
+            now_us = self._statements.clock.now_us()
+            self._statements.do("mark_settled_instances", ids=settled, now=now_us)
+            self._statements.do("begin_keeping", ids=settled, now=now_us)
 
     def drop_changes(self, up_to: int, limit: int) -> int:
         """Up to `limit` changes of operations up to this one are kept no more."""

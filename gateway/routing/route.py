@@ -56,6 +56,8 @@ class Route:
     """Its deliveries are sent while they are urgent, also when the window of their destination is closed."""
     is_one_association: bool = False
     """All that waits of a study for one destination goes over one association, in order."""
+    keep_s: float = 0.0
+    """The copy here of what was delivered by it is kept for so long; 0: as long as retention says."""
     fate: Fate | None = field(init=False, repr=False, compare=False)
     dispatches: tuple[Dispatch, ...] = field(init=False, repr=False, compare=False)
     """One for each of `to`, pending; then one for each of `groups`, to the first member, until one is chosen."""

@@ -49,6 +49,11 @@ class FreeSpace:
         """True when retention should end early."""
         return self.free_bytes < self._min_free_bytes * LOW_FACTOR
 
+    @property
+    def shortage_bytes(self) -> int:
+        """The bytes that are missing until it is not low."""
+        return max(0, round(self._min_free_bytes * LOW_FACTOR) - self.free_bytes)
+
     def invalidate(self) -> None:
         """Believe nothing: something was freed, or a write failed."""
         self._looked_at_s = float("-inf")

@@ -32,6 +32,9 @@ FORGET_AT_ONCE = 200
 MAKE_ROOM_AT_ONCE = 1000
 """Instances that are kept for queries alone and are given up in one round when room is low, the oldest first."""
 
+DROPPED_AT_LEAST_BYTES = 64 * 1024**2
+"""Kept copies of so many bytes more than is missing are given up in one round: a segment goes as a whole."""
+
 BLOCKS_A_STEP = 256
 """The number of free blocks that are given back at once: 1 MB on SQLite, some milliseconds."""
 
@@ -87,6 +90,8 @@ class Housekeeping:
         self._is_idle = is_idle
         self.forgotten_early = 0
         """Instances that went before their retention was over, for want of room."""
+        self.kept_copies_dropped = 0
+        """Kept copies that were given up before their time was over, for want of room."""
         self._is_reported = False
         self._position = NOWHERE
 
@@ -145,13 +150,15 @@ class Housekeeping:
         self._changed(set(await self._read(lambda reader: reader.deliveries.pending_destinations())))
 
     async def forget(self, *, is_low: bool) -> int:
-        """Delete instances whose retention is over; how many. When room is low all that owe nothing go, and as many of
-        those that are kept for queries as are needed."""
+        """Delete instances whose retention is over; how many. When room is low, the oldest kept copies go first. When
+        there are none, all that owe nothing go, and as many of those that are kept for queries as are needed."""
         now = self._now()
+        await self._end_kept(now)
+        dropped = is_low and await self._drop_kept()
         before = now - timedelta(seconds=self._retention_s)
         indexed_before = now - timedelta(seconds=max(self._keep_s(), self._retention_s))
         total = await self._forget(before, indexed_before)
-        if not is_low:
+        if not is_low or dropped:
             return total
         early = await self._forget(now, now if indexed_before == before else indexed_before)
         if indexed_before < before:
@@ -159,6 +166,29 @@ class Housekeeping:
         if early:
             self._log_early(early)
         return total + early
+
+    async def _end_kept(self, now: datetime) -> None:
+        while await self._call(lambda store: store.kept.end_kept(now, FORGET_AT_ONCE)) == FORGET_AT_ONCE:
+            pass
+
+    async def _drop_kept(self) -> bool:
+        """Give up the oldest kept copies, as many as are missing; False when there are none."""
+        missing, number = self._payloads.room.shortage_bytes + DROPPED_AT_LEAST_BYTES, 0
+        while missing > 0:
+            ended = await self._call(lambda store: store.kept.end_oldest_kept(FORGET_AT_ONCE))
+            number, missing = number + ended.number, missing - ended.size_bytes
+            if ended.number < FORGET_AT_ONCE:
+                break
+        if number:
+            self.kept_copies_dropped += number
+            self._meter.count("gateway_kept_copies_dropped_total", number)
+            log.warning(
+                "kept_copies_dropped",
+                copies=number,
+                consequence="they cannot be sent again from here; all of them were delivered",
+                action="free space on the file systems of spool and database, or shorten `keep` of routes and peers",
+            )
+        return number > 0
 
     def _log_early(self, number: int) -> None:
         self.forgotten_early += number

@@ -202,6 +202,11 @@ class GroupCommitJournal(StoreJournal):
         return 0 if self._state.problem else self._housekeeping.forgotten_early
 
     @property
+    def kept_copies_dropped(self) -> int:
+        """Kept copies that were given up before their time was over, for want of room, since the start."""
+        return 0 if self._state.problem else self._housekeeping.kept_copies_dropped
+
+    @property
     def spool_id(self) -> str:
         """The identity of the spool; empty before the start."""
         return "" if self._state.problem else self._payloads.spool_id

@@ -18,6 +18,7 @@ from gateway.ports.affinities import AffinityWish
 from gateway.ports.delivery_queue import IN_ORDER, ClaimOrder, GroupPlace, QueueDepth
 from gateway.ports.encoded_data_set import DataSetReceiver, EncodedDataSet
 from gateway.ports.errors import Temporary
+from gateway.ports.kept_copies import KeptTotal
 from gateway.ports.shared_payloads import UnsealedPayloads
 from gateway.ports.store import Store
 from gateway.spool.commit_requests import Acceptance, Call, ClaimRequest, Settling
@@ -32,6 +33,8 @@ OnDestination = Callable[[str], None]
 
 READ_AFTER_S = 1.0
 """An operator's question waits so long for what was acknowledged before it; then the store takes nothing now."""
+KEPT_COUNTED = 200_000
+"""Kept copies that a total counts one by one; then it stops, and says so."""
 
 
 class Acceptances(Protocol):
@@ -79,6 +82,11 @@ class StoreJournal(ABC):
     @abstractmethod
     def forgotten_early(self) -> int:
         """Instances that went before their retention was over, for want of room, since the start."""
+
+    @property
+    def kept_copies_dropped(self) -> int:
+        """Kept copies that were given up before their time was over, for want of room, since the start."""
+        return 0
 
     @abstractmethod
     def refusal(self) -> str:
@@ -204,6 +212,9 @@ class StoreJournal(ABC):
 
     async def depths(self) -> list[QueueDepth]:
         return await self.read(lambda store: store.deliveries.depths())
+
+    async def kept_total(self) -> KeptTotal:
+        return await self.read(lambda store: store.kept.kept_total(KEPT_COUNTED))
 
     async def group_places(self) -> list[GroupPlace]:
         return await self._read(lambda store: store.deliveries.group_places())

@@ -32,6 +32,7 @@ TABLES = (
     ("instance", "instance_id"),
     ("delivery", "delivery_id"),
     ("attempt", "delivery_id"),
+    ("kept_copy", "instance_id"),
     ("operation", "operation_id"),
     ("pause", "pause_id"),
     ("group_affinity", "affinity_id"),
@@ -43,6 +44,7 @@ PARENTS = {
     "series": ("study_key",),
     "delivery": ("instance_id",),
     "attempt": ("delivery_id",),
+    "kept_copy": ("instance_id",),
 }
 """Rows of a table go without the row that this column names."""
 
@@ -166,7 +168,7 @@ class _Copying:
         names = [each for each in _columns(self._new, table) if each in _columns(self._old, table)]
         if key not in names:
             return
-        kept = self._kept[key] = self._kept.get(key, set()) if table == "attempt" else set()
+        kept = self._kept[key] = self._kept.get(key, set()) if key in PARENTS.get(table, ()) else set()
         insert = SQL["salvage_insert"].format(table=table, columns=",".join(names), places=",".join("?" * len(names)))
         taken = left_out = 0
         with self._new:

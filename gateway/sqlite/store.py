@@ -16,11 +16,13 @@ from gateway.relational.affinities import RelationalAffinities
 from gateway.relational.delivery_administration import RelationalDeliveryAdministration
 from gateway.relational.index_store import RelationalIndexStore
 from gateway.relational.index_tables import IndexTables
+from gateway.relational.kept_copies import RelationalKeptCopies
 from gateway.relational.operation_log import RelationalOperationLog
 from gateway.relational.pauses import RelationalPauses
 from gateway.relational.queue_clock import QueueClock
 from gateway.relational.row_reader import RowReader
 from gateway.relational.spool_ledger import RelationalSpoolLedger
+from gateway.relational.statements import Statements
 from gateway.relational.undo_log import RelationalUndoLog
 from gateway.spool.lock import is_gateway_running
 from gateway.sqlite import delivery_filters
@@ -47,6 +49,11 @@ class SQLiteDialect:
     studies = staticmethod(delivery_filters.studies)
     paged = staticmethod(delivery_filters.paged)
     some = staticmethod(delivery_filters.some)
+
+
+def _held(statements: Statements) -> tuple[RelationalAffinities, RelationalKeptCopies]:
+    """The parts about studies and instances that have tables of their own."""
+    return RelationalAffinities(statements), RelationalKeptCopies(statements)
 
 
 class SQLiteStore:
@@ -96,7 +103,7 @@ class SQLiteStore:
         self.administration = RelationalDeliveryAdministration(self._transactions, SQLiteDialect(), reader)
         self.operations = RelationalOperationLog(self._transactions)
         self.pauses = RelationalPauses(self._transactions)
-        self.affinities = RelationalAffinities(self._transactions)
+        self.affinities, self.kept = _held(self._transactions)
         self.index = RelationalIndexStore(self._transactions, tables, reader)
         self.spool = RelationalSpoolLedger(self._transactions)
         self.rows = SQLiteStoreRows(self._transactions)

@@ -76,8 +76,15 @@ INVARIANTS = {
         SELECT count(*) FROM delivery FULL JOIN due USING (delivery_id)
         WHERE (coalesce(delivery.state, '') = 'pending') <> (due.destination IS NOT NULL)""",
     "an instance is settled that owes something, or the other way round": """
-        SELECT count(*) FROM instance WHERE (settled_at IS NULL) <> EXISTS (
-            SELECT 1 FROM delivery WHERE delivery.instance_id = instance.instance_id AND state <> 'delivered')""",
+        SELECT count(*) FROM instance WHERE (settled_at IS NULL) <> (
+            EXISTS (SELECT 1 FROM kept_copy
+                    WHERE kept_copy.instance_id = instance.instance_id AND kept_since IS NOT NULL)
+            OR EXISTS (SELECT 1 FROM delivery
+                       WHERE delivery.instance_id = instance.instance_id AND state <> 'delivered'))""",
+    "an instance is kept that owes something, or that is not there": """
+        SELECT count(*) FROM kept_copy LEFT JOIN instance USING (instance_id)
+        WHERE sop_instance_uid IS NULL OR (kept_since IS NOT NULL AND EXISTS (
+            SELECT 1 FROM delivery WHERE delivery.instance_id = kept_copy.instance_id AND state <> 'delivered'))""",
     "a delivery has no instance": """
         SELECT count(*) FROM delivery LEFT JOIN instance USING (instance_id) WHERE instance.instance_id IS NULL""",
     "what is kept is not what its changes come to": f"""

@@ -276,6 +276,16 @@ class PeerSpec(Spec):
     ) = None
     delivery: DeliverySpec = DeliverySpec()
     log: PeerLogSpec = PeerLogSpec()
+    keep: (
+        Annotated[
+            DurationText,
+            Described(
+                description="For so long after delivery to the peer the copy here is kept, as with `keep` of a route.",
+                examples=("7 d",),
+            ),
+        ]
+        | None
+    ) = None
     timers: TimersSpec = TimersSpec()
     enabled: Annotated[
         bool,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
-from gateway.config.spec.values import MISSING, NAME_OF_RULE, Actions, Condition, RuleName, Text
+from gateway.config.spec.values import MISSING, NAME_OF_RULE, Actions, Condition, DurationText, RuleName, Text
 from gateway.forms.described import Described
 from gateway.forms.groups import ListOf
 from gateway.forms.spec import Spec
@@ -75,4 +75,16 @@ class RouteSpec(Spec):
             "UID an object goes as ever.",
         ),
     ] = False
+    keep: (
+        Annotated[
+            DurationText,
+            Described(
+                description="For so long after delivery the copy here is kept, so that it can be sent again; the "
+                "longest `keep` of the routes and peers of an object counts. When room is short, the oldest such "
+                "copies go. Default: `gateway.spool.retention`.",
+                examples=("7 d",),
+            ),
+        ]
+        | None
+    ) = None
     enabled: Annotated[bool, Described(description="false: checked, but never applied.")] = True

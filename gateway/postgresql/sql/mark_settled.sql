@@ -1,5 +1,8 @@
--- Instances of these deliveries that owe nothing any more may go when retention is over.
-UPDATE instance SET settled_at = %(now)s
+-- Instances of these deliveries that owe nothing any more may go when retention is over. Those that are kept have no
+-- `settled_at` until their time is over (`end_keeping.sql`).
+UPDATE instance SET settled_at = CASE WHEN EXISTS (
+        SELECT 1 FROM kept_copy WHERE kept_copy.instance_id = instance.instance_id AND kept_until > %(now)s
+    ) THEN NULL ELSE %(now)s END
 WHERE instance_id IN (
         SELECT delivery.instance_id FROM jsonb_array_elements_text(%(ids)s::jsonb) AS wanted
         JOIN delivery ON delivery.delivery_id = wanted::bigint

@@ -1,5 +1,7 @@
 -- Instances that owe nothing any more, after deliveries of theirs were deleted.
-UPDATE instance SET settled_at = %(now)s
+UPDATE instance SET settled_at = CASE WHEN EXISTS (
+        SELECT 1 FROM kept_copy WHERE kept_copy.instance_id = instance.instance_id AND kept_until > %(now)s
+    ) THEN NULL ELSE %(now)s END
 FROM jsonb_array_elements_text(%(ids)s::jsonb) AS wanted
 WHERE instance_id = wanted::bigint AND settled_at IS NULL
     AND NOT EXISTS (

@@ -67,6 +67,7 @@ def answer_json(answer: InstanceExplanation, *, with_values: bool) -> dict[str, 
         "owed": [
             {"delivery": one.delivery_id, **_leaving(one, with_values=with_values)} for one in answer.owed
         ],
+        **({} if answer.kept_until is None else {"kept_until": answer.kept_until.isoformat()}),
     }  # fmt: skip
 
 
@@ -128,6 +129,7 @@ def _leaving(leaving: OutgoingObject, *, with_values: bool) -> dict[str, Any]:
         "waits": leaving.waits,
         "priority": leaving.priority.word,
         "one_association": leaving.is_one_association,
+        **({"keep_s": leaving.keep_s} if leaving.keep_s else {}),
         **(_group_json(leaving) if leaving.group_name else {}),
     }
 

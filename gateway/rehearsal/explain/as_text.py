@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from gateway.common.quantity import duration
 from gateway.dataset.dictionary import name_of as keyword_or_tag
 from gateway.dataset.difference import Difference
 from gateway.leniency import LENIENCIES
@@ -56,6 +57,8 @@ def answer_lines(answer: InstanceExplanation, *, with_values: bool = False) -> I
             if leaving.group_name:
                 yield f"         {_group_text(leaving)}"
             yield from (f"         {text}" for text in (_together(leaving), leaving.ring, leaving.waits) if text)
+            if leaving.keep_s:
+                yield f"         its copy here is kept for {duration(leaving.keep_s)} after delivery"
     for owed in answer.owed:
         what = "delivered" if owed.state.value == "delivered" else f"{owed.state.value}, owed"
         where = owed.destination or "no destination yet"
@@ -66,6 +69,9 @@ def answer_lines(answer: InstanceExplanation, *, with_values: bool = False) -> I
         if owed.refusal:
             yield f"         {_refusal_text(owed.refusal, with_values=with_values)}"
         yield from (f"         {text}" for text in (_together(owed), owed.ring, owed.waits) if text)
+    if answer.kept_until is not None:
+        until = f"{answer.kept_until.astimezone():%Y-%m-%d %H:%M:%S %Z}"
+        yield f"     nothing is owed; the copy here is kept until {until}"
 
 
 def _together(leaving: OutgoingObject) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 from gateway.dataset.difference import Difference, differences
 from gateway.dataset.splice import splice
+from gateway.delivery.keeping import keep_by_rule, keep_s
 from gateway.delivery.waits import why_it_waits
 from gateway.model.association import AssociationFacts
 from gateway.model.delivery import DeliveryState, Dispatch
@@ -75,6 +76,7 @@ async def explain(stage: Stage, subject: ExplainedObject, *, with_values: bool) 
         routes=routes,
         leaving=tuple([await _leaving(stage, stored, dispatch) for dispatch in stored.dispatches]),
         owed=tuple([await _owed(stage, subject, index) for index in range(len(subject.deliveries))]),
+        kept_until=subject.kept_until,
     )
 
 
@@ -191,6 +193,7 @@ def _as_leaving(
         proposal=_proposal(peer, outbound) if peer is not None and outbound is not None else None,
         ring="" if peer is None else ring_to(table, association, peer),
         waits="" if peer is None else _waits(peer, dispatch, at),
+        keep_s=0.0 if peer is None else keep_s(peer, dispatch.rule, keep_by_rule(table.routes)),
         group_name=dispatch.group_name,
         group_kind=table.groups[dispatch.group_name].kind if dispatch.group_name in table.groups else "",
         is_one_association=bool(dispatch.bundle),

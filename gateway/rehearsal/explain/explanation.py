@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Literal
 
 from gateway.dataset.difference import Difference
@@ -60,6 +61,8 @@ class OutgoingObject:
     none."""
     waits: str = ""
     """The reason why it would not be sent at once: the window or rate of the destination; empty when there is none."""
+    keep_s: float = 0.0
+    """The copy here is kept for so long after delivery; 0: as long as retention says."""
     delivery_id: int = 0
     """The ID of a delivery that is in the queue; 0 for one that would be."""
     group_name: str = ""
@@ -99,6 +102,8 @@ class InstanceExplanation:
     """The deliveries that would be owed under the rules of now."""
     owed: tuple[OutgoingObject, ...] = ()
     """The deliveries of a stored instance in the queue, decided when it arrived."""
+    kept_until: datetime | None = None
+    """The time until which the copy of a stored instance that owes nothing is kept, by the wall clock."""
 
     @property
     def destinations(self) -> tuple[str, ...]:

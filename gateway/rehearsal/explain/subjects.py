@@ -35,6 +35,8 @@ class ExplainedObject:
     received_at: datetime
     deliveries: tuple[Delivery, ...] = ()
     """The deliveries of a stored instance. Its coercions were made when it arrived."""
+    kept_until: datetime | None = None
+    """The time until which the copy of one that owes nothing is kept, by the wall clock."""
 
 
 def of_files(
@@ -76,12 +78,16 @@ def of_queue(settings: Settings, which: DeliveryFilter) -> Iterator[ExplainedObj
                 these = DeliveryFilter(instance_ids=(instance_id,))
                 deliveries = tuple(found.administration.list(these, MOST_DELIVERIES))
                 if deliveries:  # else it was delivered and forgotten since
-                    yield from _stored(deliveries, open_payload)
+                    kept_until = found.kept.kept_until(instance_id)
+                    on_the_wall = None if kept_until is None else found.administration.on_the_wall(kept_until)
+                    yield from _stored(deliveries, open_payload, on_the_wall)
     finally:
         found.close()
 
 
-def _stored(deliveries: tuple[Delivery, ...], open_payload: OpenPayload) -> Iterator[ExplainedObject | Unexplained]:
+def _stored(
+    deliveries: tuple[Delivery, ...], open_payload: OpenPayload, kept_until: datetime | None
+) -> Iterator[ExplainedObject | Unexplained]:
     instance = deliveries[0].instance
     name = f"instance {instance.instance_id}"
     try:
@@ -92,7 +98,7 @@ def _stored(deliveries: tuple[Delivery, ...], open_payload: OpenPayload) -> Iter
     sent = RehearsedStore(instance.sop_class_uid, instance.sop_instance_uid, instance.transfer_syntax_uid, body)
     association = replace(instance.association, association_id="")
     with _closing(body):
-        yield ExplainedObject(name, sent, association, instance.received_at, deliveries)
+        yield ExplainedObject(name, sent, association, instance.received_at, deliveries, kept_until)
 
 
 @contextmanager

@@ -1,5 +1,7 @@
 -- Instances that owe nothing any more, after deliveries of theirs were deleted.
-UPDATE instance SET settled_at = :now
+UPDATE instance SET settled_at = CASE WHEN EXISTS (
+        SELECT 1 FROM kept_copy WHERE kept_copy.instance_id = instance.instance_id AND kept_until > :now
+    ) THEN NULL ELSE :now END
 WHERE instance_id IN (SELECT value FROM json_each(:ids)) AND settled_at IS NULL
     AND NOT EXISTS (
         SELECT 1 FROM delivery WHERE delivery.instance_id = instance.instance_id AND state <> 'delivered'

@@ -6,6 +6,7 @@ UNION ALL SELECT 'series', count(*) FROM series
 UNION ALL SELECT 'instances', count(*) FROM instance
 UNION ALL SELECT 'bytes', coalesce(sum(payload_length), 0) FROM instance
 UNION ALL SELECT 'attempts', count(*) FROM attempt
+UNION ALL SELECT 'kept copies', count(*) FROM kept_copy
 UNION ALL SELECT 'pauses', count(*) FROM pause
 UNION ALL SELECT 'affinities', count(*) FROM group_affinity
 UNION ALL SELECT 'operations', count(*) FROM operation

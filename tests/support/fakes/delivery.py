@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-from gateway.delivery.service import DeliveryPeers, DeliveryService
+from gateway.delivery.keeping import KeepingRoute
+from gateway.delivery.prepared import DeliveryPeers
+from gateway.delivery.service import DeliveryService
 from gateway.model.association import AssociationFacts
 from gateway.model.delivery import Deferred, Delivered, Outcome
 from gateway.model.listener import Timers
@@ -128,6 +130,7 @@ class Table:
     peers: MappingProxyType[str, Peer]
     resources: Resources = NO_RESOURCES
     groups: Mapping[str, PeerGroup] = field(default_factory=dict)
+    routes: Sequence[KeepingRoute] = ()
 
 
 def table(*peers: Peer, groups: Sequence[PeerGroup] = ()) -> Table:

@@ -37,6 +37,7 @@ from gateway.ports.delivery_queue import (
     GroupPlace,
     QueueDepth,
 )
+from gateway.ports.kept_copies import NOTHING_KEPT, EndedCopies, KeptTotal
 from gateway.ports.operation_log import OperationRecord, OperationState
 from gateway.ports.pauses import Pause, PausedKind
 from gateway.ports.undo_log import DeliveryChange, UndoCount, mark_of
@@ -106,6 +107,8 @@ class MemoryStore:
         self._now = now
         self._instances: dict[int, Instance] = {}
         self._settled: dict[int, datetime] = {}
+        self._kept_until: dict[int, datetime] = {}
+        self._kept_since: dict[int, datetime] = {}
         self.rows: dict[int, Row] = {}
         self._by_uid: dict[str, builtins.list[int]] = {}
         """SOP Instance UID → deliveries, those that are gone among them."""
@@ -144,6 +147,10 @@ class MemoryStore:
 
     @property
     def affinities(self) -> MemoryStore:
+        return self
+
+    @property
+    def kept(self) -> MemoryStore:
         return self
 
     @property
@@ -310,13 +317,21 @@ class MemoryStore:
             and (row.delivery.is_doubtful or settlement.is_doubtful),
         )
         row.leased_until = None
+        if settlement.kept_until is not None and settlement.state is DeliveryState.DELIVERED:
+            key = row.delivery.instance.instance_id
+            self._kept_until[key] = max(settlement.kept_until, self._kept_until.get(key, settlement.kept_until))
         self._mark_settled(row.delivery.instance.instance_id)
         return True
 
     def _mark_settled(self, instance_id: int, at: datetime | None = None) -> None:
         numbers = self._by_instance.get(instance_id, ())
         states = {self.rows[number].delivery.state for number in numbers if number in self.rows}
-        if states <= {DeliveryState.DELIVERED}:
+        if not states <= {DeliveryState.DELIVERED}:
+            return
+        if instance_id in self._kept_until and self._kept_until[instance_id] > (at or self._now()):
+            self._kept_since.setdefault(instance_id, at or self._now())
+            self._settled.pop(instance_id, None)
+        else:
             self._settled[instance_id] = at or self._now()
 
     def next_due(self, destination: str) -> datetime | None:
@@ -454,6 +469,7 @@ class MemoryStore:
         for sent in [row.delivery for row in self._matching(which) if row.delivery.state is DeliveryState.DELIVERED]:
             to, instance_id = destination or sent.destination, sent.instance.instance_id
             self._settled.pop(instance_id, None)
+            self._kept_since.pop(instance_id, None)
             of_instance = [self.rows[key].delivery for key in self._by_instance[instance_id] if key in self.rows]
             if any(
                 (each.destination, each.actions_json) == (to, sent.actions_json) and each.state in OWED
@@ -579,6 +595,7 @@ class MemoryStore:
                 self.rows[each.delivery_id] = Row(dataclasses.replace(former, lease=lease), None, attempts)
                 if former.state is not DeliveryState.DELIVERED:
                     self._settled.pop(former.instance.instance_id, None)
+                    self._kept_since.pop(former.instance.instance_id, None)
             elif now:
                 self._mark_settled(now.delivery.instance.instance_id)
         self.rows = dict(sorted(self.rows.items()))
@@ -688,9 +705,37 @@ class MemoryStore:
         gone = [*plain, *indexed][:limit]
         for instance_id in gone:
             del self._settled[instance_id], self._instances[instance_id]
+            self._kept_until.pop(instance_id, None)
             self._index.remove(instance_id)
         self.rows = {key: row for key, row in self.rows.items() if row.delivery.instance.instance_id in self._instances}
         return len(gone)
+
+    # --- kept copies ----------------------------------------------------------------------------------------------
+
+    def end_kept(self, now: datetime, limit: int) -> int:
+        over = sorted((self._kept_until[key], key) for key in self._kept_since if self._kept_until[key] <= now)
+        return self._end_kept([key for _, key in over][:limit])
+
+    def end_oldest_kept(self, limit: int) -> EndedCopies:
+        oldest = [key for _, key in sorted((since, key) for key, since in self._kept_since.items())][:limit]
+        size_bytes = sum(self._instances[key].payload.length_bytes for key in oldest)
+        return EndedCopies(self._end_kept(oldest), size_bytes)
+
+    def _end_kept(self, instance_ids: builtins.list[int]) -> int:
+        for key in instance_ids:
+            del self._kept_until[key]
+            self._settled[key] = self._kept_since.pop(key)
+        return len(instance_ids)
+
+    def kept_total(self, looked_at: int) -> KeptTotal:
+        ends = sorted((self._kept_until[key], key) for key in self._kept_since)
+        if not ends:
+            return NOTHING_KEPT
+        sizes = [self._instances[key].payload.length_bytes for _, key in ends][:looked_at]
+        return KeptTotal(len(sizes), sum(sizes), len(sizes) < looked_at, ends[0][0], ends[-1][0])
+
+    def kept_until(self, instance_id: int) -> datetime | None:
+        return self._kept_until[instance_id] if instance_id in self._kept_since else None
 
     def find(self, query: Query, limit: int = 0) -> Sequence[int]:
         return self._index.find(query, limit)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import os
 from datetime import timedelta
@@ -99,6 +100,30 @@ def test_deliveries_go_elsewhere_and_again() -> None:
     assert (twice.exit_code, twice.stdout) == (0, "0 deliveries sent again to pacs\n")
     assert "2 deliveries stayed: equal ones are still owed" in twice.stderr
     assert [each["verb"] for each in operations()] == ["send-again", "send-again", "retarget"]
+
+
+def test_what_is_kept_is_shown_and_sent_again_until_its_time_is_over() -> None:
+    week = timedelta(days=7)
+    with contextlib.closing(SQLiteStore("var/gateway.db", now=lambda: NOON)) as queue, queue.transaction():
+        claimed = queue.deliveries.claim("pacs", 2, 60.0, NOON + timedelta(days=9999))
+        ends = [dataclasses.replace(settlement(each), kept_until=NOON + week) for each in claimed]
+        assert queue.deliveries.settle(ends) == [True, True]
+    first = str(claimed[0].delivery_id)
+    assert json.loads(run("queue", "show", first, "--format", "json").stdout)["kept_until"]
+    assert run("queue", "send-again", first).stdout == "1 delivery sent again\n"
+    assert json.loads(run("queue", "show", first, "--format", "json").stdout)["kept_until"] is None, "it is owed"
+    with contextlib.closing(SQLiteStore("var/gateway.db", now=lambda: NOON + 2 * week)) as queue:
+        with queue.transaction():
+            assert queue.kept.end_kept(NOON + week, 10) == 1
+        with queue.transaction():
+            assert queue.deliveries.forget(NOON + week, 10) == 1
+    second = str(claimed[1].delivery_id)
+    over = run("queue", "send-again", second)
+    assert (over.exit_code, over.stdout) == (1, "")
+    assert f"there is no delivery {second}; what was delivered can be sent again while its copy is here" in over.stderr
+    nothing = run("queue", "send-again", "--sop-instance-uid", claimed[1].instance.sop_instance_uid)
+    assert (nothing.exit_code, nothing.stdout) == (0, "0 deliveries sent again\n")
+    assert "nothing fits: what was delivered can be sent again while its copy is here" in nothing.stderr
 
 
 def test_what_a_destination_may_have_is_sent_elsewhere_on_demand_alone() -> None:

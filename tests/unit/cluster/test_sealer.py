@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
@@ -17,6 +18,7 @@ from gateway.cluster.sealer import ORPHAN_AGE, PART_BYTES, SEALED_AFTER_S, Seale
 from gateway.common.buffer import Buffer
 from gateway.model.delivery import DeliveryState
 from gateway.model.instance import PayloadRef
+from gateway.ports.delivery_administration import DeliveryFilter
 from gateway.ports.errors import QueueBroken, SpoolFull, Temporary
 from gateway.postgresql.shared_payloads import HOUR_US
 from gateway.postgresql.store import PostgreSQLStore
@@ -473,3 +475,21 @@ async def test_what_is_committed_while_a_table_is_about_to_go_stays(node: Node) 
         assert late.payloads.read(name, 0, 4) == b"late"
         for store in (late, keeper, watch):
             store.close()
+
+
+async def test_a_kept_copy_is_forgotten_when_its_time_is_over(node: Node) -> None:
+    async with node as journal:
+        await kept(journal, b"data", 1)
+        store = node.open_store("keeping")
+        with store.transaction():
+            (claimed,) = store.deliveries.claim("pacs", 1, 60.0, node.clock())
+            until_then = dataclasses.replace(settlement(claimed), kept_until=node.clock() + timedelta(days=7))
+            assert store.deliveries.settle([until_then]) == [True]
+        seals = node.sealer(lambda: node.clock() + timedelta(seconds=1))
+        node.clock.advance(7 * 86400 - 1)
+        seals.do_round(store)
+        assert store.kept.kept_total(10).number == len(store.administration.list(DeliveryFilter(), 10)) == 1
+        node.clock.advance(1)
+        seals.do_round(store)
+        assert store.administration.list(DeliveryFilter(), 10) == []
+        store.close()

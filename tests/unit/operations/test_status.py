@@ -31,6 +31,7 @@ from gateway.operations.status import (
     worker_json,
 )
 from gateway.ports.delivery_queue import QueueDepth
+from gateway.ports.kept_copies import KeptTotal
 from gateway.ports.shared_payloads import UnsealedPayloads
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
@@ -54,6 +55,9 @@ class Health:
 
     async def depths(self) -> list[QueueDepth]:
         return DEPTHS
+
+    async def kept(self) -> KeptTotal:
+        return KeptTotal(7, 3_000_000, False, NOW, NOW + timedelta(hours=1))
 
     def spool_free_bytes(self) -> int:
         return 10
@@ -80,7 +84,7 @@ def sources(**more: Any) -> StatusSources:
         "listening": SimpleNamespace(ports={"main": 11112}),
         "loops": SimpleNamespace(held=4),
         "delivery": SimpleNamespace(status=lambda: [PACS], groups=list),
-        "journal": SimpleNamespace(spool_id="s1", forgotten_early=2, unsealed=lambda: None),
+        "journal": SimpleNamespace(spool_id="s1", forgotten_early=2, kept_copies_dropped=3, unsealed=lambda: None),
         "room": SimpleNamespace(free_or_none=lambda: 20, reserved_bytes=3),
         "nodes": ClusterView,
         "clock": SimpleNamespace(on_the_wall=lambda at: at + timedelta(hours=1)),
@@ -107,6 +111,13 @@ async def test_the_document_has_each_part_of_the_gateway() -> None:
         "forgotten_early": 2,
     }
     assert found["unsealed"] is None
+    assert found["kept"] == {
+        **{"copies": 7, "size_bytes": 3_000_000, "is_exact": False, "dropped": 3},
+        **{"first_until": "2026-01-02T01:00:00+00:00", "last_until": "2026-01-02T02:00:00+00:00"},
+    }
+    text = status_text(found)
+    assert "at least 7 copies (2.9 MiB) are kept after delivery, until " in text
+    assert "3 kept copies were given up before their time was over, for want of room\n" in text
     database = {"path": "/queue.db", "free_bytes": 20, "min_free_bytes": 6, "reserved_bytes": 3}
     assert found["database"] == database
 
@@ -138,7 +149,9 @@ def test_times_of_the_queue_are_those_of_the_wall_clock() -> None:
 
 async def test_what_waits_for_the_object_store_is_shown() -> None:
     unsealed = UnsealedPayloads(7, 3_000_000, NOW, "the object store is away", NOW)
-    journal = SimpleNamespace(spool_id="s1", forgotten_early=0, unsealed=lambda: (unsealed, 10_000_000))
+    journal = SimpleNamespace(
+        spool_id="s1", forgotten_early=0, kept_copies_dropped=0, unsealed=lambda: (unsealed, 10_000_000)
+    )
     found: Any = json.loads(json.dumps(await status(sources(journal=journal))))
     at = NOW.isoformat()
     assert found["unsealed"] == {

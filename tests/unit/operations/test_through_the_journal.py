@@ -135,7 +135,7 @@ async def test_what_is_listed_is_described(access: StoreAccess) -> None:
     assert {row["state"] for row in found.described} == {"pending"}
     first = found.rows[0].delivery_id
     shown = await show_delivery(access, first, with_values=True)
-    assert shown == {**found.described[0], "attempts": []}
+    assert shown == {**found.described[0], "attempts": [], "kept_until": None}
     assert await show_delivery(access, 10_000, with_values=True) is None
 
 

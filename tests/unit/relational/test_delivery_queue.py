@@ -107,8 +107,19 @@ def test_of_one_delivery_the_first_settlement_counts_in_whatever_order_the_rows_
     assert written["settle"]["now"] == written["mark_settled"]["now"] == 7
 
 
+SETTLED = ("mark_settled", "begin_keeping_delivered")
 STEPS = {
-    "delivered": ({}, 0, ["find_leased", "insert_attempts", "settle", "mark_settled"]),
+    "delivered": ({}, 0, ["find_leased", "insert_attempts", "settle", *SETTLED]),
+    "delivered, and kept": (
+        {"kept_until": NOON},
+        0,
+        ["find_leased", "insert_attempts", "settle", "keep_copies", *SETTLED],
+    ),
+    "not delivered": (
+        {"state": DeliveryState.DEAD, "kept_until": NOON},
+        0,
+        ["find_leased", "insert_attempts", "settle"],
+    ),
     "to be tried again": ({"state": DeliveryState.PENDING}, 0, ["find_leased", "insert_attempts", "settle"]),
     "given back": ({"state": DeliveryState.PENDING, "is_attempt": False}, 0, ["find_leased", "settle"]),
     "the last attempt that is kept": (

@@ -23,8 +23,10 @@ from gateway.model.query import Query, QueryLevel
 from gateway.model.settings import Spool
 from gateway.ports.delivery_administration import DeliveryFilter
 from gateway.ports.errors import ConfigurationError, PayloadMissing, SpoolFull
+from gateway.ports.kept_copies import NOTHING_KEPT
 from gateway.ports.meter import Meter, NoMeter
 from gateway.ports.store import Store
+from gateway.spool import housekeeping
 from gateway.spool.body import InMemoryDataSet
 from gateway.spool.commit_requests import Acceptance, CommitRequest
 from gateway.spool.commits import LONE_GROUPS
@@ -744,6 +746,73 @@ async def test_what_is_kept_for_queries_goes_when_room_is_low(site: Site) -> Non
         await until(lambda: spool_files(site) == [])
         await commit(journal, b"more", number=9)
         assert journal.forgotten_early == 5
+
+
+async def deliver_and_keep(journal: GroupCommitJournal, site: Site, days: int = 7) -> None:
+    """All that is pending, kept for `days`."""
+    until = site.clock() + timedelta(days=days)
+    claimed = await journal.claim("pacs", 100, 60.0)
+    await journal.settle([dataclasses.replace(settlement(each), kept_until=until) for each in claimed])
+
+
+async def test_a_kept_copy_goes_when_its_time_is_over(site: Site) -> None:
+    async with site.journal(retention_s=100.0) as journal:
+        kept = await commit(journal, b"l" * LARGE_BYTES * 2)
+        await deliver_and_keep(journal, site)
+        site.clock.advance(7 * 86400 - 1)
+        await journal.sweep()
+        assert journal.open(kept.payload).length_bytes == LARGE_BYTES * 2
+        assert (await journal.kept_total()).number == 1
+        site.clock.advance(1)
+        await until(lambda: objects(site) == [])
+        assert (await journal.kept_total(), journal.kept_copies_dropped) == (NOTHING_KEPT, 0)
+
+
+class RoomForObjects(FaultyDisk):
+    """Has a little less room than it should while there are more than so many large objects."""
+
+    def __init__(self, site: Site, most: int) -> None:
+        super().__init__()
+        self.site, self.most = site, most
+
+    def free_bytes(self, path: Path | int) -> int:
+        return 1249 if len(objects(self.site)) > self.most else 10**9
+
+
+async def test_kept_copies_go_first_and_the_oldest_first_when_room_is_low(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And nothing that is owed; what is under retention goes when there are none."""
+    monkeypatch.setattr(housekeeping, "FORGET_AT_ONCE", 1)
+    monkeypatch.setattr(housekeeping, "DROPPED_AT_LEAST_BYTES", 1)
+    site.disk = disk = RoomForObjects(site, 4)
+    async with site.journal(min_free_bytes=1000, retention_s=3600.0) as journal:
+        kept = []
+        for number in (1, 2):
+            kept.append(await commit(journal, b"l" * LARGE_BYTES * 2, number=number))
+            await deliver_and_keep(journal, site, days=8 - number)
+            site.clock.advance(7200)
+        retained = await commit(journal, b"r" * LARGE_BYTES * 2, number=3)
+        await deliver(journal)
+        owed = await commit(journal, b"o" * LARGE_BYTES * 2, number=4)
+        site.clock.advance(1)
+        with capture_logs() as logs:
+            disk.most = 3
+            site.seconds += 1
+            await until(lambda: len(objects(site)) == 3)
+            with pytest.raises(PayloadMissing):
+                journal.open(kept[0].payload)
+            for each in (kept[1], retained, owed):
+                assert journal.open(each.payload).length_bytes == LARGE_BYTES * 2
+            assert (journal.kept_copies_dropped, journal.forgotten_early) == (1, 0)
+            disk.most = 0
+            site.seconds += 1
+            await until(lambda: journal.forgotten_early)
+            await until(lambda: len(objects(site)) == 1)
+        assert (journal.kept_copies_dropped, journal.forgotten_early) == (2, 1)
+        assert journal.open(owed.payload).length_bytes == LARGE_BYTES * 2
+    told = [line["copies"] for line in logs if line["event"] == "kept_copies_dropped"]
+    assert told == [1, 1]
 
 
 async def test_a_discarded_delivery_frees_its_payload(site: Site) -> None:

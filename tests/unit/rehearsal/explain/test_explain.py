@@ -365,3 +365,23 @@ async def test_rings(
     is_held = facts.implementation_version_name.endswith("+9")
     assert answer.fate == ("held" if is_held else "routed")
     assert not is_held or "(by '(loop)')" in lines
+
+
+async def test_how_long_a_copy_is_kept_is_said(table: Callable[..., RoutingTable]) -> None:
+    site = table(
+        **{
+            "    associate:\n": "    keep: 36 h\n    associate:\n",
+            "    to: [research]\n": "    to: [research]\n    keep: 7 d\n",
+        }
+    )
+    answer = await answer_for(site, HEAD)
+    assert {one.destination: one.keep_s for one in answer.leaving} == {
+        **{"pacs": 36 * 3600.0, "files": 0.0, "research": 7 * 86400.0}
+    }
+    assert [row.get("keep_s") for row in answer_json(answer, with_values=False)["deliveries"]].count(36 * 3600.0) == 1
+    said = [line.strip() for line in answer_lines(answer) if "copy" in line]
+    assert said == [f"its copy here is kept for {time} after delivery" for time in ("36 h", "7 d")]
+    assert "kept_until" not in answer_json(answer, with_values=False)
+    kept = replace(answer, kept_until=NOON)
+    assert answer_json(kept, with_values=False)["kept_until"] == NOON.isoformat()
+    assert list(answer_lines(kept))[-1].startswith("     nothing is owed; the copy here is kept until 2026-11-2")

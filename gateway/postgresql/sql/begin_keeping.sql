@@ -1,0 +1,7 @@
+-- Those of these instances that are to be kept and owe nothing any more are kept from now on.
+UPDATE kept_copy SET kept_since = %(now)s
+FROM jsonb_array_elements_text(%(ids)s::jsonb) AS wanted
+WHERE instance_id = wanted::bigint AND kept_since IS NULL AND kept_until > %(now)s
+    AND NOT EXISTS (
+        SELECT 1 FROM delivery WHERE delivery.instance_id = kept_copy.instance_id AND state <> 'delivered'
+    );
