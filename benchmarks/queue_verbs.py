@@ -30,7 +30,14 @@ VERBS = (
     ("hold", "--state", "pending"),
     ("release", "--state", "held"),
     ("retry", "--state", "pending"),
-    ("discard", "--destination", "down", "--yes"),
+    ("retarget", "--destination", "down", "--to", "other"),
+    ("send-again", "--destination", "other"),
+    ("discard", "--state", "pending", "--yes"),
+)
+DELIVERED = (
+    "UPDATE delivery SET state = 'delivered' WHERE destination = 'other'",
+    "UPDATE instance SET settled_at = received_at WHERE instance_id IN "
+    "(SELECT instance_id FROM delivery WHERE destination = 'other')",
 )
 LONGEST_S = 0.5
 MOST_GROWTH = 32 * 1024**2
@@ -68,14 +75,16 @@ class Measured:
 
 
 def site(folder: Path) -> GatewayProcess:
-    """Every object goes to a destination that refuses connections."""
-    down = {
-        "ae_title": "DOWN",
-        "address": f"127.0.0.1:{free_port()}",
-        "delivery": {"retry": {"first": "1 h", "max": "1 h"}},
-    }
-    rules = {"peers": {"down": down}, "routes": [{"name": "all", "to": ["down"]}], "unmatched": "reject"}
-    return GatewayProcess(folder / "gateway", rules, settings=LIMITS)
+    """Every object goes to a destination that refuses connections, as another one does. What was delivered stays."""
+
+    def down(title: str) -> dict[str, Any]:
+        retry = {"first": "1 h", "max": "1 h"}
+        return {"ae_title": title, "address": f"127.0.0.1:{free_port()}", "delivery": {"retry": retry}}
+
+    peers = {"down": down("DOWN"), "other": down("OTHER")}
+    rules = {"peers": peers, "routes": [{"name": "all", "to": ["down"]}], "unmatched": "reject"}
+    spool = {"path": str(folder / "gateway" / "spool"), "min_free": "64 MiB", "retention": "30 d"}
+    return GatewayProcess(folder / "gateway", rules, settings=LIMITS | {"spool": spool})
 
 
 def fill(path: Path, deliveries: int) -> None:
@@ -85,6 +94,21 @@ def fill(path: Path, deliveries: int) -> None:
         connection.execute(COPY, {"number": deliveries - 1})
         connection.execute(DELIVERIES)
     connection.close()
+
+
+async def deliver(gateway: GatewayProcess, path: Path) -> None:
+    """All that waits for `other` was delivered, while the gateway is away."""
+
+    def write() -> None:
+        connection = apsw.Connection(str(path), vfs=page_checksums.vfs())
+        with connection:
+            for statement in DELIVERED:
+                connection.execute(statement)
+        connection.close()
+
+    await gateway.drain()
+    await asyncio.to_thread(write)
+    await gateway.restart()
 
 
 async def measure(gateway: GatewayProcess, arguments: tuple[str, ...]) -> Measured:
@@ -137,6 +161,8 @@ async def run(root: Path, deliveries: int) -> tuple[str, bool]:
         await asyncio.to_thread(fill, folder / "gateway" / "gateway.db", deliveries)
         await gateway.restart()
         for arguments in VERBS:
+            if arguments[0] == "send-again":
+                await deliver(gateway, folder / "gateway" / "gateway.db")
             found.append(await measure(gateway, arguments))
             print(found[-1], flush=True)
     bars = [

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import getpass
 import logging
 import os
@@ -19,6 +18,7 @@ import click
 
 from gateway.cli.options import fail
 from gateway.cli.render import count
+from gateway.cli.verb_progress import VerbProgress
 from gateway.lifecycle import exit_code
 from gateway.lifecycle.logs import warnings_to_stderr
 from gateway.operations import queue_administration
@@ -83,10 +83,15 @@ def _carry_out(
 ) -> None:
     began_at, began_s = datetime.now(UTC), time.monotonic()
     progress = Progress()
+    shown = VerbProgress(verb, progress, meant)
     try:
         with _signals() as signals:
-            stopped = functools.partial(bool, signals)
-            done(carry_out(access, verb, which, progress, by=by, meant=meant, destination=to, is_stopped=stopped))
+
+            def is_stopped() -> bool:
+                shown.look()
+                return bool(signals)
+
+            done(carry_out(access, verb, which, progress, by=by, meant=meant, destination=to, is_stopped=is_stopped))
     finally:
         with warnings_to_stderr(logging.INFO):
             lasted_s = time.monotonic() - began_s
