@@ -90,7 +90,11 @@ async def test_what_is_urgent_passes_a_closed_window(running: AsyncExitStack, tm
     await receiver.received(1)
     await until_waiting(gateway)
     assert arrived(receiver) == high
-    assert await gateway.metric("gateway_queue_deliveries", state="pending") == 2
+
+    async def is_counted() -> bool:
+        return await gateway.metric("gateway_queue_deliveries", state="pending") == 2
+
+    await until(is_counted, what="a queue of the two that wait")
     gateway.write_rules(rules(receiver, {}))
     gateway.reload()
     await receiver.received(3)
