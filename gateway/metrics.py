@@ -290,6 +290,12 @@ METRICS = (
         "Deliveries that waited at one member of the group and were moved to another.",
         ("group", "source", "destination"),
     ),
+    Metric(
+        Counter,
+        "gateway_collections_completed_total",
+        "Collections that ended, by how (unverified, overdue, forced, unmatched, discarded).",
+        ("collection", "result"),
+    ),
     # --- queries
     Metric(
         Counter,

@@ -116,6 +116,7 @@ class Gateway:
                     tasks.create_task(parts.storage.journal.failed()),
                     tasks.create_task(parts.delivery.run()),
                     tasks.create_task(parts.pauses.run()),
+                    tasks.create_task(parts.collections.run()),
                     tasks.create_task(self._summarise_log()),
                     tasks.create_task(self._garbage.run()),
                     tasks.create_task(parts.certificates.run()),

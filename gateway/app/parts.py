@@ -25,6 +25,7 @@ from gateway.cluster.journal import ClusterJournal
 from gateway.common.steady_clock import utc_now
 from gateway.conversion.pool import ConversionPool
 from gateway.dataset.identity import identify
+from gateway.delivery.collection_keeper import CollectionKeeper
 from gateway.delivery.pause_watch import PauseWatch
 from gateway.delivery.service import DeliveryService
 from gateway.destinations.opening import open_destination
@@ -113,6 +114,7 @@ class GatewayParts:
     certificates: CertificateWatch
     delivery: DeliveryService
     pauses: PauseWatch
+    collections: CollectionKeeper
     leases: SharedDestinationLeases | None
     """Those of a node; None for a gateway that is alone."""
 
@@ -158,6 +160,12 @@ def build_parts(table: RoutingTable, handlers: Sequence[tuple[Any, ...]] = ()) -
         delivery=delivery,
         pauses=PauseWatch(
             lambda: storage.journal.read(lambda store: store.pauses.all_pauses()), delivery.follow_pauses, utc_now
+        ),
+        collections=CollectionKeeper(
+            storage.journal,
+            storage.journal.arriving.studies,
+            common.metrics,
+            lambda: common.live.current.is_collecting,
         ),
         leases=leases,
     )

@@ -203,6 +203,7 @@ class ClusterJournal(StoreJournal):
             room=self._folder.room,
             new_file=self._folder.new_file,
             workers=self._threads.workers,
+            arriving=self.arriving,
         )
 
     def _made_sealer(self) -> Sealer:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from gateway.common import setting_faults as faults
 from gateway.common.ip_network import ANY_ADDRESS
+from gateway.config.collections import compile_collections, warn_of_unused_collections
 from gateway.config.compile_context import Context
 from gateway.config.conditions import Conditions
 from gateway.config.destination_names import Names
@@ -24,7 +25,7 @@ from gateway.config.tree import MappingNode, Place, ScalarNode, SequenceNode
 from gateway.config.typed_tree import check
 from gateway.config.unsendable import warn_of_unsendable
 from gateway.model.peer import Peer
-from gateway.model.settings import QueryRetrieve, Settings
+from gateway.model.settings import QueryRetrieve, Settings, UnmatchedPolicy
 from gateway.query.attributes import indexed_paths
 from gateway.routing.language.resources import MIN_KEY_CHARACTERS, FileResources
 from gateway.routing.table import Coercion, RetrieveCoercion, Route, RoutingTable
@@ -57,7 +58,7 @@ def compile_source(source: Source, context: Context) -> Compiled:
     never = Never(settings, parties.peers) if settings and not context.findings.has_errors else None
     context = replace(context, files=resources, listeners=listeners, never=never)
     conditions.compile(context)
-    rules = _rules(root, parties, settings, context)
+    rules = _rules(root, parties, settings, unmatched, context)
     conditions.close()
     if settings is None or unmatched is None:
         return Compiled(None, process_settings)
@@ -93,9 +94,16 @@ class _Rules:
     hidden: tuple[VisibilityRule, ...]
 
 
-def _rules(root: Place, parties: Parties, settings: Settings | None, context: Context) -> _Rules:
+def _rules(
+    root: Place, parties: Parties, settings: Settings | None, unmatched: UnmatchedPolicy | None, context: Context
+) -> _Rules:
     coercions = compile_coercions(root.at("coercions"), context) if root.has("coercions") else ()
-    routes = compile_routes(root.at("routes"), parties.names, context, settings) if root.has("routes") else ()
+    collections = compile_collections(root, unmatched, context)
+    routes: tuple[Route, ...] = ()
+    if root.has("routes"):
+        routes = compile_routes(root.at("routes"), parties.names, collections, context, settings)
+    if not context.findings.has_errors:
+        warn_of_unused_collections(root, collections, routes, context)
     return _Rules(coercions, routes, *_query_retrieve(root, parties.peers, parties.names, context))
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from gateway.common import setting_faults as faults
+from gateway.config.collections import collection_of
 from gateway.config.compile_context import Context
 from gateway.config.destination_names import Names, expand, recipients
 from gateway.config.findings import Findings
@@ -20,6 +21,7 @@ from gateway.model.priority import WORDS, Priority
 from gateway.model.problem import Mark
 from gateway.model.settings import Settings
 from gateway.ports.kinds import Action, Predicate
+from gateway.routing.collecting import CollectionDefinition
 from gateway.routing.fate_decision import fate_of, is_final
 from gateway.routing.language.template import Template
 from gateway.routing.predicates.combining import AllConditions
@@ -46,7 +48,13 @@ def compile_coercions(place: Place, context: Context) -> tuple[Coercion, ...]:
     return tuple(coercions)
 
 
-def compile_routes(place: Place, names: Names, context: Context, settings: Settings | None) -> tuple[Route, ...]:
+def compile_routes(
+    place: Place,
+    names: Names,
+    collections: Mapping[str, CollectionDefinition],
+    context: Context,
+    settings: Settings | None,
+) -> tuple[Route, ...]:
     """The routes that are enabled and have an enabled destination, in order."""
     routes: list[Route] = []
     taken: dict[str, Mark] = {}
@@ -60,7 +68,6 @@ def compile_routes(place: Place, names: Names, context: Context, settings: Setti
         when = predicate_of(at, context)
         then = then_of(at)
         actions = actions_of(at, then, context)
-        fate = fate_of(actions)
         _check_destinations(at, actions, context)
         if not spec.enabled or when is None:
             continue
@@ -69,18 +76,31 @@ def compile_routes(place: Place, names: Names, context: Context, settings: Setti
             where = f"`{name}` at {mark}"
             message = f"the route `{spec.name}` is never asked: {where} always holds and stops"
             context.findings.warning(at.at("name").mark, "shadowed-route", message)
-        if not to and not is_final(fate):
+        if not to and not is_final(fate_of(actions)):
             continue
         peers = tuple(name for name in to if name not in names.choosing)
         groups = tuple(names.choosing[name] for name in to if name in names.choosing)
         actions_json = stored_actions(then, actions)
-        marks = marks_of(at)
-        keep_s = compile_keep(spec.keep, at, context, settings)
-        how = (_priority(spec, at, context), spec.pass_window, spec.one_association, keep_s)
-        routes.append(Route(spec.name, when, peers, actions_json, actions, spec.stop, at.mark, marks, groups, *how))
+        how = _how(spec, at, collections, context, settings)
+        routes.append(
+            Route(spec.name, when, peers, actions_json, actions, spec.stop, at.mark, marks_of(at), groups, *how)
+        )
         if spec.stop and end is None and _always_holds(when) and "when" not in at.lost:
             end = (spec.name, at.at("name").mark)
     return tuple(routes)
+
+
+def _how(
+    spec: RouteSpec,
+    at: Place,
+    collections: Mapping[str, CollectionDefinition],
+    context: Context,
+    settings: Settings | None,
+) -> tuple[RoutePriority, bool, bool, float, CollectionDefinition | None]:
+    """The last fields of a route: priority, `pass_window`, `one_association`, `keep` in seconds, and its collection."""
+    keep_s = compile_keep(spec.keep, at, context, settings)
+    whole = collection_of(spec.collection, at, collections, context)
+    return _priority(spec, at, context), spec.pass_window, spec.one_association, keep_s, whole
 
 
 def compile_retrieve_coercions(
@@ -129,6 +149,9 @@ def _check_destinations(place: Place, actions: Sequence[Action], context: Contex
     if is_end and place.has("to"):
         message = "a route that drops or rejects sends nowhere; leave `to` out"
         context.findings.error(place.at("to").holder, "never-sent", message)
+    if is_end and place.has("collection"):
+        message = "a route that drops or rejects sends nothing that could wait; leave `collection` out"
+        context.findings.error(place.at("collection").holder, "never-sent", message)
     if not is_end and not place.has("to") and _is_understood(place, actions):
         context.fault_of_key(place, faults.missing_setting("to"))
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Literal
 
 from gateway.common.quick_dataclass import quick_dataclass
+from gateway.model.collection import Membership
 from gateway.model.instance import Instance
 from gateway.model.priority import Priority
 
@@ -27,8 +28,12 @@ read (`unreadable: hold`), its redo record was damaged.
 """
 IN_PLACE_OF_ROUTES = (UNMATCHED_RULE, LOOP_RULE, UNREADABLE_RULE, RECOVERED_RULE)
 
+NEVER = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+"""The time at which a delivery is due that waits for its collection."""
+
 Duty = tuple[str, str]
-"""Destination, or ``group`` and the name of the group that it was chosen of; and actions."""
+"""Destination, or ``group`` and the name of the group that it was chosen of, behind ``collection`` and its identifier
+where it belongs to one; and actions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +59,8 @@ class Dispatch:
     that goes alone."""
     bundle_place: int = 0
     """The place in the order of the bundle."""
+    collection: Membership | None = None
+    """The collection whose end it waits for; None: it is due at once."""
 
     @property
     def is_passing(self) -> bool:
@@ -63,7 +70,15 @@ class Dispatch:
     @property
     def duty(self) -> Duty:
         """Two dispatches of one object with the same are one promise."""
-        return f"group {self.group_name}" if self.group_name else self.destination, self.actions_json
+        place = f"group {self.group_name}" if self.group_name else self.destination
+        if self.collection is not None:
+            place = f"collection {self.collection.collection_id or self.collection.terms.name} {place}"
+        return place, self.actions_json
+
+    @property
+    def is_waiting(self) -> bool:
+        """It waits for the end of a collection that it has joined."""
+        return self.collection is not None and self.collection.is_waiting
 
     def at_least_as(self, other: Dispatch) -> Dispatch:
         """The same, as urgent as `other` of the same duty."""
@@ -106,11 +121,18 @@ class Delivery:
     bundle: str = ""
     bundle_place: int = 0
     """As in its `Dispatch`."""
+    collection_id: int | None = None
+    """The collection that it belongs to."""
 
     @property
     def is_passing(self) -> bool:
         """True when a closed window of its destination does not hold it up."""
         return self.passes_window and self.priority is Priority.URGENT
+
+    @property
+    def is_waiting(self) -> bool:
+        """It waits for the end of its collection."""
+        return self.state is DeliveryState.PENDING and self.due_at >= NEVER
 
     @property
     def counted_from(self) -> datetime:

@@ -1,4 +1,4 @@
-"""The store: one durable place with deliveries, operators' view and record, the index and the spool's ledger."""
+"""The store: one durable place with deliveries, collections, operators' record, the index and the spool's ledger."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager
 from typing import Protocol
 
 from gateway.ports.affinities import Affinities
+from gateway.ports.collections import Collections
 from gateway.ports.delivery_administration import DeliveryAdministration
 from gateway.ports.delivery_queue import DeliveryQueue
 from gateway.ports.index_store import IndexStore
@@ -24,6 +25,9 @@ class Store(Protocol):
 
     @property
     def deliveries(self) -> DeliveryQueue: ...
+
+    @property
+    def collections(self) -> Collections: ...
 
     @property
     def administration(self) -> DeliveryAdministration: ...

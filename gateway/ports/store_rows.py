@@ -10,7 +10,7 @@ from gateway.ports.shared_payloads import SharedStore
 from gateway.ports.store import Store
 
 StoredRow = tuple[Any, ...]
-RowKey = tuple[int, ...]
+RowKey = tuple[int | str, ...]
 
 OwedRow = tuple[int, str, str, str, str, str, str, int, int, str, int]
 """Instance, rule, destination, actions, state, group, reason of what is held, priority, 1 where it passes a window,
@@ -62,9 +62,45 @@ TABLES: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "passes_window",
             "bundle",
             "bundle_place",
+            "collection_id",
         ),
         "group_affinity": ("affinity_id", "group_name", "study_digest", "member", "forget_at"),
         "kept_copy": ("instance_id", "kept_until", "kept_since", "size_bytes"),
+        "collection": (
+            "collection_id",
+            "collected_key",
+            "patient",
+            "generation",
+            "name",
+            "study_instance_uid",
+            "series_instance_uid",
+            "terms",
+            "state",
+            "opened_at",
+            "last_arrival_at",
+            "at_most_at",
+            "not_before_at",
+            "deadline_at",
+            "completed_at",
+            "result",
+            "outcome",
+            "flag",
+            "institution",
+            "instances",
+            "late",
+            "repeated",
+            "replaced",
+            "ignored",
+        ),
+        "collection_instance": (
+            "collection_id",
+            "uid_key",
+            "digest",
+            "instance_id",
+            "matches",
+            "arrived_at",
+        ),
+        "waiting_delivery": ("collection_id", "delivery_id"),
         "pause": ("pause_id", "kind", "name", "operator", "why", "began_at", "resumed_at"),
         "operation": (
             "operation_id",
@@ -84,11 +120,12 @@ TABLES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     }
 )
 """Table → columns, parents first. No delivery is under a lease."""
-KEY_COLUMNS = MappingProxyType({table: 2 if table == "attempt" else 1 for table in TABLES})
+_KEYED_BY_TWO = frozenset({"attempt", "collection_instance", "waiting_delivery"})
+KEY_COLUMNS = MappingProxyType({table: 2 if table in _KEYED_BY_TWO else 1 for table in TABLES})
 """Table → the number of its first columns that are its key, in whose order its rows are read."""
 IDENTIFIED = (
     *("association", "patient", "study", "series", "instance", "delivery"),
-    *("operation", "pause", "group_affinity"),
+    *("operation", "pause", "group_affinity", "collection"),
 )
 """Tables whose first column is an identifier that is never given twice."""
 

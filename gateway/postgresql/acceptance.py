@@ -16,7 +16,7 @@ from gateway.postgresql.shared_index import SharedIndexTables
 from gateway.postgresql.transactions import PostgreSQLTransactions
 from gateway.relational import rows
 from gateway.relational.arrival_order import horizon
-from gateway.relational.delivery_queue import Arrivals
+from gateway.relational.collection_arrivals import Arrivals
 from gateway.relational.index_tables import IndexTables
 from gateway.relational.row_reader import ASSOCIATIONS_CACHED
 from gateway.relational.rows import NOT_INDEXED, batch, microseconds
@@ -141,8 +141,9 @@ class PostgreSQLAcceptor:
 
     def expect(self, arrivals: Arrivals) -> None:
         """`accept` gets these in this transaction; their payloads need no name yet. The questions about them are sent
-        with the next statement."""
-        self._expected = self._prepare(arrivals)
+        with the next statement, unless it depends on collections what they owe."""
+        if not any(dispatch.collection for _, dispatches in arrivals for dispatch in dispatches):
+            self._expected = self._prepare(arrivals)
 
     def _prepare(self, arrivals: Arrivals) -> _Preparation:
         """Questions that come before anything is added."""
@@ -224,13 +225,17 @@ class PostgreSQLAcceptor:
     def _insert_deliveries(self, new: Sequence[_Taken], delivery_ids: Iterator[int], now_us: int) -> None:
         self._newest_at = at = self.horizon(now_us)
         made = [
-            (*rows.delivery_row(next(delivery_ids), each.instance_id, each.instance, dispatch), at)
+            (
+                *rows.delivery_row(next(delivery_ids), each.instance_id, each.instance, dispatch),
+                *(at, dispatch.is_waiting),
+            )
             for each in new
             for dispatch in each.fresh.values()
         ]
         self._transactions.post("insert_deliveries", deliveries=batch(made))
         dispatches = (dispatch for each in new for dispatch in each.fresh.values())
-        self._announce({each.destination for each in dispatches if each.state is DeliveryState.PENDING})
+        due = (each for each in dispatches if each.state is DeliveryState.PENDING and not each.is_waiting)
+        self._announce({each.destination for each in due})
 
     def _association_id(self, facts: AssociationFacts) -> int:
         known = self._associations.get(facts)

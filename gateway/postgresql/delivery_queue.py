@@ -16,7 +16,8 @@ from gateway.ports.delivery_queue import IN_ORDER, AcceptedInstance, ClaimOrder
 from gateway.postgresql.due_bounds import DueBounds, DueSearch
 from gateway.postgresql.due_notices import Announce
 from gateway.postgresql.statements import SQL
-from gateway.relational.delivery_queue import Arrivals, InstanceAcceptor, RelationalDeliveryQueue
+from gateway.relational.collection_arrivals import Arrivals
+from gateway.relational.delivery_queue import InstanceAcceptor, RelationalDeliveryQueue
 from gateway.relational.index_tables import IndexTables
 from gateway.relational.row_reader import RowReader
 from gateway.relational.rows import batch, microseconds
@@ -123,6 +124,11 @@ class PostgreSQLDeliveryQueue(RelationalDeliveryQueue):
         """Add instances with a delivery a dispatch, due at `now`, except what is still owed already and can be read."""
         self.bounds.lower_all(microseconds(now))
         return super().accept(arrivals, now, is_readable)
+
+    def _hold_studies(self, collected_keys: Sequence[str]) -> None:
+        """Until the transaction ends no other node begins a collection of these."""
+        if self._is_node:
+            self._statements.single("hold_studies", collected_keys=batch([*collected_keys]))
 
     def _leased(self, settlements: Sequence[Settlement], leases: str) -> Iterable[tuple[int, int]]:
         """Claims look for those again that come back: one without an attempt takes its old place."""

@@ -12,6 +12,7 @@ from gateway.postgresql import delivery_filters
 from gateway.postgresql.acceptance import PostgreSQLAcceptor
 from gateway.postgresql.address import address
 from gateway.postgresql.cluster_contents import PostgreSQLClusterContents
+from gateway.postgresql.collections import PostgreSQLCollections
 from gateway.postgresql.connection import Connection, send_at_once
 from gateway.postgresql.delivery_administration import PostgreSQLDeliveryAdministration
 from gateway.postgresql.delivery_queue import PostgreSQLDeliveryQueue
@@ -28,7 +29,7 @@ from gateway.postgresql.store_rows import PostgreSQLStoreRows
 from gateway.postgresql.transactions import PostgreSQLTransaction, PostgreSQLTransactions
 from gateway.postgresql.undo_log import PostgreSQLUndoLog
 from gateway.relational.affinities import RelationalAffinities
-from gateway.relational.delivery_queue import Arrivals
+from gateway.relational.collection_arrivals import Arrivals
 from gateway.relational.index_store import RelationalIndexStore
 from gateway.relational.index_tables import IndexTables
 from gateway.relational.kept_copies import RelationalKeptCopies
@@ -69,6 +70,14 @@ def _common_parts(
     """The parts that are as on every relational database."""
     index = RelationalIndexStore(statements, tables, reader)
     return RelationalOperationLog(statements), RelationalPauses(statements), RelationalAffinities(statements), index
+
+
+def _payload_parts(
+    transactions: PostgreSQLTransactions,
+) -> tuple[PostgreSQLSharedPayloads, PostgreSQLPayloadSealing, PostgreSQLClusterContents, RelationalKeptCopies]:
+    """The parts for payloads."""
+    shared, sealing = PostgreSQLSharedPayloads(transactions), PostgreSQLPayloadSealing(transactions)
+    return shared, sealing, PostgreSQLClusterContents(transactions), RelationalKeptCopies(transactions)
 
 
 Prepare = Callable[[Connection], None]
@@ -143,11 +152,11 @@ class PostgreSQLStore:
         announce = Announcer(transactions, node if is_committing else "") if node else no_announcement
         self._acceptor = PostgreSQLAcceptor(transactions, tables, announce)
         self.deliveries = PostgreSQLDeliveryQueue(transactions, tables, reader, self._acceptor, announce, tokens, node)
+        self.collections = PostgreSQLCollections(transactions, announce, self.deliveries.bounds)
         self.administration = PostgreSQLDeliveryAdministration(transactions, DIALECT, reader, announce)
         self.operations, self.pauses, self.affinities, self.index = _common_parts(transactions, tables, reader)
-        self.payloads, self.sealing = PostgreSQLSharedPayloads(transactions), PostgreSQLPayloadSealing(transactions)
-        self.spool, self.kept = PostgreSQLSpoolLedger(transactions, position), RelationalKeptCopies(transactions)
-        self.rows, self.contents = PostgreSQLStoreRows(transactions), PostgreSQLClusterContents(transactions)
+        self.payloads, self.sealing, self.contents, self.kept = _payload_parts(transactions)
+        self.spool, self.rows = PostgreSQLSpoolLedger(transactions, position), PostgreSQLStoreRows(transactions)
         self.undo = PostgreSQLUndoLog(transactions, self.rows, announce)
 
     def close(self) -> None:

@@ -18,7 +18,7 @@ READ = {
     ("series", "attributes"): "attributes::text",
     ("instance", "attributes"): "coalesce(attributes::text, '')",
     ("delivery", "destination"): "delivery.destination",
-    ("delivery", "likeness"): "delivery.likeness",
+    ("delivery", "likeness"): "abs(delivery.likeness)",
     ("delivery", "due_at"): "coalesce(due.due_at, delivery.due_at)",
     ("delivery", "lease"): "coalesce(due.lease, delivery.lease)",
     ("delivery", "group_name"): "delivery.group_name",
@@ -39,6 +39,18 @@ TEXTS = frozenset(
         ),
         *("payload_name", "kept_facts", "destination", "rule", "actions_json", "state", "reason", "group_name"),
         *("bundle", "verb", "operator", "why", "target", "filter", "kind", "name", "study_digest", "member"),
+        *(
+            "collected_key",
+            "patient",
+            "terms",
+            "result",
+            "outcome",
+            "flag",
+            "uid_key",
+            "digest",
+            "matches",
+            "institution",
+        ),
     }
 )
 """Columns that are texts."""

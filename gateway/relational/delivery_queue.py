@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
-from gateway.model.delivery import Delivery, DeliveryState, Dispatch, Settlement
-from gateway.model.instance import Instance, PayloadRef
+from gateway.model.delivery import Delivery, DeliveryState, Settlement
+from gateway.model.instance import PayloadRef
 from gateway.model.likeness import ExcludedLikenesses
 from gateway.ports.delivery_queue import (
     IN_ORDER,
@@ -20,6 +20,7 @@ from gateway.ports.delivery_queue import (
     QueueDepth,
 )
 from gateway.relational import rows
+from gateway.relational.collection_arrivals import Arrivals, CollectionArrivals
 from gateway.relational.index_tables import IndexTables
 from gateway.relational.row_reader import RowReader
 from gateway.relational.rows import batch, microseconds, moment
@@ -27,8 +28,6 @@ from gateway.relational.statements import Statements
 
 ATTEMPTS_KEPT = 20
 """Per delivery; the oldest go."""
-
-Arrivals = Sequence[tuple[Instance, Sequence[Dispatch]]]
 
 
 class InstanceAcceptor(Protocol):
@@ -56,19 +55,32 @@ class RelationalDeliveryQueue(ABC):
     """`ClaimOrder.only` → the condition of it that an index is for."""
 
     def __init__(
-        self, statements: Statements, index: IndexTables, reader: RowReader, acceptor: InstanceAcceptor
+        self,
+        statements: Statements,
+        index: IndexTables,
+        reader: RowReader,
+        acceptor: InstanceAcceptor,
     ) -> None:
         self._statements = statements
         self._index = index
         self._reader = reader
         self._acceptor = acceptor
+        self._collections = CollectionArrivals(statements, self._hold_studies)
         self._clock = statements.clock
 
     def accept(
         self, arrivals: Arrivals, now: datetime, is_readable: Callable[[PayloadRef], bool] = lambda _: True
     ) -> list[AcceptedInstance]:
         """Add instances with a delivery a dispatch, except what is still owed already and can be read."""
-        return self._acceptor.accept(arrivals, now, is_readable)
+        if not any(dispatch.collection for _, dispatches in arrivals for dispatch in dispatches):
+            return self._acceptor.accept(arrivals, now, is_readable)
+        joined = self._collections.join(arrivals, now)
+        answers = self._acceptor.accept(joined, now, is_readable)
+        self._collections.note([answer.instance_id for answer in answers], now)
+        return answers
+
+    def _hold_studies(self, collected_keys: Sequence[str]) -> None:  # noqa: B027 - nothing is to be done where one writes
+        """Keep others from beginning collections of these until the transaction ends."""
 
     @abstractmethod
     def claim(

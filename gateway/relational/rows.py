@@ -24,6 +24,8 @@ from gateway.ports.delivery_administration import StudyDeliveries
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 STATES = {state.value: state for state in DeliveryState}
+NEVER_US = 253402300799000000
+"""The time at which a delivery is due that waits for its collection (`gateway.model.delivery.NEVER`)."""
 _encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 
 
@@ -129,7 +131,7 @@ def instance_row(instance_id: int, instance: Instance, association_id: int, sett
 
 
 def delivery_row(delivery_id: int, instance_id: int, instance: Instance, dispatch: Dispatch) -> tuple[Any, ...]:
-    """Values for `insert_deliveries`; `created_at` and `due_at` follow."""
+    """Values for `insert_deliveries`; its times follow."""
     return (
         delivery_id,
         instance_id,
@@ -144,6 +146,7 @@ def delivery_row(delivery_id: int, instance_id: int, instance: Instance, dispatc
         int(dispatch.passes_window),
         dispatch.bundle,
         dispatch.bundle_place,
+        None if dispatch.collection is None else dispatch.collection.collection_id,
     )
 
 
@@ -254,4 +257,5 @@ def delivery(row: Sequence[Any], associations: Mapping[int, AssociationFacts]) -
         passes_window=bool(row[15]),
         bundle=row[16],
         bundle_place=row[17],
+        collection_id=row[INSTANCE_COLUMN + 13],
     )

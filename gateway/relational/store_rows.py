@@ -29,7 +29,7 @@ class RelationalStoreRows:
     def read(self, table: str, after: RowKey | None, limit: int) -> Sequence[StoredRow]:
         """The next rows behind a key."""
         key = TABLES[table][: KEY_COLUMNS[table]]
-        values: dict[str, int] = {"limit": limit}
+        values: dict[str, int | str] = {"limit": limit}
         condition = "true"
         if after is not None:
             values |= {f"after_{column}": value for column, value in zip(key, after, strict=True)}

@@ -13,6 +13,7 @@ from gateway.model.priority import Priority
 from gateway.model.problem import Mark
 from gateway.ports.facts import Facts
 from gateway.ports.kinds import Action, Fate, Predicate
+from gateway.routing.collecting import CollectionDefinition
 from gateway.routing.dispatching import NUMBERS
 from gateway.routing.fate_decision import FateDecision, fate_of
 from gateway.routing.route_priority import NORMAL, RoutePriority
@@ -58,6 +59,8 @@ class Route:
     """All that waits of a study for one destination goes over one association, in order."""
     keep_s: float = 0.0
     """The copy here of what was delivered by it is kept for so long; 0: as long as retention says."""
+    collection: CollectionDefinition | None = None
+    """The collections that its objects wait for; None: they are sent at once."""
     fate: Fate | None = field(init=False, repr=False, compare=False)
     dispatches: tuple[Dispatch, ...] = field(init=False, repr=False, compare=False)
     """One for each of `to`, pending; then one for each of `groups`, to the first member, until one is chosen."""
@@ -76,10 +79,12 @@ class Route:
         return (*self.to, *(group.name for group in self.groups))
 
     def attributes(self) -> Iterator[AttributePath]:
-        """The attributes that condition, priority and order read."""
+        """The attributes that condition, priority, order and collection read."""
         yield from self.when.attributes()
         yield from self.priority.attributes()
         yield from NUMBERS if self.is_one_association else ()
+        if self.collection is not None:
+            yield from self.collection.attributes()
 
     @property
     def decision(self) -> FateDecision | None:
@@ -93,6 +98,13 @@ class Route:
         if priority is None or priority is Priority.NORMAL:
             return self.dispatches, priority is not None
         return tuple(replace(each, priority=priority) for each in self.dispatches), True
+
+    def collected(self, facts: Facts, dispatches: tuple[Dispatch, ...]) -> tuple[Dispatch, ...]:
+        """These dispatches with the collection that the object belongs to. One without the UID that is collected by
+        waits for nothing."""
+        if self.collection is None or (member := self.collection.membership(facts)) is None:
+            return dispatches
+        return tuple(replace(dispatch, collection=member) for dispatch in dispatches)
 
 
 @dataclass(frozen=True, slots=True)

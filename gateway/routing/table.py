@@ -95,6 +95,8 @@ class RoutingTable:
     """The attributes that the local index keeps of every object; () without one."""
     is_choosing: bool = field(init=False, repr=False, compare=False)
     """True when routes name groups of which one member gets the object."""
+    is_collecting: bool = field(init=False, repr=False, compare=False)
+    """True when objects of a route wait until their study or series is whole."""
     destination_ae_titles: frozenset[str] = field(init=False, repr=False, compare=False)
     """AE titles of DICOM peers that objects can be sent to."""
     attributes_needed: tuple[AttributePath, ...] = field(init=False)
@@ -120,6 +122,7 @@ class RoutingTable:
         titles = frozenset(peer.ae_title for peer in self.peers.values() if peer.host)
         object.__setattr__(self, "destination_ae_titles", titles)
         object.__setattr__(self, "is_choosing", any(route.groups for route in self.routes))
+        object.__setattr__(self, "is_collecting", any(route.collection for route in self.routes))
         object.__setattr__(self, "attributes_needed", needed(needed_paths))
         object.__setattr__(self, "_wanted", wanted(self.attributes_needed))
         of_actions = [path for route in self.routes for path in attributes_of(route.actions)]
@@ -226,8 +229,8 @@ class RoutingTable:
             if route.priority.is_from_object and made:
                 made, is_clear = route.with_priority(facts, sent_as)
                 unclear += () if is_clear else (route.name,)
-            if here is not None or held_by is not None:
-                made = held(made, held_by or here)
+            is_held = here is not None or held_by is not None
+            made = held(made, held_by or here) if is_held else route.collected(facts, made)
             for dispatch in bundled(made, facts) if route.is_one_association else made:
                 there = dispatches.setdefault(dispatch.duty, dispatch)
                 if there is not dispatch:

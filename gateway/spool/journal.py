@@ -150,6 +150,7 @@ class GroupCommitJournal(StoreJournal):
             room=self._payloads.room,
             new_file=self._payloads.new_file,
             workers=self._threads.workers,
+            arriving=self.arriving,
         )
 
     def _made_housekeeping(self) -> Housekeeping:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
 
 from gateway.common.buffer import Buffer
 from gateway.ports.encoded_data_set import EncodedDataSet
 from gateway.ports.errors import ObjectTooLarge, SpoolFull
+from gateway.spool.arriving import HEAD_BYTES, ArrivingObjects
 from gateway.spool.body import InMemoryDataSet
 from gateway.spool.free_space import FreeSpace
 from gateway.spool.large import LargeFile
@@ -62,6 +63,7 @@ class ReceiverConfig:
     room: FreeSpace
     new_file: Callable[[], LargeFile]
     workers: concurrent.futures.Executor
+    arriving: ArrivingObjects = field(default_factory=ArrivingObjects)
 
 
 class Receiver:
@@ -71,6 +73,7 @@ class Receiver:
         "_batch_bytes",
         "_chunks",
         "_file",
+        "_head",
         "_held_bytes",
         "_length_bytes",
         "_pending_bytes",
@@ -87,6 +90,12 @@ class Receiver:
         self._batch_bytes = BATCH_BYTES
         self._pending_bytes = 0
         self._task: concurrent.futures.Future[None] | None = None
+        self._head = b""
+        """Once it goes to a file."""
+
+    def head(self) -> bytes:
+        """Its first bytes."""
+        return self._head or _first(self._chunks)
 
     def write(self, fragment: memoryview) -> Awaitable[None] | None:
         """Keep a copy of `fragment`; an awaitable while a worker thread writes.
@@ -96,6 +105,8 @@ class Receiver:
             ObjectTooLarge: over the limit.
         """
         size_bytes = len(fragment)
+        if not self._length_bytes:
+            self._shared.arriving.add(self)
         self._length_bytes += size_bytes
         if self._length_bytes > self._shared.object_bytes:
             self.discard()
@@ -115,6 +126,7 @@ class Receiver:
 
         Raises SpoolFull when the object could not be kept.
         """
+        self._shared.arriving.remove(self)
         if self._file is None:
             held_bytes, self._held_bytes = self._held_bytes, 0
             budget = self._shared.budget
@@ -133,6 +145,7 @@ class Receiver:
 
     def discard(self) -> None:
         """Free what was kept."""
+        self._shared.arriving.remove(self)
         self._chunks = []
         self._give_back()
         file, self._file = self._file, None
@@ -161,6 +174,7 @@ class Receiver:
 
     def _begin_file(self) -> None:
         self._give_back()
+        self._head = _first(self._chunks)
         self._file = self._shared.new_file()
         self._pending_bytes = sum(map(len, self._chunks))
         held_bytes = 2 * BATCH_BYTES  # one batch on its way to the disk, one that gathers
@@ -191,6 +205,16 @@ class Receiver:
     def _give_back(self) -> None:
         self._shared.budget.give_back(self._held_bytes)
         self._held_bytes = 0
+
+
+def _first(chunks: Sequence[Buffer]) -> bytes:
+    """The first of these bytes."""
+    head = b""
+    for chunk in chunks:
+        if len(head) >= HEAD_BYTES:
+            break
+        head += bytes(memoryview(chunk)[: HEAD_BYTES - len(head)])
+    return head
 
 
 def _until_done(task: concurrent.futures.Future[None]) -> Awaitable[None]:

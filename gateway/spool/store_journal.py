@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
@@ -21,13 +21,23 @@ from gateway.ports.errors import Temporary
 from gateway.ports.kept_copies import KeptTotal
 from gateway.ports.shared_payloads import UnsealedPayloads
 from gateway.ports.store import Store
+from gateway.spool.arriving import ArrivingObjects
 from gateway.spool.commit_requests import Acceptance, Call, ClaimRequest, Settling
 from gateway.spool.commits import Commits
 from gateway.spool.journal_state import JournalState
 from gateway.spool.spool_threads import SpoolThreads
 from gateway.spool.writing import Writing
 
+
+class HasDestinations(Protocol):
+    """Says for which destinations deliveries are due now."""
+
+    @property
+    def destinations(self) -> Collection[str]: ...
+
+
 T = TypeVar("T")
+MadeDue = TypeVar("MadeDue", bound=HasDestinations)
 
 OnDestination = Callable[[str], None]
 
@@ -60,6 +70,8 @@ class StoreJournal(ABC):
 
     def __init__(self, path: str) -> None:
         self._state = JournalState(path)
+        self.arriving = ArrivingObjects()
+        """Objects on their way in."""
         self._listeners: list[OnDestination] = []
         self._operator_listeners: list[OnDestination] = []
 
@@ -288,6 +300,13 @@ class StoreJournal(ABC):
         """The answer of `function` in the next group's transaction. Couriers hear of it as of another process's."""
         answer = await self._call(function)
         _notify(self._operator_listeners, set(await self.read(lambda store: store.deliveries.pending_destinations())))
+        return answer
+
+    async def write_due(self, function: Callable[[Store], MadeDue]) -> MadeDue:
+        """The answer of `function` in the next group's transaction. Couriers hear for which destinations deliveries are
+        due."""
+        answer = await self._call(function)
+        self._due({*answer.destinations})
         return answer
 
     async def sync(self) -> None:

@@ -15,7 +15,7 @@ from gateway.relational import rows
 from gateway.relational.arrival_order import horizon
 from gateway.relational.index_tables import IndexTables
 from gateway.relational.row_reader import ASSOCIATIONS_CACHED
-from gateway.relational.rows import NOT_INDEXED, batch, microseconds
+from gateway.relational.rows import NEVER_US, NOT_INDEXED, batch, microseconds
 from gateway.sqlite.transactions import Transactions
 
 Arrival = tuple[Instance, Sequence[Dispatch]]
@@ -56,6 +56,8 @@ class _Added:
 
     instances: list[tuple[Any, ...]] = dataclasses.field(default_factory=list)
     deliveries: list[tuple[Any, ...]] = dataclasses.field(default_factory=list)
+    waiting: list[tuple[Any, ...]] = dataclasses.field(default_factory=list)
+    """Deliveries that wait for their collection."""
     entries: list[tuple[int, str, IndexEntry]] = dataclasses.field(default_factory=list)
     kept: list[tuple[int, str]] = dataclasses.field(default_factory=list)
 
@@ -92,7 +94,7 @@ class Acceptor:
             for (instance, dispatches), identity in zip(arrivals, identities, strict=True)
         ]
         placed = self._index.place(added.entries, {row[0] for row in added.instances}) if added.entries else {}
-        self._insert([row + placed.get(row[0], NOT_INDEXED) for row in added.instances], added.deliveries, now_us)
+        self._insert([row + placed.get(row[0], NOT_INDEXED) for row in added.instances], added, now_us)
         if added.kept:
             self._transactions.do("keep_facts", kept=batch(added.kept))
         return answers
@@ -119,7 +121,8 @@ class Acceptor:
         added.instances.append(rows.instance_row(instance_id, instance, association_id, None if dispatches else now_us))
         for key, dispatch in fresh.items():
             known.delivery_id += 1
-            added.deliveries.append(rows.delivery_row(known.delivery_id, instance_id, instance, dispatch))
+            row = rows.delivery_row(known.delivery_id, instance_id, instance, dispatch)
+            (added.waiting if dispatch.is_waiting else added.deliveries).append(row)
             same[key] = (instance_id, instance.payload)
         return AcceptedInstance(instance_id, len(fresh))
 
@@ -167,12 +170,16 @@ class Acceptor:
         for facts in [facts for facts, association_id in known.items() if association_id in orphans]:
             del known[facts]
 
-    def _insert(self, instances: Sequence[tuple[Any, ...]], deliveries: Sequence[tuple[Any, ...]], now_us: int) -> None:
+    def _insert(self, instances: Sequence[tuple[Any, ...]], added: _Added, now_us: int) -> None:
         if instances:
             self._transactions.insert("insert_instances", instances)
-        if deliveries:
+        if added.deliveries or added.waiting:
             self._known.created_at = due_at = self.horizon(now_us)
-            self._transactions.insert("insert_deliveries", [(*row, due_at, due_at) for row in deliveries])
+            made = [(*row, due_at, due_at) for row in added.deliveries]
+            made += [(*_unlike(row), due_at, NEVER_US) for row in added.waiting]
+            self._transactions.insert("insert_deliveries", made)
+        if added.waiting:
+            self._transactions.do("insert_waiting_deliveries", rows=batch([(row[13], row[0]) for row in added.waiting]))
 
     def horizon(self, now_us: int) -> int:
         """The present, or the newest arrival when the clock was set back a little."""
@@ -180,3 +187,8 @@ class Acceptor:
         at = horizon(self._transactions, str(self._transactions.path), newest, now_us)
         self._known.created_at = min(newest, at)
         return at
+
+
+def _unlike(row: tuple[Any, ...]) -> tuple[Any, ...]:
+    """A row of `rows.delivery_row` with a likeness that no claim looks at."""
+    return (*row[:6], -row[6], *row[7:])

@@ -13,6 +13,7 @@ import structlog
 
 from gateway.model.instance import PayloadRef
 from gateway.ports.errors import GatewayError
+from gateway.relational.rows import NEVER_US
 from gateway.sqlite import inspection
 from gateway.sqlite.connection import fill_likeness, our_errors
 from gateway.sqlite.statements import SQL
@@ -216,9 +217,11 @@ class _Copying:
         return self._keeps_lost
 
     def _repaired(self, table: str, row: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Leases end. An image whose series is lost stands in no index."""
+        """Leases end. Deliveries that wait for a collection, which is lost, are due. An image whose series is lost
+        stands in no index."""
         if table == "delivery":
-            return {**row, "leased_until": None, "ready_at": None, "due_at": row["ready_at"] or row["due_at"]}
+            kept = {**row, "leased_until": None, "ready_at": None, "due_at": row["ready_at"] or row["due_at"]}
+            return {**kept, **NOT_COLLECTED, "due_at": row["created_at"]} if row["due_at"] == NEVER_US else kept
         if table == "instance" and row.get("series_key") not in self._kept.get("series_key", set()):
             return {**row, "series_key": None, "is_current": 0}
         return row
@@ -273,6 +276,8 @@ class _Copying:
 
 
 DAMAGED: SalvagedRow = ()
+NOT_COLLECTED = {"collection_id": None, "likeness": 0}
+"""Values of a delivery that waits for nothing; `fill_likeness` makes its likeness."""
 
 
 def _columns(connection: apsw.Connection, table: str) -> list[str]:

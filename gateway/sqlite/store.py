@@ -13,6 +13,7 @@ from gateway.common.steady_clock import utc_now
 from gateway.ports.errors import SpoolFull
 from gateway.ports.gateway_clock import GatewayClock
 from gateway.relational.affinities import RelationalAffinities
+from gateway.relational.collections import RelationalCollections
 from gateway.relational.delivery_administration import RelationalDeliveryAdministration
 from gateway.relational.index_store import RelationalIndexStore
 from gateway.relational.index_tables import IndexTables
@@ -100,13 +101,13 @@ class SQLiteStore:
         self._transactions.on_roll_back.append(tables.clear)
         self._transactions.on_foreign_write.append(tables.clear)
         self.deliveries = SQLiteDeliveryQueue(self._transactions, tables, reader, Acceptor(self._transactions, tables))
+        self.collections = RelationalCollections(self._transactions)
         self.administration = RelationalDeliveryAdministration(self._transactions, SQLiteDialect(), reader)
         self.operations = RelationalOperationLog(self._transactions)
         self.pauses = RelationalPauses(self._transactions)
         self.affinities, self.kept = _held(self._transactions)
         self.index = RelationalIndexStore(self._transactions, tables, reader)
-        self.spool = RelationalSpoolLedger(self._transactions)
-        self.rows = SQLiteStoreRows(self._transactions)
+        self.spool, self.rows = RelationalSpoolLedger(self._transactions), SQLiteStoreRows(self._transactions)
         self.undo = RelationalUndoLog(self._transactions, self.rows)
 
     def _connect(self, busy_timeout_s: float, *, must_exist: bool) -> apsw.Connection:

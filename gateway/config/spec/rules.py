@@ -64,6 +64,17 @@ class RouteSpec(Spec):
     pass_window: Annotated[
         bool, Described(description="true: what is urgent is sent also while the window of its destination is closed.")
     ] = False
+    collection: (
+        Annotated[
+            Text,
+            Described(
+                description="A name in `collections`: objects wait until their study or series is whole. Default: each "
+                "is sent when it comes.",
+                examples=("chest",),
+            ),
+        ]
+        | None
+    ) = None
     stop: Annotated[bool, Described(description="true: when this route holds, no later one is asked.")] = False
     one_association: Annotated[
         bool,

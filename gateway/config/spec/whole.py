@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
+from gateway.config.spec.collections import CollectionSpec
 from gateway.config.spec.peers import GroupSpec, PeerSpec
 from gateway.config.spec.process import GatewaySpec
 from gateway.config.spec.query_retrieve import QueryRetrieveSpec
@@ -63,6 +64,10 @@ class RulesSpec(Spec):
     groups: Annotated[Mapping[Name, GroupSpec], Described(description="Several peers under one name.")] = field(
         default_factory=dict
     )
+    collections: Annotated[
+        Mapping[Name, CollectionSpec],
+        Described(description="Studies and series as wholes, for `collection` of routes."),
+    ] = field(default_factory=dict)
     coercions: Annotated[
         ListOf[CoercionSpec], Described(description="In order; each sees what the former changed.")
     ] = ()

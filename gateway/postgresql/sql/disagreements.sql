@@ -4,6 +4,10 @@ WHERE NOT EXISTS (SELECT 1 FROM instance WHERE instance.instance_id = delivery.i
 UNION ALL
 SELECT 'pending deliveries that are never due', count(*) FROM delivery
 WHERE state = 'pending' AND NOT EXISTS (SELECT 1 FROM due WHERE due.delivery_id = delivery.delivery_id)
+    AND NOT EXISTS (SELECT 1 FROM waiting_delivery WHERE waiting_delivery.delivery_id = delivery.delivery_id)
+UNION ALL
+SELECT 'deliveries that wait for a collection that is not there', count(*) FROM waiting_delivery
+WHERE NOT EXISTS (SELECT 1 FROM collection WHERE collection.collection_id = waiting_delivery.collection_id)
 UNION ALL
 SELECT 'due times of no pending delivery', count(*) FROM due
 WHERE NOT EXISTS (

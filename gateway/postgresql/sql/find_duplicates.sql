@@ -1,12 +1,13 @@
 -- Deliveries still owed for arriving (SOP Instance UID, digest, transfer syntax, SOP class): rows of
--- [index of the arrival, instance, destination or ``group`` and its name (`Dispatch.duty`), actions, payload name, offset, length,
+-- [index of the arrival, instance, destination or ``group`` and its name with its collection (`Dispatch.duty`), actions, payload name, offset, length,
 -- facts of its association]. Where there
 -- are none, identifiers for so many instances and deliveries that are about to be added: [rows, instances, deliveries].
 -- `OFFSET 0`: one arrival after the other by an index, whatever the server knows of tables that grow. `(SELECT …)`: the plan
 -- does not depend on the numbers, so that it is made once.
 WITH found AS MATERIALIZED (
     SELECT json_agg(json_build_array(
-        arrival.key - 1, instance.instance_id, CASE delivery.group_name WHEN '' THEN delivery.destination ELSE 'group ' || delivery.group_name END,
+        arrival.key - 1, instance.instance_id, coalesce('collection ' || delivery.collection_id || ' ', '') ||
+        CASE delivery.group_name WHEN '' THEN delivery.destination ELSE 'group ' || delivery.group_name END,
         delivery.actions_json,
         payload_name, payload_offset, payload_length, association.facts
     ) ORDER BY delivery.delivery_id) AS owed

@@ -8,5 +8,6 @@ SELECT of_table, coalesce(pg_sequence_last_value(sequence::regclass), 0) FROM (V
     ('delivery', 'delivery_ids'),
     ('pause', pg_get_serial_sequence('pause', 'pause_id')),
     ('group_affinity', pg_get_serial_sequence('group_affinity', 'affinity_id')),
+    ('collection', pg_get_serial_sequence('collection', 'collection_id')),
     ('operation', pg_get_serial_sequence('operation', 'operation_id'))
 ) AS known (of_table, sequence);

@@ -8,7 +8,7 @@ SELECT coalesce(json_agg(json_build_array(
     instance.sop_class_uid, instance.sop_instance_uid, instance.transfer_syntax_uid, instance.study_instance_uid,
     instance.series_instance_uid, instance.association_id, instance.payload_name, instance.payload_offset,
     instance.payload_length, encode(instance.payload_digest, 'hex'), instance.received_at, instance.instance_id,
-    instance.kept_facts
+    instance.kept_facts, delivery.collection_id
 ) ORDER BY wanted.key), '[]')
 FROM jsonb_array_elements_text(%(ids)s::jsonb) WITH ORDINALITY AS wanted (value, key)
 JOIN delivery ON delivery.delivery_id = wanted.value::bigint

@@ -1,7 +1,8 @@
 -- Deliveries still owed for arriving (SOP Instance UID, digest, transfer syntax, SOP class): rows of
--- [index of the arrival, instance, destination or ``group`` and its name (`Dispatch.duty`), actions, payload name, offset, length,
+-- [index of the arrival, instance, destination or ``group`` and its name with its collection (`Dispatch.duty`), actions, payload name, offset, length,
 -- facts of its association].
-SELECT json_group_array(json_array(arrival.key, instance.instance_id, CASE delivery.group_name WHEN '' THEN delivery.destination ELSE 'group ' || delivery.group_name END,
+SELECT json_group_array(json_array(arrival.key, instance.instance_id, coalesce('collection ' || delivery.collection_id || ' ', '') ||
+        CASE delivery.group_name WHEN '' THEN delivery.destination ELSE 'group ' || delivery.group_name END,
                                    delivery.actions_json,
                                    payload_name, payload_offset, payload_length, association.facts)
                         ORDER BY delivery.delivery_id)

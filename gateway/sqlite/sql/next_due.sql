@@ -3,7 +3,7 @@ SELECT min(at) FROM (
     SELECT * FROM (
         SELECT CASE WHEN due_at = coalesce(renewed_at, created_at) THEN min(due_at, :now) ELSE due_at END AS at
         FROM delivery
-        WHERE destination = :destination AND state = 'pending' AND state <> 'delivered' AND priority = 0
+        WHERE destination = :destination AND state = 'pending' AND state <> 'delivered' AND priority = 0 AND due_at < 253402300799000000
         ORDER BY due_at
         LIMIT 1
     )
@@ -11,7 +11,7 @@ SELECT min(at) FROM (
     SELECT * FROM (
         SELECT CASE WHEN due_at = coalesce(renewed_at, created_at) THEN min(due_at, :now) ELSE due_at END AS at
         FROM delivery
-        WHERE destination = :destination AND state = 'pending' AND state <> 'delivered' AND priority = 1
+        WHERE destination = :destination AND state = 'pending' AND state <> 'delivered' AND priority = 1 AND due_at < 253402300799000000
         ORDER BY due_at
         LIMIT 1
     )
@@ -19,7 +19,7 @@ SELECT min(at) FROM (
     SELECT * FROM (
         SELECT CASE WHEN due_at = coalesce(renewed_at, created_at) THEN min(due_at, :now) ELSE due_at END AS at
         FROM delivery
-        WHERE destination = :destination AND state = 'pending' AND state <> 'delivered' AND priority = 2
+        WHERE destination = :destination AND state = 'pending' AND state <> 'delivered' AND priority = 2 AND due_at < 253402300799000000
         ORDER BY due_at
         LIMIT 1
     )

@@ -4,6 +4,6 @@ UPDATE delivery
 SET destination = :destination, state = CASE state WHEN 'held' THEN 'held' ELSE 'pending' END, due_at = :now,
     renewed_at = :now, ready_at = NULL, leased_until = NULL, lease = lease + 1, group_name = '',
     is_doubtful = CASE destination WHEN :destination THEN max(is_doubtful, leased_until IS NOT NULL) ELSE 0 END
-WHERE delivery_id IN (SELECT value FROM json_each(:ids)) AND state IN ('dead', 'held', 'pending')
+WHERE delivery_id IN (SELECT value FROM json_each(:ids)) AND state IN ('dead', 'held', 'pending') AND due_at <> 253402300799000000
     AND (leased_until IS NULL OR leased_until <= :present)
     AND (:even_if_doubtful OR (is_doubtful = 0 AND leased_until IS NULL));

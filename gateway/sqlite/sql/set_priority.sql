@@ -1,4 +1,4 @@
 -- Another priority for deliveries that nobody works on.
 UPDATE delivery SET priority = :priority
-WHERE delivery_id IN (SELECT value FROM json_each(:ids)) AND state IN ('dead', 'held', 'pending')
+WHERE delivery_id IN (SELECT value FROM json_each(:ids)) AND state IN ('dead', 'held', 'pending') AND due_at <> 253402300799000000
     AND (leased_until IS NULL OR leased_until <= :present);

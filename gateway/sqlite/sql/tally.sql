@@ -10,4 +10,7 @@ UNION ALL SELECT 'kept copies', count(*) FROM kept_copy
 UNION ALL SELECT 'pauses', count(*) FROM pause
 UNION ALL SELECT 'affinities', count(*) FROM group_affinity
 UNION ALL SELECT 'operations', count(*) FROM operation
+UNION ALL SELECT 'collections', count(*) FROM collection
+UNION ALL SELECT 'instances of collections', count(*) FROM collection_instance
+UNION ALL SELECT 'deliveries that wait for collections', count(*) FROM waiting_delivery
 UNION ALL SELECT 'deliveries ' || state, count(*) FROM delivery GROUP BY state;

@@ -9,13 +9,15 @@ import dataclasses
 import functools
 import pickle
 from collections import Counter
-from collections.abc import Callable, Collection, Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
+from collections.abc import Collection as AnyNumber
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
 from gateway.model.association import AssociationFacts
-from gateway.model.delivery import Attempt, Delivery, DeliveryState, Dispatch, Settlement
+from gateway.model.collection import Collection
+from gateway.model.delivery import NEVER, Attempt, Delivery, DeliveryState, Dispatch, Settlement
 from gateway.model.instance import Instance, PayloadRef
 from gateway.model.likeness import ExcludedLikenesses, likeness_of
 from gateway.model.migration import MigrationMark
@@ -41,6 +43,7 @@ from gateway.ports.kept_copies import NOTHING_KEPT, EndedCopies, KeptTotal
 from gateway.ports.operation_log import OperationRecord, OperationState
 from gateway.ports.pauses import Pause, PausedKind
 from gateway.ports.undo_log import DeliveryChange, UndoCount, mark_of
+from tests.support.fakes.memory_collections import MemoryCollections
 from tests.support.fakes.memory_index import MemoryIndex
 
 OWED = (DeliveryState.PENDING, DeliveryState.HELD)
@@ -124,10 +127,17 @@ class MemoryStore:
         self._operations: builtins.list[OperationRecord] = []
         self._changes: dict[tuple[int, int], DeliveryChange] = {}
         self._index = MemoryIndex()
+        self.collection_rows: dict[int, Collection] = {}
+        self.collection_members: dict[int, dict[str, tuple[str, int, str]]] = {}
+        """Collection → key of the SOP Instance UID → digest, instance, matches."""
 
     @property
     def deliveries(self) -> MemoryStore:
         return self
+
+    @property
+    def collections(self) -> MemoryCollections:
+        return MemoryCollections(self)
 
     @property
     def administration(self) -> MemoryStore:
@@ -208,13 +218,14 @@ class MemoryStore:
                     dispatch.state,
                     attempts=0,
                     created_at=now,
-                    due_at=now,
+                    due_at=NEVER if dispatch.is_waiting else now,
                     group_name=dispatch.group_name,
                     reason=dispatch.reason,
                     priority=dispatch.priority,
                     passes_window=dispatch.passes_window,
                     bundle=dispatch.bundle,
                     bundle_place=dispatch.bundle_place,
+                    collection_id=None if dispatch.collection is None else dispatch.collection.collection_id,
                 )
             )
         if not dispatches:
@@ -247,7 +258,14 @@ class MemoryStore:
         now: datetime,
         is_readable: Callable[[PayloadRef], bool] = lambda _: True,
     ) -> builtins.list[AcceptedInstance]:
-        return [self._accept(instance, dispatches, now, is_readable) for instance, dispatches in arrivals]
+        joining = self.collections.joining(arrivals, now)
+        joined = [joining.dispatches(place, *arrival) for place, arrival in enumerate(arrivals)]
+        answers = [
+            self._accept(instance, dispatches, now, is_readable)
+            for (instance, _), dispatches in zip(arrivals, joined, strict=True)
+        ]
+        self.collections.note(joining, [answer.instance_id for answer in answers], now)
+        return answers
 
     def claim(
         self,
@@ -320,10 +338,10 @@ class MemoryStore:
         if settlement.kept_until is not None and settlement.state is DeliveryState.DELIVERED:
             key = row.delivery.instance.instance_id
             self._kept_until[key] = max(settlement.kept_until, self._kept_until.get(key, settlement.kept_until))
-        self._mark_settled(row.delivery.instance.instance_id)
+        self.mark_settled(row.delivery.instance.instance_id)
         return True
 
-    def _mark_settled(self, instance_id: int, at: datetime | None = None) -> None:
+    def mark_settled(self, instance_id: int, at: datetime | None = None) -> None:
         numbers = self._by_instance.get(instance_id, ())
         states = {self.rows[number].delivery.state for number in numbers if number in self.rows}
         if not states <= {DeliveryState.DELIVERED}:
@@ -335,7 +353,7 @@ class MemoryStore:
             self._settled[instance_id] = at or self._now()
 
     def next_due(self, destination: str) -> datetime | None:
-        rows = self._pending(destination)
+        rows = [row for row in self._pending(destination) if not row.delivery.is_waiting]
         if not rows:
             return None
         first = rows[0]
@@ -369,7 +387,7 @@ class MemoryStore:
         ]
 
     def _is_idle(self, row: Row) -> bool:
-        return row.leased_until is None or row.leased_until <= self._now()
+        return not row.delivery.is_waiting and (row.leased_until is None or row.leased_until <= self._now())
 
     def _matching(self, which: DeliveryFilter) -> builtins.list[Row]:
         return [row for row in self.rows.values() if _fits(row.delivery, which)]
@@ -510,15 +528,15 @@ class MemoryStore:
             del self.rows[row.delivery.delivery_id]
         for row in rows:
             if row.delivery.instance.instance_id not in self._settled:
-                self._mark_settled(row.delivery.instance.instance_id, settled_at)
+                self.mark_settled(row.delivery.instance.instance_id, settled_at)
         return len(rows)
 
     def page(
-        self, which: DeliveryFilter, states: Collection[DeliveryState], *, after: int, last: int, limit: int
+        self, which: DeliveryFilter, states: AnyNumber[DeliveryState], *, after: int, last: int, limit: int
     ) -> builtins.list[int]:
         return [key for key in self._fitting(which, states) if after < key <= last][:limit]
 
-    def count(self, which: DeliveryFilter, states: Collection[DeliveryState]) -> int:
+    def count(self, which: DeliveryFilter, states: AnyNumber[DeliveryState]) -> int:
         return len(self._fitting(which, states))
 
     def total(self, which: DeliveryFilter, looked_at: int) -> DeliveryTotal:
@@ -531,7 +549,7 @@ class MemoryStore:
         found = self._fitting(objects, tuple(DeliveryState))
         return DeliveryTotal(len(owed | fitting.intersection(found[:looked_at])), is_exact=len(found) < looked_at)
 
-    def _fitting(self, which: DeliveryFilter, states: Collection[DeliveryState]) -> builtins.list[int]:
+    def _fitting(self, which: DeliveryFilter, states: AnyNumber[DeliveryState]) -> builtins.list[int]:
         return sorted(row.delivery.delivery_id for row in self._matching(which) if row.delivery.state in states)
 
     def last(self) -> int:
@@ -597,7 +615,7 @@ class MemoryStore:
                     self._settled.pop(former.instance.instance_id, None)
                     self._kept_since.pop(former.instance.instance_id, None)
             elif now:
-                self._mark_settled(now.delivery.instance.instance_id)
+                self.mark_settled(now.delivery.instance.instance_id)
         self.rows = dict(sorted(self.rows.items()))
         self._changes = {
             key: change for key, change in self._changes.items() if key[0] != operation_id or change not in changes
@@ -663,7 +681,7 @@ class MemoryStore:
         ]
         rows.sort(key=lambda row: row.delivery.delivery_id)
         for row in rows[:limit]:
-            row.change(destination=target, due_at=now, is_doubtful=False)
+            row.change(destination=target, due_at=NEVER if row.delivery.is_waiting else now, is_doubtful=False)
         return len(rows[:limit])
 
     def movable_in_group(self, group_name: str, source: str, limit: int) -> builtins.list[tuple[int, str]]:
@@ -678,7 +696,8 @@ class MemoryStore:
         movable = dict(self.movable_in_group(group_name, source, len(self.rows)))
         moved = [(key, target) for key, target in moves if key in movable]
         for key, target in moved:
-            self.rows[key].change(destination=target, due_at=now)
+            row = self.rows[key]
+            row.change(destination=target, due_at=NEVER if row.delivery.is_waiting else now)
         return len(moved)
 
     def pending_at(self, destinations: Sequence[str], most: int) -> dict[str, int]:
@@ -810,7 +829,8 @@ def _former(change: DeliveryChange) -> Delivery:
 
 def _duty(delivery: Delivery) -> tuple[str, str]:
     dispatch = Dispatch("", delivery.destination, delivery.actions_json, group_name=delivery.group_name)
-    return dispatch.duty
+    place, actions_json = dispatch.duty
+    return (place if delivery.collection_id is None else f"collection {delivery.collection_id} {place}"), actions_json
 
 
 def _apart(due: builtins.list[Row], apart: ExcludedLikenesses) -> builtins.list[Row]:

@@ -1,0 +1,142 @@
+"""Collections end when their time has come: one task looks for the next deadline, and takes the steps that are due."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Protocol, TypeVar
+
+import structlog
+
+from gateway.delivery.collection_steps import CollectionStep, advance
+from gateway.ports.errors import GatewayError
+from gateway.ports.meter import Meter
+from gateway.ports.store import Store
+
+log = structlog.get_logger()
+
+T = TypeVar("T")
+
+LOOK_S = 0.5
+"""The time between two looks."""
+AT_ONCE = 100
+"""Collections of one look at what is due."""
+
+
+class CollectionJournal(Protocol):
+    """The part of a journal that the keeper needs."""
+
+    async def read(self, function: Callable[[Store], T]) -> T:
+        """The answer of `function` to a connection that reads."""
+        ...
+
+    async def write_due(self, function: Callable[[Store], CollectionStep]) -> CollectionStep:
+        """The answer of `function` in a transaction; couriers hear for which destinations deliveries are due."""
+        ...
+
+
+class CollectionKeeper:
+    """Looks twice a second whether a deadline has come.
+
+    Any number of nodes may look: a step is taken in one transaction that holds the collection, and one that somebody
+    else holds is left to him.
+
+    Args:
+        journal: has the collections.
+        arriving: gives the Study Instance UIDs of objects on their way in.
+        meter: counts those that are complete.
+        is_wanted: False while no rule collects: then only what is there is looked after.
+        look_s: the time between two looks.
+    """
+
+    def __init__(
+        self,
+        journal: CollectionJournal,
+        arriving: Callable[[], frozenset[str]],
+        meter: Meter,
+        is_wanted: Callable[[], bool],
+        look_s: float = LOOK_S,
+    ) -> None:
+        self._journal = journal
+        self._arriving = arriving
+        self._meter = meter
+        self._is_wanted = is_wanted
+        self._look_s = look_s
+        self._deadline: datetime | None = None
+        self._is_first = True
+        self._problem = ""
+
+    async def run(self) -> None:
+        """Look until cancelled."""
+        while True:
+            await self.look()
+            await asyncio.sleep(self._look_s)
+
+    async def look(self) -> None:
+        """Take all steps that are due. While the store takes nothing, what waits goes on waiting."""
+        if not self._is_first and self._deadline is None and not self._is_wanted():
+            return
+        try:
+            await self._look()
+        except GatewayError as error:
+            if not self._problem:
+                log.warning("collections_not_looked_at", error=str(error), consequence="what waits goes on waiting")
+            self._problem = str(error)
+        else:
+            self._problem = ""
+
+    async def _look(self) -> None:
+        arriving = sorted(self._arriving()) if self._is_wanted() or self._deadline is not None else []
+        if arriving and self._deadline is not None:
+            await self._journal.write_due(lambda store: _put_off(store, arriving))
+        is_more = True
+        while is_more:
+            self._deadline, due = await self._journal.read(_due)
+            self._is_first = False
+            for collection_id in due:
+                await self._advance(collection_id)
+            is_more = len(due) == AT_ONCE
+
+    async def _advance(self, collection_id: int) -> None:
+        """All steps of one that are due now."""
+        arriving = self._arriving()
+        goes_on = True
+        while goes_on:
+            step = await self._journal.write_due(lambda store: advance(store, collection_id, arriving.__contains__))
+            self._log_completed(step)
+            goes_on = step.goes_on
+
+    def _log_completed(self, step: CollectionStep) -> None:
+        collection = step.collection
+        if collection is None or not step.is_completed:
+            return
+        terms = collection.terms
+        self._meter.count("gateway_collections_completed_total", collection=terms.name, result=collection.result)
+        completed_at = collection.completed_at or collection.opened_at
+        log.info(
+            "collection_completed",
+            collection=terms.name,
+            collection_id=collection.collection_id,
+            study_instance_uid=collection.study_instance_uid,
+            series_instance_uid=collection.series_instance_uid,
+            generation=collection.generation,
+            instances=collection.instances,
+            result=collection.result,
+            outcome=collection.outcome,
+            waited_s=round((completed_at - collection.opened_at).total_seconds(), 1),
+            flag=collection.flag,
+        )
+
+
+def _due(store: Store) -> tuple[datetime | None, list[int]]:
+    """The next deadline, and the collections whose deadline has come."""
+    deadline, now = store.collections.next_deadline(), store.administration.now()
+    is_due = deadline is not None and deadline <= now
+    return deadline, store.collections.due(now, AT_ONCE) if is_due else []
+
+
+def _put_off(store: Store, study_instance_uids: Sequence[str]) -> CollectionStep:
+    """Objects of these are on their way in."""
+    store.collections.arriving(study_instance_uids, store.administration.now())
+    return CollectionStep()

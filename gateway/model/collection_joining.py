@@ -1,0 +1,166 @@
+"""Arriving objects join their collections: pure decisions, of which each sees what the former ones did."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+
+from gateway.model.collection import (
+    Collection,
+    CollectionState,
+    JoinKind,
+    Membership,
+    digest_of,
+    flags,
+    placement,
+)
+from gateway.model.delivery import DeliveryState, Dispatch
+from gateway.model.instance import Instance
+
+Of = tuple[str, str]
+"""The key of a study in a definition, and the patient."""
+
+Begin = Callable[[Membership, int, str], Collection]
+"""Makes the generation of this number, with this flag, in the store."""
+
+PATIENTS, INSTITUTIONS = "patients", "institutions"
+
+
+@dataclasses.dataclass(slots=True)
+class Generations:
+    """All generations of one study of one patient in one definition, and what arrivals change of the newest."""
+
+    newest: Collection | None = None
+    knowing: list[Collection] = dataclasses.field(default_factory=list)
+    """Those that know their instances, newest first."""
+    flag: str = ""
+    institution: str = ""
+    counts: Counter[str] = dataclasses.field(default_factory=Counter)
+    """The numbers to be added to `late`, `repeated`, `replaced` and `ignored`."""
+    has_arrivals: bool = False
+
+    def add(self, one: Collection) -> None:
+        """A newer one."""
+        self.newest = one
+        self.flag = flags(self.flag, one.flag)
+        self.institution = one.institution or self.institution
+        if one.state is not CollectionState.CLOSED:
+            self.knowing.insert(0, one)
+
+    @property
+    def is_changed(self) -> bool:
+        """More changed than the time of the last arrival."""
+        newest = self.newest
+        return newest is not None and (
+            bool(self.counts) or self.flag != newest.flag or self.institution != newest.institution
+        )
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class JoinedInstance:
+    """An instance of a collection, once its identifier is known."""
+
+    arrival: int
+    """The place of the arrival among those of the call."""
+    collection_id: int
+    uid_key: str
+    digest: str
+    matches: str
+
+
+def members_of(dispatches: Iterable[Dispatch]) -> Iterator[Membership]:
+    """The collections that these dispatches are for; what is held waits for an operator, and for nothing else."""
+    for dispatch in dispatches:
+        if dispatch.collection is not None and dispatch.state is DeliveryState.PENDING:
+            yield dispatch.collection
+
+
+def generations_of(memberships: Iterable[Membership], there: Iterable[tuple[str, Collection]]) -> dict[Of, Generations]:
+    """`there`: key of the study, and each generation of it, oldest first. Two patients with one study are flagged."""
+    found = {(member.collected_key, member.patient): Generations() for member in memberships}
+    for collected_key, one in there:
+        found.setdefault((collected_key, one.patient), Generations()).add(one)
+    patients = Counter(collected_key for collected_key, _ in found)
+    for (collected_key, _), each in found.items():
+        if patients[collected_key] > 1:
+            each.flag = flags(each.flag, PATIENTS)
+    return found
+
+
+class Joining:
+    """The arrivals of one call. `known`: collection and key of a SOP Instance UID → its digest."""
+
+    def __init__(
+        self, found: Mapping[Of, Generations], known: Mapping[tuple[int, str], str], begin: Begin, now: datetime
+    ) -> None:
+        self.found = found
+        self._known = dict(known)
+        self._begin = begin
+        self._now = now
+        self.joined: list[JoinedInstance] = []
+
+    def dispatches(self, arrival: int, instance: Instance, dispatches: Sequence[Dispatch]) -> tuple[Dispatch, ...]:
+        """Those of one arrival, with the collections that they have joined. What comes late, or again, has another
+        state, or none."""
+        decided: dict[str, Dispatch | None] = {}
+        made = []
+        for dispatch in dispatches:
+            member = dispatch.collection
+            if member is None:
+                made.append(dispatch)
+            elif dispatch.state is not DeliveryState.PENDING:
+                made.append(dataclasses.replace(dispatch, collection=None))
+            else:
+                key = member.collected_key
+                if key not in decided:
+                    decided[key] = self._joined_by(arrival, instance, dispatch, member)
+                example = decided[key]
+                if example is not None:
+                    made.append(
+                        dataclasses.replace(
+                            dispatch, collection=example.collection, state=example.state, reason=example.reason
+                        )
+                    )
+        return tuple(made)
+
+    def _joined_by(self, arrival: int, instance: Instance, dispatch: Dispatch, member: Membership) -> Dispatch | None:
+        """The dispatch as it is now; None when nothing is to be sent."""
+        here = self.found[member.collected_key, member.patient]
+        uid_key, digest = digest_of(instance.sop_instance_uid), instance.payload.digest.hex()
+        known = next((known for one in here.knowing if (known := self._known.get((one.collection_id, uid_key)))), None)
+        placed = placement(here.newest, known, digest, member.terms, self._now)
+        if here.institution and member.institution not in ("", here.institution):
+            here.flag = flags(here.flag, INSTITUTIONS)
+        if placed.kind is JoinKind.NEW_GENERATION:
+            number = 1 if here.newest is None else here.newest.generation + 1
+            here.counts.clear()
+            here.add(self._begin(member, number, here.flag))
+        here.institution = here.institution or member.institution
+        newest = here.newest
+        assert newest is not None
+        here.counts += Counter(_counted(placed.kind, is_replacing=placed.is_replacing))
+        if placed.kind in (JoinKind.IGNORE, JoinKind.REPEATED):
+            return None
+        here.has_arrivals = True
+        self._known[newest.collection_id, uid_key] = digest
+        self.joined.append(JoinedInstance(arrival, newest.collection_id, uid_key, digest, member.matches))
+        is_waiting = placed.kind is not JoinKind.SUPPLEMENT
+        is_held = not is_waiting and newest.outcome == "hold"
+        return dataclasses.replace(
+            dispatch,
+            collection=member.joined(newest.collection_id, is_waiting=is_waiting),
+            state=DeliveryState.HELD if is_held else dispatch.state,
+            reason=f"the collection `{newest.terms.name}` is {newest.result}" if is_held else dispatch.reason,
+        )
+
+
+def _counted(place: JoinKind, *, is_replacing: bool) -> list[str]:
+    """The counters that an arrival moves."""
+    words = {
+        JoinKind.SUPPLEMENT: "late",
+        JoinKind.IGNORE: "ignored",
+        JoinKind.REPEATED: "repeated",
+    }
+    return [*([words[place]] if place in words else []), *(["replaced"] if is_replacing else [])]

@@ -1,0 +1,2 @@
+-- What tests hold for the instances of a collection: rows of (matches, number).
+SELECT matches, count(*) FROM collection_instance WHERE collection_id = %(collection_id)s GROUP BY matches;

@@ -1,0 +1,7 @@
+-- One collection, for a change of it. None when somebody else works on it.
+SELECT collection.collection_id, terms, study_instance_uid, series_instance_uid, patient, generation, state,
+    opened_at, last_arrival_at, at_most_at, not_before_at, deadline_at, completed_at, result, outcome, flag,
+    CASE state WHEN 'closed' THEN instances ELSE (
+        SELECT count(*) FROM collection_instance WHERE collection_instance.collection_id = collection.collection_id
+    ) END, late, repeated, replaced, ignored, collected_key, institution
+FROM (SELECT * FROM collection WHERE collection_id = %(collection_id)s FOR UPDATE SKIP LOCKED) AS collection;

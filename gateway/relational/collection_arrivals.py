@@ -1,0 +1,113 @@
+"""Objects join their collections, in the transaction that accepts them. Objects of none cost nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime, timedelta
+
+from gateway.model.collection import Collection, CollectionState, Membership, digest_of
+from gateway.model.collection_joining import Generations, JoinedInstance, Joining, generations_of, members_of
+from gateway.model.delivery import Dispatch
+from gateway.model.instance import Instance
+from gateway.relational.collection_rows import COLLECTED_KEY_COLUMN, collection, terms_text
+from gateway.relational.rows import batch, cleaned, microseconds
+from gateway.relational.statements import Statements
+
+Arrivals = Sequence[tuple[Instance, Sequence[Dispatch]]]
+
+WRITTEN_EACH = timedelta(seconds=1)
+"""The last arrival of a collection is written once in this time."""
+
+
+class CollectionArrivals:
+    """The collections of arriving objects, on one connection. `hold` keeps others from beginning collections with these
+    keys until the transaction ends."""
+
+    def __init__(self, statements: Statements, hold: Callable[[Sequence[str]], object]) -> None:
+        self._statements = statements
+        self._hold = hold
+        self._joined: Sequence[JoinedInstance] = ()
+
+    def join(self, arrivals: Arrivals, now: datetime) -> Arrivals:
+        """The same arrivals with the collections that their dispatches have joined. `note` follows in this
+        transaction."""
+        members = [member for _, dispatches in arrivals for member in members_of(dispatches)]
+        keys = sorted({member.collected_key for member in members})
+        if keys:
+            self._hold(keys)
+        there = self._statements.json("collections_of_studies", collected_keys=batch(keys)) if keys else []
+        found = generations_of(members, ((row[COLLECTED_KEY_COLUMN], collection(row)) for row in there))
+
+        def begin(member: Membership, generation: int, flag: str) -> Collection:
+            return self._begin(member, generation, flag, now)
+
+        known = self._known(arrivals, found) if there else {}
+        joining = Joining(found, known, begin, now)
+        joined = [(each, joining.dispatches(place, each, made)) for place, (each, made) in enumerate(arrivals)]
+        self._joined = joining.joined
+        self._change(found.values(), now)
+        return joined
+
+    def note(self, instance_ids: Sequence[int], now: datetime) -> None:
+        """The arrivals have these identifiers, in order."""
+        joined, self._joined = self._joined, ()
+        if joined:
+            now_us = microseconds(now)
+            noted = [
+                (each.collection_id, each.uid_key, each.digest, instance_ids[each.arrival], each.matches, now_us)
+                for each in joined
+            ]
+            self._statements.do("insert_collection_instances", rows=batch(noted))
+
+    def _known(self, arrivals: Arrivals, found: dict[tuple[str, str], Generations]) -> dict[tuple[int, str], str]:
+        """Collection and key of a SOP Instance UID → its digest."""
+        wanted = [
+            (one.collection_id, digest_of(instance.sop_instance_uid))
+            for instance, dispatches in arrivals
+            for member in members_of(dispatches)
+            for one in found[member.collected_key, member.patient].knowing
+        ]
+        rows = self._statements.json("known_in_collections", wanted=batch(wanted)) if wanted else []
+        return {(collection_id, uid_key): digest for collection_id, uid_key, digest in rows}
+
+    def _begin(self, member: Membership, generation: int, flag: str, now: datetime) -> Collection:
+        """The next generation."""
+        terms = member.terms
+        at_most_at = now + terms.at_most
+        deadline_at = min(now + terms.quiet, at_most_at)
+        name, study, series = cleaned([terms.name, member.study_instance_uid, member.series_instance_uid])
+        collection_id = self._statements.single(
+            "insert_collection",
+            collected_key=member.collected_key,
+            patient=member.patient,
+            generation=generation,
+            definition=name,
+            study_instance_uid=study,
+            series_instance_uid=series,
+            terms=terms_text(terms),
+            now=microseconds(now),
+            at_most_at=microseconds(at_most_at),
+            deadline_at=microseconds(deadline_at),
+            flag=flag,
+            institution=member.institution,
+        )
+        return Collection(
+            *(int(collection_id), terms, study, series, member.patient, generation, CollectionState.OPEN),
+            *(now, now, at_most_at, now, deadline_at),
+            flag=flag,
+            institution=member.institution,
+        )
+
+    def _change(self, generations: Iterable[Generations], now: datetime) -> None:
+        changes = []
+        for each in generations:
+            newest = each.newest
+            if newest is None:
+                continue
+            is_later = each.has_arrivals and now - newest.last_arrival_at >= WRITTEN_EACH
+            if is_later or each.is_changed:
+                at = max(now, newest.last_arrival_at) if each.has_arrivals else newest.last_arrival_at
+                counts = [each.counts[word] for word in ("late", "repeated", "replaced", "ignored")]
+                changes.append((newest.collection_id, microseconds(at), each.flag, each.institution, *counts))
+        if changes:
+            self._statements.do("change_collections", changes=batch(changes))

@@ -1,0 +1,2 @@
+-- A collection that is over.
+DELETE FROM collection WHERE collection_id = :collection_id;

@@ -1,0 +1,10 @@
+-- Of a collection that was not wanted: objects that nothing else wants either are held once, for no destination.
+UPDATE delivery
+SET state = 'held', destination = '', rule = :rule, actions_json = '', group_name = '', due_at = :now,
+    likeness = abs(likeness), reason = :reason
+WHERE delivery_id IN (SELECT value FROM json_each(:ids)) AND state = 'pending' AND NOT EXISTS (
+    SELECT 1 FROM delivery AS other
+    WHERE other.instance_id = delivery.instance_id AND other.delivery_id <> delivery.delivery_id
+        AND (other.delivery_id < delivery.delivery_id OR other.due_at <> 253402300799000000
+             OR other.collection_id IS NOT delivery.collection_id)
+);

@@ -1,0 +1,223 @@
+"""The `Collections` port of the store in memory."""
+
+from __future__ import annotations
+
+import builtins
+import dataclasses
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from gateway.model.collection import Collection, CollectionState, End, Membership
+from gateway.model.collection_joining import Joining, generations_of, members_of
+from gateway.model.delivery import DeliveryState, Dispatch
+from gateway.model.instance import Instance
+from gateway.ports.collections import CollectionCount, CollectionFilter, LetGo
+
+if TYPE_CHECKING:
+    from tests.support.fakes.memory_store import MemoryStore, Row
+
+RULE = "unmatched"
+
+
+class MemoryCollections:
+    """A view of the store's dictionaries."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        self._store = store
+
+    # --- arrivals ------------------------------------------------------------------------------------------------
+
+    def joining(self, arrivals: Sequence[tuple[Instance, Sequence[Dispatch]]], now: datetime) -> Joining:
+        members = [member for _, dispatches in arrivals for member in members_of(dispatches)]
+        there = [(_collected_key(one), one) for _, one in sorted(self._store.collection_rows.items())]
+        keys = {member.collected_key for member in members}
+        found = generations_of(members, [(key, one) for key, one in there if key in keys])
+        known = {
+            (collection_id, uid_key): digest
+            for collection_id, noted in self._store.collection_members.items()
+            for uid_key, (digest, _, _) in noted.items()
+        }
+        return Joining(found, known, lambda member, number, flag: self._begin(member, number, flag, now), now)
+
+    def note(self, joining: Joining, instance_ids: Sequence[int], now: datetime) -> None:
+        for each in joining.joined:
+            noted = self._store.collection_members.setdefault(each.collection_id, {})
+            noted[each.uid_key] = (each.digest, instance_ids[each.arrival], each.matches)
+        for generations in joining.found.values():
+            newest = generations.newest
+            if newest is None:
+                continue
+            is_later = generations.has_arrivals and now - newest.last_arrival_at >= timedelta(seconds=1)
+            if is_later or generations.is_changed:
+                at = max(now, newest.last_arrival_at) if generations.has_arrivals else newest.last_arrival_at
+                added = {word: getattr(newest, word) + number for word, number in generations.counts.items()}
+                self._change(
+                    newest.collection_id,
+                    last_arrival_at=at,
+                    flag=generations.flag,
+                    institution=generations.institution,
+                    **added,
+                )
+
+    def _begin(self, member: Membership, generation: int, flag: str, now: datetime) -> Collection:
+        number = max(self._store.collection_rows, default=0) + 1
+        at_most_at = now + member.terms.at_most
+        made = Collection(
+            number,
+            member.terms,
+            member.study_instance_uid,
+            member.series_instance_uid,
+            member.patient,
+            generation,
+            CollectionState.OPEN,
+            now,
+            now,
+            at_most_at,
+            _EPOCH,
+            min(now + member.terms.quiet, at_most_at),
+            flag=flag,
+            institution=member.institution,
+        )
+        self._store.collection_rows[number] = made
+        return made
+
+    def _change(self, collection_id: int, **values: Any) -> None:
+        rows = self._store.collection_rows
+        if collection_id in rows:
+            rows[collection_id] = dataclasses.replace(rows[collection_id], **values)
+
+    # --- decisions -----------------------------------------------------------------------------------------------
+
+    def next_deadline(self) -> datetime | None:
+        return min((one.deadline_at for one in self._store.collection_rows.values() if one.deadline_at), default=None)
+
+    def due(self, now: datetime, limit: int) -> builtins.list[int]:
+        rows = self._store.collection_rows.values()
+        due = [(one.deadline_at, one.collection_id) for one in rows if one.deadline_at and one.deadline_at <= now]
+        return [number for _, number in sorted(due)][:limit]
+
+    def take(self, collection_id: int) -> Collection | None:
+        found = self._store.collection_rows.get(collection_id)
+        return None if found is None else self._counted(found)
+
+    def totals(self, collection_id: int) -> Mapping[str, int]:
+        return Counter(matches for _, _, matches in self._store.collection_members.get(collection_id, {}).values())
+
+    def put_off(self, collection_id: int, until: datetime) -> None:
+        self._change(collection_id, deadline_at=until)
+
+    def end(self, collection_id: int, end: End) -> None:
+        state = CollectionState.RELEASING
+        self._change(collection_id, state=state, result=end.result, outcome=end.outcome, deadline_at=_EPOCH)
+
+    def let_go(self, collection: Collection, limit: int, now: datetime) -> LetGo:
+        number = collection.collection_id
+        waiting = [
+            row
+            for _, row in sorted(self._store.rows.items())
+            if row.delivery.is_waiting and row.delivery.collection_id == number
+        ]
+        page = waiting[:limit]
+        for row in page:
+            self._let_go(row, collection, now)
+        destinations = {row.delivery.destination for row in page if row.delivery.state is DeliveryState.PENDING}
+        if len(page) < limit and self._store.collection_rows[number].state is CollectionState.RELEASING:
+            until = now + collection.terms.late_for
+            self._change(number, state=CollectionState.COMPLETE, completed_at=now, deadline_at=until)
+        return LetGo(len(page), frozenset(destinations if collection.outcome == "send" else ()), len(page) < limit)
+
+    def _let_go(self, row: Row, collection: Collection, now: datetime) -> None:
+        reason = f"the collection `{collection.terms.name}` is {collection.result}"
+        if collection.outcome == "send":
+            row.change(due_at=now, renewed_at=now)
+        elif collection.outcome == "hold":
+            row.change(state=DeliveryState.HELD, due_at=now, reason=reason)
+        elif (
+            collection.outcome == "unmatched"
+            and collection.terms.is_unmatched_held
+            and self._is_alone(row, collection.collection_id)
+        ):
+            row.change(
+                state=DeliveryState.HELD,
+                destination="",
+                rule=RULE,
+                actions_json="",
+                group_name="",
+                due_at=now,
+                reason=reason,
+            )
+        else:
+            del self._store.rows[row.delivery.delivery_id]
+            self._store.mark_settled(row.delivery.instance.instance_id)
+
+    def _is_alone(self, row: Row, collection_id: int) -> bool:
+        """Nothing else wants its instance but later deliveries of this collection."""
+        others = (
+            each.delivery
+            for each in self._store.rows.values()
+            if each.delivery.instance.instance_id == row.delivery.instance.instance_id and each is not row
+        )
+        return all(
+            other.is_waiting and other.collection_id == collection_id and other.delivery_id > row.delivery.delivery_id
+            for other in others
+        )
+
+    def close(self, collection_id: int, forget_at: datetime) -> None:
+        instances = len(self._store.collection_members.pop(collection_id, {}))
+        self._change(collection_id, state=CollectionState.CLOSED, deadline_at=forget_at, instances=instances)
+
+    def forget(self, collection_id: int) -> None:
+        self._store.collection_rows.pop(collection_id, None)
+
+    def arriving(self, study_instance_uids: Sequence[str], now: datetime) -> int:
+        late = [
+            one.collection_id
+            for one in self._store.collection_rows.values()
+            if one.study_instance_uid in study_instance_uids
+            and one.is_open
+            and now - one.last_arrival_at >= timedelta(seconds=1)
+        ]
+        for number in late:
+            self._change(number, last_arrival_at=now)
+        return len(late)
+
+    # --- operators -----------------------------------------------------------------------------------------------
+
+    def list(self, which: CollectionFilter, limit: int) -> builtins.list[Collection]:
+        return [
+            self._counted(one)
+            for number, one in sorted(self._store.collection_rows.items())
+            if (not which.ids or number in which.ids)
+            and which.name in ("", one.terms.name)
+            and which.state in (None, one.state)
+            and which.study_instance_uid in ("", one.study_instance_uid)
+        ][:limit]
+
+    def counts(self) -> builtins.list[CollectionCount]:
+        groups: dict[tuple[str, CollectionState], builtins.list[Collection]] = {}
+        for one in self.list(CollectionFilter(), len(self._store.collection_rows)):
+            if one.state is not CollectionState.CLOSED:
+                groups.setdefault((one.terms.name, one.state), []).append(one)
+        return [
+            CollectionCount(*key, len(group), sum(one.instances for one in group), min(one.opened_at for one in group))
+            for key, group in sorted(groups.items())
+        ]
+
+    def extend(self, collection_id: int, until: datetime) -> None:
+        one = self._store.collection_rows.get(collection_id)
+        if one is not None and one.is_open:
+            self._change(collection_id, not_before_at=until, at_most_at=max(one.at_most_at, until), deadline_at=until)
+
+    def _counted(self, one: Collection) -> Collection:
+        if one.state is CollectionState.CLOSED:
+            return one
+        return dataclasses.replace(one, instances=len(self._store.collection_members.get(one.collection_id, {})))
+
+
+_EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
+
+
+def _collected_key(one: Collection) -> str:
+    return Membership(one.terms, one.study_instance_uid, one.series_instance_uid).collected_key

@@ -1,0 +1,122 @@
+"""The keeper looks for deadlines, and says what is complete."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import pytest
+from structlog.testing import capture_logs
+
+from gateway.delivery import collection_keeper
+from gateway.delivery.collection_keeper import CollectionKeeper
+from gateway.delivery.collection_steps import CollectionStep
+from gateway.model.collection import CollectionTerms, Membership
+from gateway.model.delivery import Dispatch
+from gateway.ports.collections import CollectionFilter
+from gateway.ports.errors import Temporary
+from gateway.ports.store import Store
+from tests.support.fakes.memory_store import MemoryStore
+from tests.support.fakes.meter import MemoryMeter
+from tests.support.samples import Clock, instance
+
+T = TypeVar("T")
+TERMS = CollectionTerms("chest", quiet_s=60, at_most_s=600, late_for_s=3600)
+
+
+class Site:
+    """A keeper with everything around it; it is the journal."""
+
+    def __init__(self) -> None:
+        self.clock, self.meter = Clock(), MemoryMeter()
+        self.store = MemoryStore(self.clock)
+        self.arriving: frozenset[str] = frozenset()
+        self.is_wanted = True
+        self.reads, self.due = 0, set[str]()
+        self.trouble: list[Exception] = []
+        self.keeper = CollectionKeeper(self, lambda: self.arriving, self.meter, lambda: self.is_wanted)
+
+    async def read(self, function: Callable[[Store], T]) -> T:
+        self.reads += 1
+        if self.trouble:
+            raise self.trouble.pop()
+        return function(self.store)
+
+    async def write_due(self, function: Callable[[Store], CollectionStep]) -> CollectionStep:
+        with self.store.transaction():
+            step = function(self.store)
+        self.due |= step.destinations
+        return step
+
+    def put(self, *studies: str) -> None:
+        for number, study in enumerate(studies):
+            member = Membership(TERMS, study, patient="p")
+            self.store.accept([(instance(number), [Dispatch("r", "pacs", collection=member)])], self.clock())
+
+    def states(self) -> list[str]:
+        return [one.state.value for one in self.store.collections.list(CollectionFilter(), 1000)]
+
+
+@pytest.fixture
+def site() -> Site:
+    return Site()
+
+
+async def test_what_is_due_is_let_go_and_said_without_values_of_objects(site: Site) -> None:
+    site.put("1.2", "1.3")
+    await site.keeper.look()
+    assert site.states() == ["open", "open"]
+    site.clock.advance(60)
+    with capture_logs() as logs:
+        await site.keeper.look()
+    assert (site.states(), site.due) == (["complete", "complete"], {"pacs"})
+    assert [entry["event"] for entry in logs] == ["collection_completed"] * 2
+    first = logs[0]
+    assert (first["collection"], first["study_instance_uid"], first["instances"]) == ("chest", "1.2", 1)
+    assert (first["result"], first["outcome"], first["generation"], first["waited_s"]) == ("unverified", "send", 1, 60)
+    assert site.meter.counted["gateway_collections_completed_total", "chest", "unverified"] == 2
+
+
+async def test_an_object_on_its_way_in_holds_its_study_up(site: Site) -> None:
+    site.put("1.2", "1.3")
+    site.arriving = frozenset({"1.2"})
+    await site.keeper.look()
+    site.clock.advance(60)
+    await site.keeper.look()
+    assert site.states() == ["open", "complete"]
+    (waiting,) = (one for one in site.store.collections.list(CollectionFilter(), 10) if one.is_open)
+    assert waiting.last_arrival_at == site.clock()
+
+
+async def test_more_than_one_page_is_taken_in_one_look(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(collection_keeper, "AT_ONCE", 2)
+    site.put(*(f"1.{number}" for number in range(5)))
+    site.clock.advance(60)
+    await site.keeper.look()
+    assert site.states() == ["complete"] * 5
+
+
+async def test_a_gateway_that_collects_nothing_reads_once(site: Site) -> None:
+    site.is_wanted = False
+    for _ in range(3):
+        await site.keeper.look()
+    assert site.reads == 1
+
+
+async def test_what_waits_is_looked_after_when_no_rule_collects_any_more(site: Site) -> None:
+    site.put("1.2")
+    site.is_wanted = False
+    await site.keeper.look()
+    site.clock.advance(60)
+    await site.keeper.look()
+    assert site.states() == ["complete"]
+
+
+async def test_trouble_is_said_once_and_all_goes_on_afterwards(site: Site) -> None:
+    site.put("1.2")
+    site.clock.advance(60)
+    site.trouble = [Temporary("the disk is slow"), Temporary("the disk is slow")]
+    with capture_logs() as logs:
+        for _ in range(3):
+            await site.keeper.look()
+    assert [entry["event"] for entry in logs] == ["collections_not_looked_at", "collection_completed"]
