@@ -1,4 +1,5 @@
-"""Deliveries of `gateway queue` that wait: their destination is paused, or the rules say a window or a rate of it."""
+"""Deliveries of `gateway queue` that wait: for the end of their collection, or because their destination is paused or
+has a window or a rate by the rules."""
 
 from __future__ import annotations
 
@@ -28,7 +29,9 @@ def with_waits(found: DeliveryListing, pauses: PausesByName, rules: Path, now: d
         return found
     limits = config.peer_limits(rules, os.environ)
     reasons = {
-        row.delivery_id: _reason(row.destination, row.reason, pauses, limits, now, is_passing=row.is_passing)
+        row.delivery_id: _collected(row.collection_id)
+        if row.is_waiting
+        else _reason(row.destination, row.reason, pauses, limits, now, is_passing=row.is_passing)
         for row in _pending(found)
     }
     rows = [dataclasses.replace(row, reason=reasons.get(row.delivery_id, row.reason)) for row in found.rows]
@@ -40,6 +43,8 @@ def with_wait(details: dict[str, Any], pauses: PausesByName, rules: Path, now: d
     """The same for one delivery as JSON."""
     if details["state"] != DeliveryState.PENDING.value:
         return details
+    if details["due_at"] is None:
+        return {**details, "reason": _collected(details["collection"])}
     limits = config.peer_limits(rules, os.environ)
     is_passing = details["passes_window"] and details["priority"] == Priority.URGENT.word
     where, reason = details["destination"], details["reason"]
@@ -48,6 +53,10 @@ def with_wait(details: dict[str, Any], pauses: PausesByName, rules: Path, now: d
 
 def _pending(found: DeliveryListing) -> list[Delivery]:
     return [row for row in found.rows if row.state is DeliveryState.PENDING]
+
+
+def _collected(collection_id: int | None) -> str:
+    return f"waits for the end of collection {collection_id}"
 
 
 def _reason(

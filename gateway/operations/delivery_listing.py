@@ -25,7 +25,7 @@ FIELDS = (
     *("id", "state", "destination", "rule", "actions", "created_at", "renewed_at", "age_s", "due_at", "attempts_made"),
     *("reason", "sop_class_uid", "sop_instance_uid", "study_instance_uid", "series_instance_uid"),
     *("transfer_syntax_uid", "size_bytes", "calling_ae_title", "remote_host", "group", "is_doubtful", "corrected_by"),
-    *("priority", "passes_window"),
+    *("priority", "passes_window", "collection"),
 )
 """The fields of `delivery_json`, in order."""
 
@@ -141,7 +141,7 @@ def delivery_json(
     delivery: Delivery, administration: DeliveryAdministration, now: datetime, *, with_values: bool
 ) -> dict[str, Any]:
     """A delivery; without `with_values`, without what could name a patient. Times are the wall clock's; `age_s` is
-    since its arrival. `now` is the queue's time."""
+    since its arrival. `now` is the queue's time. One that waits for the end of its collection is due at no time."""
     instance = delivery.instance
     uid: Callable[[str], str] = str if with_values else shown_uid
     renewed_at = delivery.renewed_at
@@ -154,7 +154,7 @@ def delivery_json(
         "created_at": instance.received_at.isoformat(),
         "renewed_at": administration.on_the_wall(renewed_at).isoformat() if renewed_at else None,
         "age_s": round(age_s(delivery, now)),
-        "due_at": administration.on_the_wall(delivery.due_at).isoformat(),
+        "due_at": None if delivery.is_waiting else administration.on_the_wall(delivery.due_at).isoformat(),
         "attempts_made": delivery.attempts,
         "reason": shown_reason(delivery.reason, with_values=with_values),
         "sop_class_uid": instance.sop_class_uid,
@@ -170,6 +170,7 @@ def delivery_json(
         "corrected_by": delivery.corrected_by or None,
         "priority": delivery.priority.word,
         "passes_window": delivery.passes_window,
+        "collection": delivery.collection_id,
     }
 
 

@@ -12,6 +12,7 @@ from click.testing import CliRunner
 
 from gateway.cli import main
 from gateway.cli.render import local_time
+from gateway.model.collection import CollectionTerms, Membership
 from gateway.model.delivery import DeliveryState, Dispatch
 from gateway.ports.pauses import Pause
 from gateway.sqlite.store import SQLiteStore
@@ -106,3 +107,16 @@ def test_what_waits_for_a_paused_destination_says_so_before_its_window(folder: P
     with contextlib.closing(SQLiteStore(folder / "var/gateway.db", now=lambda: NOON)) as queue, queue.transaction():
         queue.pauses.end_pause("destination", "pacs", NOON)
     assert reasons(folder, RULES % CLOSED)[2] == UNTIL
+
+
+def test_what_waits_for_its_collection_says_so_and_is_due_at_no_time(folder: Path) -> None:
+    (folder / "rules.yaml").write_text(RULES % CLOSED)
+    waiting = Dispatch("all", "pacs", collection=Membership(CollectionTerms("chest"), "1.2.3", patient="p"))
+    with contextlib.closing(SQLiteStore(folder / "var/gateway.db", now=lambda: NOON)) as queue, queue.transaction():
+        queue.deliveries.accept([(instance(9), [waiting])], NOON)
+    rules = ["--rules", str(folder / "rules.yaml"), "--format", "json"]
+    listed = json.loads(CliRunner().invoke(main, ["queue", "list", *rules]).stdout)[-1]
+    shown = json.loads(CliRunner().invoke(main, ["queue", "show", str(listed["id"]), *rules]).stdout)
+    for row in (listed, shown):
+        assert (row["state"], row["due_at"]) == ("pending", None)
+        assert row["reason"] == f"waits for the end of collection {row['collection']}"
