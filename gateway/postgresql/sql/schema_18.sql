@@ -47,4 +47,4 @@ CREATE TABLE waiting_delivery (
     PRIMARY KEY (collection_id, delivery_id)
 ) WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
 
-ALTER TABLE delivery ADD COLUMN collection_id bigint;
+ALTER TABLE delivery ADD COLUMN collection_id bigint NULL;

@@ -191,7 +191,7 @@ def test_leases_that_end_are_found_in_their_time(store: PostgreSQLStore, clock: 
 
 def put(look: psycopg.Connection[Any], number: int, due_at_us: int) -> None:
     """What another process committed later than it was due."""
-    rows = f'[[{number}, 1, "pacs", "all", "[]", "pending", 0, "", "", 1, 0, {due_at_us}]]'
+    rows = f'[[{number}, 1, "pacs", "all", "[]", "pending", 0, "", "", 1, 0, "", 0, null, {due_at_us}, false]]'
     look.execute(SQL["insert_deliveries"].encode(), {"deliveries": rows})
 
 

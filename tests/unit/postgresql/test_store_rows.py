@@ -57,7 +57,7 @@ def test_what_claims_change_comes_with_pending_deliveries_alone() -> None:
     url = shared_server().new_schema()
     store = PostgreSQLStore(url)
     rows = [
-        (number, 1, "pacs", "rule", "[]", state, 7, 0, 100, renewed_at, 300, 4, "", "", 0, 9, 1, 0, "1.2", 8)
+        (number, 1, "pacs", "rule", "[]", state, 7, 0, 100, renewed_at, 300, 4, "", "", 0, 9, 1, 0, "1.2", 8, None)
         for number, (state, renewed_at) in enumerate([("pending", None), ("dead", None), ("pending", 200)], 1)
     ]
     with store.transaction():
