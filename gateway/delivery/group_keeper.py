@@ -218,9 +218,10 @@ class GroupKeeper:
             self._report(group, source, target, number)
 
     async def _try_another(self, group: PeerGroup, source: str) -> None:
-        """While all are given up: one delivery, or one study, tries a member where nothing waits."""
+        """While all are given up: one delivery, or one study, tries a member where nothing waits. The study goes as a
+        whole: what of it stayed would be at another member when both are up again."""
         trial = self._members.to_try(group, source)
-        page = await self._journal.movable_in_group(group.name, source, PAGE) if trial else []
+        page = await self._journal.movable_in_group(group.name, source, MOST_COUNTED) if trial else []
         if not page:
             return
         _, study = page[0]
@@ -228,7 +229,9 @@ class GroupKeeper:
         if group.keeps_together(study):
             await self._studies.put(group, study, trial)
             tries = [each for each in page if each[1] == study]
-        await self._journal.move_each_in_group(group.name, source, [(delivery_id, trial) for delivery_id, _ in tries])
+        for start in range(0, len(tries), PAGE):
+            moves = [(delivery_id, trial) for delivery_id, _ in tries[start : start + PAGE]]
+            await self._journal.move_each_in_group(group.name, source, moves)
 
     async def _targets(self, group: PeerGroup, source: str, page: Sequence[tuple[int, str]]) -> list[tuple[int, str]]:
         """The destination of each delivery."""

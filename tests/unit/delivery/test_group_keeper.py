@@ -298,6 +298,19 @@ async def test_studies_stay_while_their_member_is_tried_and_all_others_are_up(re
     assert place not in readers.places()["1.1"]
 
 
+async def test_a_study_that_tries_a_member_goes_as_a_whole_however_much_waits(readers: Readers) -> None:
+    for study, count in (("1.1", 1), ("1.2", PAGE), ("1.1", PAGE + 7)):
+        readers.journal.add_many(count, "a", group_name="readers", study_instance_uid=study)
+    for study in ("1.1", "1.2"):
+        await readers.studies.put(READERS, study, "a")
+    readers.standings |= {"a": DOWN, "b": MAY_BE_TRIED, "c": DOWN}
+    await readers.keeper.look()
+    assert readers.places() == {"1.1": {"b"}, "1.2": {"a"}}
+    readers.standings |= {"a": UP, "b": UP, "c": UP}
+    await readers.keeper.look()
+    assert readers.places() == {"1.1": {"b"}, "1.2": {"a"}}
+
+
 async def test_while_all_are_given_up_one_study_tries_a_member_where_nothing_waits(readers: Readers) -> None:
     for study in ("1.1", "1.2"):
         readers.journal.add_many(3, "a", group_name="readers", study_instance_uid=study)
