@@ -100,8 +100,7 @@ async def rehearse(
         body = open_payload(delivery.instance.payload)
         try:
             changes = await _changes(delivery, edits_json, body, resources, converter)
-            whole = dataclasses.replace(delivery, actions_json=found.actions_json)
-            (await outbound_for(whole, BorrowedDataSet(body), resources, converter)).body.close()
+            undone = await _undone_paths(delivery, found.actions_json, changes, body, resources, converter)
         finally:
             body.close()
     except GatewayError as error:
@@ -109,7 +108,41 @@ async def rehearse(
     if not changes:
         why = "the edits change nothing of its object"
         return dataclasses.replace(found, refusal=why, refusal_for_log=why)
+    if undone:
+        why = (
+            f"the edits come before those of operation {delivery.corrected_by}, by which {', '.join(undone)} would be "
+            "sent as without them"
+        )
+        return dataclasses.replace(found, refusal=why, refusal_for_log=why)
     return dataclasses.replace(found, changes=changes)
+
+
+async def _undone_paths(
+    delivery: Delivery,
+    actions_json: str,
+    changes: Sequence[Difference],
+    body: EncodedDataSet,
+    resources: Resources,
+    converter: Converter,
+) -> list[str]:
+    """What the edits change, and what is the same all the same in the object that is sent with `actions_json`. Fails
+    as the delivery would."""
+    whole = dataclasses.replace(delivery, actions_json=actions_json)
+    corrected = await outbound_for(whole, BorrowedDataSet(body), resources, converter)
+    try:
+        if not delivery.corrected_by:
+            return []
+        former = await outbound_for(delivery, BorrowedDataSet(body), resources, converter)
+        try:
+            found = differences(
+                former.body.view(), former.transfer_syntax_uid, corrected.body.view(), corrected.transfer_syntax_uid
+            )
+            sent = {each.path for each in found}
+        finally:
+            former.body.close()
+    finally:
+        corrected.body.close()
+    return [each.path for each in changes if each.path not in sent]
 
 
 async def _changes(

@@ -27,7 +27,8 @@ from gateway.ports.store_access import StoreAccess
 CHUNK_BYTES = 1024**2
 FILE_MODE = 0o600
 """The operator's own: an object names a patient."""
-_FIT_FOR_A_NAME = re.compile(r"[0-9A-Za-z][0-9A-Za-z.-]{0,127}")
+_FIT_FOR_A_NAME = re.compile(r"[0-9][0-9.]{0,63}")
+"""Other text may be a patient's name in the wrong element, and terminal and record of operations show the path."""
 
 
 async def delivery_to_export(access: StoreAccess, delivery_id: int) -> Delivery | None:

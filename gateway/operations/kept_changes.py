@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -21,8 +22,11 @@ MOST_SIBLINGS = 100_000
 @contextmanager
 def kept_changes(store: Store, operation_id: int, ids: Sequence[int], *, adds: bool = False) -> Generator[None]:
     """Keeps what happens inside to the deliveries `ids`, in one transaction; with `adds` further ones of their
-    instances that are made inside. A row under a lease that nobody settled is not kept: it cannot be put back."""
+    instances that are made inside. A row under a lease that nobody settled is not kept: it cannot be put back.
+    The rows are taken before they are read, so that nothing that a gateway or another operator does counts as done
+    inside."""
     instances = _instances(store, ids) if adds else ()
+    ids = store.undo.take(ids, instances)
     before, others, begun = store.undo.delivery_images(ids), _pending(store, instances), store.administration.now()
     yield
     after = store.undo.delivery_images(ids)
@@ -52,15 +56,22 @@ def _pending(store: Store, instances: tuple[int, ...]) -> dict[int, datetime]:
 
 
 async def drop_old_changes(access: StoreAccess, now: datetime) -> None:
-    """Changes of operations before the first one that can still be undone, or that goes on, are kept no longer. `now`
-    is the wall clock's time."""
+    """Changes of operations before the first one that can still be undone, that is being undone, or that goes on, are
+    kept no longer. `now` is the wall clock's time."""
     found = await access.read(lambda store: store.operations.last_operations(OPERATIONS_KEPT))
-    needed = [each.operation_id for each in found if now - each.changed_at <= _kept_for(each)]
+    needed = [_first_needed_by(each) for each in found if now - each.changed_at <= _kept_for(each)]
     up_to = min(needed) - 1 if needed else max((each.operation_id for each in found), default=0)
     if up_to:
         drop = partial(_drop, up_to=up_to)
         while await access.write(drop) == DROPPED_AT_ONCE:
             pass
+
+
+def _first_needed_by(operation: OperationRecord) -> int:
+    """The operation itself; the one that it puts back, of an undo that has not ended."""
+    if operation.verb == "undo" and operation.state is OperationState.RUNNING:
+        return int(json.loads(operation.filter_json)["operation"])
+    return operation.operation_id
 
 
 def _kept_for(operation: OperationRecord) -> timedelta:

@@ -45,6 +45,11 @@ class UndoCount(NamedTuple):
 class UndoLog(Protocol):
     """Part of a `Store`: writing calls happen inside its transactions."""
 
+    def take(self, ids: Sequence[int], instances: Sequence[int]) -> Sequence[int]:
+        """Those of these deliveries that a verb may change. Until the transaction ends, nobody else changes them, and
+        nobody sends these instances again."""
+        ...
+
     def delivery_images(self, ids: Sequence[int]) -> Mapping[int, str]:
         """The rows of those of these deliveries that are there and under no lease, as JSON."""
         ...

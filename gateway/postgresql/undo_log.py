@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 
 from gateway.ports.undo_log import DeliveryChange, UndoCount
@@ -17,6 +18,13 @@ class PostgreSQLUndoLog(RelationalUndoLog):
     def __init__(self, statements: Statements, rows: DeliveryRows, announce: Announce) -> None:
         super().__init__(statements, rows)
         self._announce = announce
+
+    def take(self, ids: Sequence[int], instances: Sequence[int]) -> Sequence[int]:
+        """Those that are locked: what is under a lease may be settled, and claimed again, at any moment."""
+        if instances:
+            self._statements.single("lock_siblings", ids=batch(instances))  # as a send again does
+        found = self._statements.single("take_deliveries", ids=batch(ids), present=self._statements.clock.now_us())
+        return [*json.loads(found)]
 
     def _lock(self, ids: Sequence[int], instances: Sequence[int]) -> None:
         """A claim, a settlement or a verb on its way ends first, and the next one sees what is put back."""

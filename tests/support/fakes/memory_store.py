@@ -580,6 +580,9 @@ class MemoryStore:
     def last_operations(self, limit: int) -> Sequence[OperationRecord]:
         return self._operations[::-1][:limit]
 
+    def take(self, ids: Sequence[int], instances: Sequence[int]) -> Sequence[int]:
+        return ids
+
     def delivery_images(self, ids: Sequence[int]) -> dict[int, str]:
         idle = [key for key in sorted(ids) if key in self.rows and self.rows[key].leased_until is None]
         return {key: _image(self.rows[key].delivery) for key in idle}

@@ -122,6 +122,20 @@ async def test_bytes_that_are_lost_are_told() -> None:
     assert found.refusal == found.refusal_for_log == "segment 1 is changed"
 
 
+async def test_a_correction_that_an_earlier_one_would_undo_is_refused() -> None:
+    """Else the difference that is shown would not be what is sent: the wrong patient's number."""
+    access = access_of(HELD_AT_PACS)
+    assert await correct(access, await rehearsed(access, SET_ID, 1), BY, NOON) == [1]
+    with access.store.transaction():
+        access.store.administration.hold(DeliveryFilter(ids=(1,)))
+    (again,) = await rehearsed(access, edits_of([{"set": {"PatientID": "4712"}}], NO_RESOURCES), 1)
+    assert "before those of operation 1, by which PatientID would be sent as without them" in again.refusal
+    assert again.refusal_for_log == again.refusal
+    (other,) = await rehearsed(access, edits_of([{"set": {"PatientBirthDate": "20010204"}}], NO_RESOURCES), 1)
+    assert not other.refusal
+    assert [each.path for each in other.changes] == ["PatientBirthDate"]
+
+
 UNFIT = {
     "pending": (Dispatch("rule", "pacs"), "it is pending"),
     "without a destination": (HELD, "it is held without a destination"),

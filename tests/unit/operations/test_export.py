@@ -65,7 +65,7 @@ async def test_an_object_that_cannot_be_read_is_noted_as_such(tmp_path: Path) ->
     assert (noted.done, noted.stayed, noted.state.value) == (0, 1, "complete")
 
 
-BAD_NAMES = ["../escape", "", ".hidden", "a/b", "x" * 200, "1.2\n3"]
+BAD_NAMES = ["../escape", "", ".hidden", "a/b", "x" * 200, "1.2\n3", "MUELLER-HANS.19470312"]
 
 
 @pytest.mark.parametrize("uid", BAD_NAMES)

@@ -10,6 +10,7 @@ import pytest
 
 from gateway.model.delivery import DeliveryState, Dispatch
 from gateway.operations import queue_administration, undoing
+from gateway.operations.kept_changes import drop_old_changes
 from gateway.operations.pausing import pause_destination, pause_of, resume_destination
 from gateway.operations.queue_administration import (
     DISCARD,
@@ -191,3 +192,16 @@ async def test_old_changes_are_dropped_by_the_next_verb() -> None:
     await carry_out(access, RELEASE, ANY, progress, meant=NUMBER, **how)  # type: ignore[arg-type]
     assert access.store.undo.changes_of(operation, 0, 9) == []
     assert len(access.store.undo.changes_of(progress.operation_id, 0, 1000)) == NUMBER
+
+
+async def test_a_verb_beside_an_undo_leaves_what_is_still_to_be_put_back() -> None:
+    access = access_of()
+    operation_id = await do(access, HOLD)
+
+    async def another_verb(seconds: float) -> None:
+        await drop_old_changes(access, NOON + timedelta(seconds=65))
+
+    found = await undo(access, operation_id, OTHER, NOON + timedelta(seconds=55), pause=another_verb)
+    assert found == Undone("hold", NUMBER)
+    await drop_old_changes(access, NOON + timedelta(minutes=10))
+    assert not access.store.undo.changes_of(operation_id, 0, 1)
