@@ -151,14 +151,14 @@ class Housekeeping:
 
     async def forget(self, *, is_low: bool) -> int:
         """Delete instances whose retention is over; how many. When room is low, the oldest kept copies go first. When
-        there are none, all that owe nothing go, and as many of those that are kept for queries as are needed."""
+        nothing goes by that, all that owe nothing go, and as many of those that are kept for queries as are needed."""
         now = self._now()
         await self._end_kept(now)
         dropped = is_low and await self._drop_kept()
         before = now - timedelta(seconds=self._retention_s)
         indexed_before = now - timedelta(seconds=max(self._keep_s(), self._retention_s))
         total = await self._forget(before, indexed_before)
-        if not is_low or dropped:
+        if not is_low or (dropped and total):
             return total
         early = await self._forget(now, now if indexed_before == before else indexed_before)
         if indexed_before < before:

@@ -815,6 +815,23 @@ async def test_kept_copies_go_first_and_the_oldest_first_when_room_is_low(
     assert told == [1, 1]
 
 
+async def test_a_kept_copy_that_is_given_up_makes_room_at_once(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also one under retention: otherwise the next ones would be given up, too, for no room."""
+    monkeypatch.setattr(housekeeping, "FORGET_AT_ONCE", 1)
+    monkeypatch.setattr(housekeeping, "DROPPED_AT_LEAST_BYTES", 1)
+    site.disk = RoomForObjects(site, 1)
+    async with site.journal(min_free_bytes=1000, retention_s=3600.0) as journal:
+        kept = []
+        for number in (1, 2):
+            kept.append(await commit(journal, b"l" * LARGE_BYTES * 2, number=number))
+            await deliver_and_keep(journal, site)
+            site.clock.advance(1)
+        site.seconds += 1
+        await until(lambda: len(objects(site)) == 1)
+        assert journal.open(kept[1].payload).length_bytes == LARGE_BYTES * 2
+        assert (journal.kept_copies_dropped, journal.forgotten_early) == (1, 1)
+
+
 async def test_a_discarded_delivery_frees_its_payload(site: Site) -> None:
     async with site.journal(retention_s=0.0) as journal:
         await commit(journal, b"l" * LARGE_BYTES * 2)
