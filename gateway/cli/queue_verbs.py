@@ -30,6 +30,7 @@ from gateway.ports.store_access import StoreAccess
 T = TypeVar("T")
 
 SENT_TWICE = "the same command again also sends once more what was delivered meanwhile; see `gateway queue list`"
+STAYED = "being sent just now, or waiting for a collection to end"
 SEE_LIST = "see `gateway queue list`"
 COPY_IS_NEEDED = (
     "what was delivered can be sent again while its copy is here: for `keep` of routes and peers, else for "
@@ -121,7 +122,7 @@ def _report(verb: Verb, to: str | None, progress: Progress) -> None:
             err=True,
         )
     if progress.busy:
-        why = "equal ones are still owed" if verb.name == "send-again" else "being sent just now"
+        why = "equal ones are still owed" if verb.name == "send-again" else STAYED
         click.echo(f"{count(progress.busy, 'delivery')} stayed: {why}; see `gateway queue list`", err=True)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
+from gateway.common.steady_clock import loop_clock_s
 from gateway.delivery.bundles import Bundle
 from gateway.delivery.destination_state import DestinationState
 from gateway.delivery.feeder import Feeder
@@ -13,6 +14,10 @@ from gateway.delivery.ready_line import ClaimedDelivery
 from gateway.delivery.worker import Worker
 
 log = structlog.get_logger()
+
+OTHERS_WAIT_S = 60.0
+"""Objects that came to a bundle since it was claimed go with it, unless others in hand wait for a worker for longer than
+this: a study that goes on and on must not keep them waiting for ever."""
 
 
 class BundleSender:
@@ -57,7 +62,7 @@ class BundleSender:
                 await settler.room()
             elif not bundle:
                 await settler.settled()  # what was given back meanwhile is due again
-                if not await self._feeder.gather(bundle):
+                if self._do_others_wait(bundle) or not await self._feeder.gather(bundle):
                     return None
             else:
                 change, wait_s = pace.next_change, pace.wait_s(bundle.next.instance.payload.length_bytes)
@@ -72,6 +77,16 @@ class BundleSender:
         if self._feeder.is_stopping or worker.is_retired or self._state.standing.wait_s():
             return False
         return not self._state.watch.closed_s() or not bundle or bundle.next.is_passing
+
+    def _do_others_wait(self, bundle: Bundle) -> bool:
+        """True when it is the turn of others. What is still to come of the bundle goes over another association."""
+        ready = self._feeder.ready
+        if not ready or loop_clock_s() - ready.first().at_s < OTHERS_WAIT_S:
+            return False
+        reason = "others have waited for it, and more of it came all the time"
+        fields = {"destination": self._state.name, "study_instance_uid": bundle.name}
+        log.warning("bundle_ended_for_others", **fields, reason=reason)
+        return True
 
     def _log_division(self, bundle: Bundle) -> None:
         if bundle.associations > 1:

@@ -20,6 +20,9 @@ T = TypeVar("T")
 
 LOOK_S = 0.5
 """The time between two looks."""
+LOOKS_PASSED_OVER = 20
+"""While no rule collects and nothing is there, one look in so many reads: a reload may have taken the rule away behind
+an object that began a collection since the last look, and other nodes begin some by their own rules."""
 AT_ONCE = 100
 """Collections of one look at what is due."""
 
@@ -46,7 +49,8 @@ class CollectionKeeper:
         journal: has the collections.
         arriving: gives the Study Instance UIDs of objects on their way in.
         meter: counts those that are complete.
-        is_wanted: False while no rule collects: then only what is there is looked after.
+        is_wanted: False while no rule collects: then only what is there is looked after, and it is rarely asked whether
+            anything is.
         look_s: the time between two looks.
     """
 
@@ -64,7 +68,7 @@ class CollectionKeeper:
         self._is_wanted = is_wanted
         self._look_s = look_s
         self._deadline: datetime | None = None
-        self._is_first = True
+        self._passed_over = LOOKS_PASSED_OVER
         self._problem = ""
 
     async def run(self) -> None:
@@ -75,7 +79,8 @@ class CollectionKeeper:
 
     async def look(self) -> None:
         """Take all steps that are due. While the store takes nothing, what waits goes on waiting."""
-        if not self._is_first and self._deadline is None and not self._is_wanted():
+        if self._deadline is None and not self._is_wanted() and self._passed_over < LOOKS_PASSED_OVER - 1:
+            self._passed_over += 1
             return
         try:
             await self._look()
@@ -93,7 +98,7 @@ class CollectionKeeper:
         is_more = True
         while is_more:
             self._deadline, due = await self._journal.read(_due)
-            self._is_first = False
+            self._passed_over = 0
             for collection_id in due:
                 await self._advance(collection_id)
             is_more = len(due) == AT_ONCE

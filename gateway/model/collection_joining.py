@@ -49,6 +49,14 @@ class Generations:
         if one.state is not CollectionState.CLOSED:
             self.knowing.insert(0, one)
 
+    def deadline_after(self, now: datetime) -> datetime | None:
+        """When the newest is looked at next. One for which `when` did not hold at its last look waits until `at_most`:
+        what comes may make it hold, so that it is looked at when it is quiet again."""
+        newest = self.newest
+        if newest is None or newest.deadline_at is None or not (newest.is_open and self.has_arrivals):
+            return None if newest is None else newest.deadline_at
+        return min(newest.deadline_at, max(now + newest.terms.quiet, newest.not_before_at))
+
     @property
     def is_changed(self) -> bool:
         """More changed than the time of the last arrival."""

@@ -125,8 +125,8 @@ async def _undone_paths(
     resources: Resources,
     converter: Converter,
 ) -> list[str]:
-    """What the edits change, and what is the same all the same in the object that is sent with `actions_json`. Fails
-    as the delivery would."""
+    """The changes that the edits make, and what stays the same all the same in the object that is sent with
+    `actions_json`. Fails as the delivery would."""
     whole = dataclasses.replace(delivery, actions_json=actions_json)
     corrected = await outbound_for(whole, BorrowedDataSet(body), resources, converter)
     try:

@@ -24,5 +24,6 @@ def horizon(statements: Statements, place: str, newest_us: int, now_us: int) -> 
     delayed = statements.do("clock_was_set_back", now=now_us)
     statements.do("settled_in_future", now=now_us)
     statements.do("kept_in_future", now=now_us)
+    statements.do("collections_in_future", now=now_us)
     log.warning("clock_set_back", path=place, deliveries=delayed)
     return now_us

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from gateway.model.collection import Collection, CollectionState, Membership, digest_of
 from gateway.model.collection_joining import Generations, JoinedInstance, Joining, generations_of, members_of
 from gateway.model.delivery import Dispatch
-from gateway.model.instance import Instance
+from gateway.model.instance import Instance, PayloadRef
 from gateway.relational.collection_rows import COLLECTED_KEY_COLUMN, collection, terms_text
 from gateway.relational.rows import batch, cleaned, microseconds
 from gateway.relational.statements import Statements
@@ -28,9 +28,11 @@ class CollectionArrivals:
         self._hold = hold
         self._joined: Sequence[JoinedInstance] = ()
 
-    def join(self, arrivals: Arrivals, now: datetime) -> Arrivals:
-        """The same arrivals with the collections that their dispatches have joined. `note` follows in this
-        transaction."""
+    def join(
+        self, arrivals: Arrivals, now: datetime, is_readable: Callable[[PayloadRef], bool] = lambda _: True
+    ) -> Arrivals:
+        """The same arrivals with the collections that their dispatches have joined. What is owed and cannot be read is
+        taken again, as everywhere. `note` follows in this transaction."""
         members = [member for _, dispatches in arrivals for member in members_of(dispatches)]
         keys = sorted({member.collected_key for member in members})
         if keys:
@@ -41,7 +43,7 @@ class CollectionArrivals:
         def begin(member: Membership, generation: int, flag: str) -> Collection:
             return self._begin(member, generation, flag, now)
 
-        known = self._known(arrivals, found) if there else {}
+        known = self._known(arrivals, found, is_readable) if there else {}
         joining = Joining(found, known, begin, now)
         joined = [(each, joining.dispatches(place, each, made)) for place, (each, made) in enumerate(arrivals)]
         self._joined = joining.joined
@@ -59,7 +61,12 @@ class CollectionArrivals:
             ]
             self._statements.do("insert_collection_instances", rows=batch(noted))
 
-    def _known(self, arrivals: Arrivals, found: dict[tuple[str, str], Generations]) -> dict[tuple[int, str], str]:
+    def _known(
+        self,
+        arrivals: Arrivals,
+        found: dict[tuple[str, str], Generations],
+        is_readable: Callable[[PayloadRef], bool],
+    ) -> dict[tuple[int, str], str]:
         """Collection and key of a SOP Instance UID → its digest."""
         wanted = [
             (one.collection_id, digest_of(instance.sop_instance_uid))
@@ -68,7 +75,11 @@ class CollectionArrivals:
             for one in found[member.collected_key, member.patient].knowing
         ]
         rows = self._statements.json("known_in_collections", wanted=batch(wanted)) if wanted else []
-        return {(collection_id, uid_key): digest for collection_id, uid_key, digest in rows}
+        return {
+            (collection_id, uid_key): digest
+            for collection_id, uid_key, digest, name, offset_bytes, length_bytes in rows
+            if name is None or is_readable(PayloadRef(name, offset_bytes, length_bytes, bytes.fromhex(digest)))
+        }
 
     def _begin(self, member: Membership, generation: int, flag: str, now: datetime) -> Collection:
         """The next generation."""
@@ -105,9 +116,13 @@ class CollectionArrivals:
             if newest is None:
                 continue
             is_later = each.has_arrivals and now - newest.last_arrival_at >= WRITTEN_EACH
-            if is_later or each.is_changed:
+            deadline_at = each.deadline_after(now)
+            if is_later or each.is_changed or deadline_at != newest.deadline_at:
                 at = max(now, newest.last_arrival_at) if each.has_arrivals else newest.last_arrival_at
                 counts = [each.counts[word] for word in ("late", "repeated", "replaced", "ignored")]
-                changes.append((newest.collection_id, microseconds(at), each.flag, each.institution, *counts))
+                deadline_us = None if deadline_at is None else microseconds(deadline_at)
+                changes.append(
+                    (newest.collection_id, microseconds(at), each.flag, each.institution, *counts, deadline_us)
+                )
         if changes:
             self._statements.do("change_collections", changes=batch(changes))

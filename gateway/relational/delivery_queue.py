@@ -74,7 +74,7 @@ class RelationalDeliveryQueue(ABC):
         """Add instances with a delivery a dispatch, except what is still owed already and can be read."""
         if not any(dispatch.collection for _, dispatches in arrivals for dispatch in dispatches):
             return self._acceptor.accept(arrivals, now, is_readable)
-        joined = self._collections.join(arrivals, now)
+        joined = self._collections.join(arrivals, now, is_readable)
         answers = self._acceptor.accept(joined, now, is_readable)
         self._collections.note([answer.instance_id for answer in answers], now)
         return answers

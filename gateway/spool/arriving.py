@@ -27,7 +27,7 @@ class ArrivingObjects:
     def __init__(self) -> None:
         self._objects: set[ArrivingObject] = set()
         self._studies: dict[ArrivingObject, frozenset[str]] = {}
-        """Object → its studies, once somebody asked."""
+        """Object → its studies, once somebody asked, and all of its head is there."""
 
     def add(self, arriving: ArrivingObject) -> None:
         """Its first fragment is there."""
@@ -40,7 +40,13 @@ class ArrivingObjects:
 
     def studies(self) -> frozenset[str]:
         """Study Instance UIDs, as they come."""
+        found: set[str] = set()
         for one in self._objects:
-            if not self._studies.get(one):
-                self._studies[one] = frozenset(found.decode() for found in STUDY_INSTANCE_UID.findall(one.head()))
-        return frozenset().union(*self._studies.values())
+            studies = self._studies.get(one)
+            if studies is None:
+                head = one.head()
+                studies = frozenset(uid.decode() for uid in STUDY_INSTANCE_UID.findall(head))
+                if len(head) >= HEAD_BYTES:  # before that, its own may still come behind one in a sequence
+                    self._studies[one] = studies
+            found |= studies
+        return frozenset(found)

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 
+from gateway.delivery.collection_steps import advance
 from gateway.model.collection import (
     Collection,
     CollectionState,
@@ -22,7 +23,7 @@ from gateway.model.instance import Instance
 from gateway.ports.collections import CollectionCount, CollectionFilter
 from gateway.ports.delivery_administration import DeliveryFilter
 from gateway.ports.store import Store
-from tests.support.samples import NOON, Clock, instance
+from tests.support.samples import NOON, Clock, instance, settlement
 from tests.support.store_rig import ANY, accept, claim, settle_all, uids
 
 CHEST = CollectionTerms("chest", quiet_s=60, at_most_s=600, late_for_s=3600)
@@ -413,6 +414,27 @@ def test_totals_are_counted_by_what_holds(queue: Store, clock: Clock) -> None:
     assert decide(only(queue), totals, clock.advance(60)) == Wait(only(queue).at_most_at)
 
 
+def test_an_object_that_comes_when_it_was_quiet_without_what_is_wanted_brings_the_end_nearer(
+    queue: Store, clock: Clock
+) -> None:
+    terms = dataclasses.replace(CHEST, at_most_s=7200, tests=(CollectionTest("any"),))
+    accept(queue, (of("1"), [waits(terms, matches="0")]), clock=clock)
+    number = only(queue).collection_id
+    clock.advance(60)
+    with queue.transaction():
+        advance(queue, number, lambda _: False)
+    assert only(queue).deadline_at == only(queue).at_most_at
+    clock.advance(100)
+    with queue.transaction():
+        queue.collections.arriving(["1.2.3"], clock())
+    accept(queue, (of("2"), [waits(terms, matches="1")]), clock=clock)
+    assert only(queue).deadline_at == clock() + timedelta(seconds=60)
+    clock.advance(60)
+    with queue.transaction():
+        advance(queue, number, lambda _: False)
+    assert (only(queue).result, uids(claim(queue, clock))) == ("unverified", ["1", "2"])
+
+
 def test_the_deadline_is_what_was_put_off(queue: Store, clock: Clock) -> None:
     put(queue, clock, "1")
     number = only(queue).collection_id
@@ -476,3 +498,13 @@ def test_what_an_operator_means_is_found(queue: Store, clock: Clock) -> None:
         CollectionCount("all", CollectionState.OPEN, 1, 1, NOON),
         CollectionCount("chest", CollectionState.OPEN, 1, 1, NOON),
     ]
+
+
+def test_what_waits_does_not_do_for_what_an_operator_sends_again(queue: Store, clock: Clock) -> None:
+    accept(queue, (of("1"), [waits(), Dispatch("direct", "pacs")]), clock=clock)
+    (direct,) = claim(queue, clock)
+    with queue.transaction():
+        queue.deliveries.settle([settlement(direct, DeliveryState.DELIVERED, due_at=clock())])
+        assert queue.administration.send_again(DeliveryFilter(ids=(direct.delivery_id,)), clock()) == 1
+    end(queue, clock, End("overdue", "drop"))
+    assert states(queue) == [("1", "pacs", "delivered"), ("1", "pacs", "pending")]

@@ -374,7 +374,8 @@ class GroupSpec(Spec):
             Described(
                 description="Of `failover`: when a member has been down for so long, the next one gets also what it "
                 "may have, since it was sent there whole and got no response. Such an object may be at both. A member "
-                "that a reload takes away or disables counts as down for so long. Without this it waits for its member.",
+                "that a reload takes away or disables counts as down for so long. Without this it waits for "
+                "its member.",
                 examples=("1 h",),
             ),
         ]

@@ -50,7 +50,8 @@ class MemoryCollections:
             if newest is None:
                 continue
             is_later = generations.has_arrivals and now - newest.last_arrival_at >= timedelta(seconds=1)
-            if is_later or generations.is_changed:
+            deadline_at = generations.deadline_after(now)
+            if is_later or generations.is_changed or deadline_at != newest.deadline_at:
                 at = max(now, newest.last_arrival_at) if generations.has_arrivals else newest.last_arrival_at
                 added = {word: getattr(newest, word) + number for word, number in generations.counts.items()}
                 self._change(
@@ -58,6 +59,7 @@ class MemoryCollections:
                     last_arrival_at=at,
                     flag=generations.flag,
                     institution=generations.institution,
+                    deadline_at=deadline_at,
                     **added,
                 )
 

@@ -490,7 +490,9 @@ class MemoryStore:
             self._kept_since.pop(instance_id, None)
             of_instance = [self.rows[key].delivery for key in self._by_instance[instance_id] if key in self.rows]
             if any(
-                (each.destination, each.actions_json) == (to, sent.actions_json) and each.state in OWED
+                (each.destination, each.actions_json) == (to, sent.actions_json)
+                and each.state in OWED
+                and not each.is_waiting
                 for each in of_instance
             ):
                 continue

@@ -287,7 +287,7 @@ def test_queue_show(invoke: Invoke) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["discard", "3", "--yes"], "1 delivery stayed: being sent just now"),
+        (["discard", "3", "--yes"], "1 delivery stayed: being sent just now, or waiting for a collection to end"),
         (["retry", "--destination", "mr1"], "nothing fits"),
     ],
     ids=str,

@@ -8,9 +8,10 @@ from collections.abc import Callable
 import pytest
 from structlog.testing import capture_logs
 
-from gateway.delivery import feeder
+from gateway.delivery import bundle_sending, feeder
 from gateway.model.delivery import Deferred, Delivered, DeliveryState, Outcome, Refused
 from gateway.model.peer import Retry
+from gateway.model.priority import Priority
 from gateway.ports.destination import Outbound
 from gateway.ports.errors import DestinationDown
 from tests.support.fakes.delivery import accept, peer
@@ -74,6 +75,29 @@ async def test_what_comes_while_it_is_sent_goes_with_it(bench: Bench) -> None:
     await bench.start(peer())
     await bench.journal.until(lambda: bench.journal.states() == [DELIVERED] * 3)
     assert bench.to().over == [(True, uid(1, 2, 3))]
+
+
+async def test_a_study_that_goes_on_and_on_lets_others_pass(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bundle_sending, "OTHERS_WAIT_S", 0.0)
+    add(bench, "1.2", *range(50))
+    number = 0
+
+    async def behave(outbound: Outbound) -> Outcome:
+        nonlocal number
+        number += 1
+        if number == 3:
+            bench.journal.add(sop_instance_uid="1.9", priority=Priority.URGENT)
+        if number < 500:
+            add(bench, "1.2", 1000 + number)
+        return await accept(outbound)
+
+    bench.to().behave = behave
+    await bench.start(peer())
+    with capture_logs() as logs:
+        await bench.journal.until_all(DELIVERED)
+    assert bench.to().sent.index("1.9") < 300
+    assert len(bench.to().sent) == 550
+    assert "bundle_ended_for_others" in {entry["event"] for entry in logs}
 
 
 async def test_more_than_may_be_in_hand_is_sent_in_pages(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

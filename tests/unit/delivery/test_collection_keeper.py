@@ -96,11 +96,23 @@ async def test_more_than_one_page_is_taken_in_one_look(site: Site, monkeypatch: 
     assert site.states() == ["complete"] * 5
 
 
-async def test_a_gateway_that_collects_nothing_reads_once(site: Site) -> None:
+async def test_a_gateway_that_collects_nothing_reads_rarely(site: Site) -> None:
     site.is_wanted = False
-    for _ in range(3):
+    for _ in range(collection_keeper.LOOKS_PASSED_OVER):
         await site.keeper.look()
     assert site.reads == 1
+    await site.keeper.look()
+    assert site.reads == 2
+
+
+async def test_what_came_between_the_last_look_and_a_reload_without_collections_is_looked_after(site: Site) -> None:
+    await site.keeper.look()
+    site.put("1.2")
+    site.is_wanted = False
+    site.clock.advance(60)
+    for _ in range(collection_keeper.LOOKS_PASSED_OVER):
+        await site.keeper.look()
+    assert site.states() == ["complete"]
 
 
 async def test_what_waits_is_looked_after_when_no_rule_collects_any_more(site: Site) -> None:

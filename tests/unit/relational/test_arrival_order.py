@@ -10,7 +10,7 @@ from gateway.relational.arrival_order import CLOCK_STEP_US, horizon
 from gateway.relational.statements import Statements
 
 NOW_US = 10 * CLOCK_STEP_US
-MADE_DUE = ["clock_was_set_back", "settled_in_future", "kept_in_future"]
+MADE_DUE = ["clock_was_set_back", "settled_in_future", "kept_in_future", "collections_in_future"]
 
 
 class Noting:

@@ -42,7 +42,7 @@ def test_the_study_is_known_from_the_head(encoding: Encoding, uid: str) -> None:
 
 
 def test_nothing_is_read_until_somebody_asks_and_then_once() -> None:
-    arriving, one, empty = ArrivingObjects(), Head(data_set()), Head(b"")
+    arriving, one, empty = ArrivingObjects(), Head(data_set() + bytes(HEAD_BYTES)), Head(b"")
     for each in (one, empty):
         arriving.add(each)
     assert (one.asked, empty.asked) == (0, 0)
@@ -51,6 +51,15 @@ def test_nothing_is_read_until_somebody_asks_and_then_once() -> None:
     arriving.remove(one)
     arriving.remove(one)
     assert arriving.studies() == frozenset()
+
+
+@pytest.mark.parametrize("before", [data_set(uid="1.9"), data_set()[:-20]], ids=["of a sequence", "cut off"])
+def test_the_rest_of_the_head_counts_as_it_comes(before: bytes) -> None:
+    arriving, one = ArrivingObjects(), Head(before)
+    arriving.add(one)
+    arriving.studies()
+    one.data = data_set(uid="1.9") + data_set()
+    assert arriving.studies() == {"1.9", UID}
 
 
 def test_an_object_is_on_its_way_in_from_its_first_fragment_to_its_last() -> None:
