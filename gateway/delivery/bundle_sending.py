@@ -16,8 +16,8 @@ from gateway.delivery.worker import Worker
 log = structlog.get_logger()
 
 OTHERS_WAIT_S = 60.0
-"""Objects that came to a bundle since it was claimed go with it, unless others in hand wait for a worker for longer than
-this: a study that goes on and on must not keep them waiting for ever."""
+"""Objects that came to a bundle since it was claimed go with it, unless others in hand wait for a worker for longer
+than this: a study that goes on and on must not keep them waiting for ever."""
 
 
 class BundleSender:

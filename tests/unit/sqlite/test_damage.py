@@ -184,7 +184,7 @@ def test_frames_of_a_transaction_that_a_full_disk_cut_short_are_no_damage(tmp_pa
 
 def test_a_log_that_ends_early_is_taken_when_the_database_is_older(crashed: Path) -> None:
     """What it held stands in the segments."""
-    flip(log_of(crashed), 32 + 60 * FRAME_BYTES + 1000)
+    flip(log_of(crashed), 32 + 200 * FRAME_BYTES + 1000)
     check_before_start(crashed)
     assert 0 < instances(crashed) < 40
 
