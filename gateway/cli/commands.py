@@ -61,6 +61,10 @@ COMMANDS = {
         "Send DICOM files, and those in folders, as they are: each in its own transfer syntax, its bytes unchanged.",
     ),
     "queue": Lazy(f"{HERE}queue:queue", "See and change what is owed to whom; safe while the gateway runs."),
+    "collection": Lazy(
+        f"{HERE}collection:collection",
+        "See and end studies and series that are collected; safe while the gateway runs.",
+    ),
     "operations": Lazy(
         f"{HERE}operations:operations",
         "Show what operators did, the newest first: who, when, why, and to how many deliveries.",

@@ -53,6 +53,12 @@ def advance(store: Store, collection_id: int, is_arriving: Callable[[str], bool]
     return CollectionStep(collection)
 
 
+def complete_now(store: Store, collection_id: int) -> None:
+    """An operator ends an open one that `take` gave: the next step of whoever looks, which is due now, lets its first
+    deliveries go."""
+    store.collections.end(collection_id, End("forced", "send"))
+
+
 def _decide(store: Store, collection: Collection, now: datetime, *, is_arriving: bool) -> CollectionStep:
     """The one place where a collection ends by itself."""
     totals = store.collections.totals(collection.collection_id)

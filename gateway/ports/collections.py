@@ -96,6 +96,18 @@ class Collections(Protocol):
         """Collections that fit, oldest first."""
         ...
 
+    def newest(self, which: CollectionFilter, limit: int) -> builtins.list[Collection]:
+        """Collections that fit, the last arrival first. Closed ones are left out unless `which` has that state."""
+        ...
+
+    def count(self, which: CollectionFilter) -> int:
+        """The number of those that `newest` means."""
+        ...
+
+    def waiting(self, collection_id: int) -> int:
+        """The number of deliveries that wait for its end."""
+        ...
+
     def counts(self) -> builtins.list[CollectionCount]:
         """Numbers by name and state; closed ones are left out."""
         ...

@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from gateway.model.collection import Collection, CollectionOutcome, CollectionState, End
 from gateway.model.delivery import UNMATCHED_RULE
@@ -104,16 +105,23 @@ class RelationalCollections:
     def list(self, which: CollectionFilter, limit: int) -> builtins.list[Collection]:
         """Collections that fit, oldest first."""
         with self._statements.errors():
-            found = self._statements.rows(
-                "list_collections",
-                every_id=not which.ids,
-                ids=batch(which.ids),
-                definition=which.name,
-                state=which.state or "",
-                study_instance_uid=which.study_instance_uid,
-                limit=limit,
-            )
+            return [collection(row) for row in self._statements.rows("list_collections", **_values(which), limit=limit)]
+
+    def newest(self, which: CollectionFilter, limit: int) -> builtins.list[Collection]:
+        """Collections that fit, the last arrival first."""
+        with self._statements.errors():
+            found = self._statements.rows("newest_collections", **_values(which), limit=limit)
             return [collection(row) for row in found]
+
+    def count(self, which: CollectionFilter) -> int:
+        """The number of those that `newest` means."""
+        with self._statements.errors():
+            return int(self._statements.single("count_those_that_fit", **_values(which)))
+
+    def waiting(self, collection_id: int) -> int:
+        """The number of deliveries that wait for its end."""
+        with self._statements.errors():
+            return int(self._statements.single("count_waiting", collection_id=collection_id))
 
     def counts(self) -> builtins.list[CollectionCount]:
         """Numbers by name and state; closed ones are left out."""
@@ -126,3 +134,14 @@ class RelationalCollections:
     def extend(self, collection_id: int, until: datetime) -> None:
         """An open one is not decided before `until`."""
         self._statements.do("extend_collection", collection_id=collection_id, until=microseconds(until))
+
+
+def _values(which: CollectionFilter) -> dict[str, Any]:
+    """The parameters of a statement that filters."""
+    return {
+        "every_id": not which.ids,
+        "ids": batch(which.ids),
+        "definition": which.name,
+        "state": which.state or "",
+        "study_instance_uid": which.study_instance_uid,
+    }

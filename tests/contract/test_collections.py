@@ -508,3 +508,38 @@ def test_what_waits_does_not_do_for_what_an_operator_sends_again(queue: Store, c
         assert queue.administration.send_again(DeliveryFilter(ids=(direct.delivery_id,)), clock()) == 1
     end(queue, clock, End("overdue", "drop"))
     assert states(queue) == [("1", "pacs", "delivered"), ("1", "pacs", "pending")]
+
+
+def test_the_last_arrival_comes_first_and_closed_ones_when_they_are_asked_for(queue: Store, clock: Clock) -> None:
+    for study in ("1.2.1", "1.2.2", "1.2.3"):
+        accept(queue, (of(study, study=study), [waits(study=study)]), clock=clock)
+    clock.advance(5)
+    accept(queue, (of("9", study="1.2.1"), [waits(study="1.2.1")]), clock=clock)
+    with queue.transaction():
+        queue.collections.end(2, SENT)
+        queue.collections.close(2, clock() + timedelta(days=7))
+
+    def newest(which: CollectionFilter, limit: int = 10) -> list[tuple[str, int]]:
+        found = queue.collections.newest(which, limit)
+        assert len(found) == min(limit, queue.collections.count(which))
+        return [(one.study_instance_uid, one.instances) for one in found]
+
+    assert newest(EVERY) == [("1.2.1", 2), ("1.2.3", 1)]
+    assert newest(EVERY, 1) == [("1.2.1", 2)]
+    assert newest(CollectionFilter(state=CollectionState.CLOSED)) == [("1.2.2", 1)]
+    assert newest(CollectionFilter(state=CollectionState.RELEASING)) == []
+    assert newest(CollectionFilter(study_instance_uid="1.2.3", name="chest")) == [("1.2.3", 1)]
+    assert newest(CollectionFilter(name="all")) == []
+    assert newest(CollectionFilter(ids=(3, 2))) == [("1.2.3", 1)]
+
+
+def test_the_deliveries_that_wait_for_an_end_are_counted(queue: Store, clock: Clock) -> None:
+    accept(queue, (of("1"), [waits(), waits(to="vna"), Dispatch("other", "disk")]), (of("2"), [waits()]), clock=clock)
+    accept(queue, (of("3", study="4.5"), [waits(study="4.5")]), clock=clock)
+    first, second = queue.collections.list(EVERY, 10)
+    assert [queue.collections.waiting(one.collection_id) for one in (first, second)] == [3, 1]
+    assert queue.collections.waiting(99) == 0
+    with queue.transaction():
+        queue.collections.end(first.collection_id, SENT)
+        queue.collections.let_go(first, 2, clock())
+    assert queue.collections.waiting(first.collection_id) == 1

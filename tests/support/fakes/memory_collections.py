@@ -197,6 +197,22 @@ class MemoryCollections:
             and which.study_instance_uid in ("", one.study_instance_uid)
         ][:limit]
 
+    def newest(self, which: CollectionFilter, limit: int) -> builtins.list[Collection]:
+        found = self._meant(which)
+        return sorted(found, key=lambda one: (one.last_arrival_at, one.collection_id), reverse=True)[:limit]
+
+    def count(self, which: CollectionFilter) -> int:
+        return len(self._meant(which))
+
+    def _meant(self, which: CollectionFilter) -> builtins.list[Collection]:
+        closed = CollectionState.CLOSED
+        found = self.list(which, len(self._store.collection_rows))
+        return [one for one in found if one.state is not closed or which.state is closed]
+
+    def waiting(self, collection_id: int) -> int:
+        rows = (row.delivery for row in self._store.rows.values())
+        return sum(delivery.is_waiting and delivery.collection_id == collection_id for delivery in rows)
+
     def counts(self) -> builtins.list[CollectionCount]:
         groups: dict[tuple[str, CollectionState], builtins.list[Collection]] = {}
         for one in self.list(CollectionFilter(), len(self._store.collection_rows)):

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from gateway.delivery import collection_steps
-from gateway.delivery.collection_steps import FORGOTTEN_AFTER, CollectionStep, advance
+from gateway.delivery.collection_steps import FORGOTTEN_AFTER, CollectionStep, advance, complete_now
 from gateway.model.collection import CollectionState, CollectionTerms, CollectionTest, Membership
 from gateway.model.delivery import DeliveryState, Dispatch
 from gateway.ports.collections import CollectionFilter
@@ -129,3 +129,14 @@ def test_an_unmatched_one_is_closed_and_the_next_object_begins_anew(site: Site) 
     assert [row.delivery.state for row in site.store.rows.values()] == [DeliveryState.HELD]
     site.put(2, terms=terms, matches="1")
     assert [one.generation for one in site.store.collections.list(CollectionFilter(), 10)] == [1, 2]
+
+
+def test_one_that_an_operator_ended_goes_on_with_the_next_step(site: Site) -> None:
+    site.put(1, 2, terms=dataclasses.replace(TERMS, tests=(CollectionTest("any"),)), matches="0")
+    with site.store.transaction():
+        complete_now(site.store, 1)
+    assert (site.state, site.due()) == ("releasing", 0)
+    step = site.advance()
+    assert step.collection is not None
+    assert (step.is_completed, step.deliveries, step.collection.result) == (True, 2, "forced"), "whole or not"
+    assert (site.state, site.due()) == ("complete", 2)
