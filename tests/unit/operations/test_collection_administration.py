@@ -7,10 +7,9 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from gateway.delivery.collection_steps import advance
+from gateway.delivery.collection_steps import advance, complete_now
 from gateway.model.collection import Collection, CollectionTerms, Membership
 from gateway.model.delivery import Dispatch
-from gateway.operations import collection_administration as administration
 from gateway.operations.collection_administration import (
     CannotChange,
     complete_collection,
@@ -192,7 +191,7 @@ async def test_one_that_is_not_there_or_has_ended_is_refused(access: StoreOnFile
     with pytest.raises(CannotChange, match="there is no collection 9; see `gateway collection list`"):
         await VERBS[verb](access, 9, is_dry_run=is_dry_run)
     with access.store.transaction():
-        administration.complete_now(access.store, 1)
+        complete_now(access.store, 1)
     for state in ("releasing", "complete"):
         before = await show_collection(access, 1)
         with pytest.raises(CannotChange, match=f"collection 1 is {state}: `{verb}` is for those that are open"):
