@@ -10,6 +10,9 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
+LONGEST_HELP = 200
+"""Characters of the line of a command, before it is cut to the width of the terminal."""
+
 
 @dataclass(frozen=True, slots=True)
 class Lazy:
@@ -39,15 +42,20 @@ class LazyGroup(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        limit = formatter.width - 6 - max(map(len, self.lazy))
-        rows = [(name, shortened(self.lazy[name].help, limit)) for name in self.list_commands(ctx)]
+        names = self.list_commands(ctx)
+        limit = formatter.width - 6 - max(map(len, names))
+        rows = [(name, shortened(self._help_of(name), limit)) for name in names]
         with formatter.section("Commands"):
             formatter.write_dl(rows)
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         names = [name for name in self.list_commands(ctx) if name.startswith(incomplete)]
-        items = [CompletionItem(name, help=self.lazy[name].help) for name in names]
+        items = [CompletionItem(name, help=self._help_of(name)) for name in names]
         return [*items, *click.Command.shell_complete(self, ctx, incomplete)]
+
+    def _help_of(self, name: str) -> str:
+        """The line of one command, whether it is imported when it is called or is here."""
+        return self.lazy[name].help if name in self.lazy else self.commands[name].get_short_help_str(LONGEST_HELP)
 
 
 def shortened(text: str, limit: int) -> str:

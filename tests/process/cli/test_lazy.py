@@ -94,6 +94,14 @@ def test_help_lists_all_commands() -> None:
 
 
 @pytest.mark.quick
+def test_help_of_a_group_lists_those_that_are_here_and_those_that_are_imported_later() -> None:
+    shown = CliRunner().invoke(main, ["queue", "--help"]).stdout
+    rows = [line.split() for line in shown.partition("Commands:")[2].splitlines() if line.strip()]
+    assert {"correct", "discard", "export", "list", "pause"} <= {row[0] for row in rows}
+    assert max(map(len, shown.partition("Examples")[0].splitlines())) <= 80
+
+
+@pytest.mark.quick
 def test_an_unknown_command_is_wrong_usage() -> None:
     result = CliRunner().invoke(main, ["quue"])
     assert result.exit_code == 2
