@@ -43,7 +43,7 @@ class CollectionListing:
 
 @dataclass(frozen=True, slots=True)
 class CollectionChange:
-    """What a verb did to a collection, or would do."""
+    """The change of a verb to a collection, done or looked at."""
 
     collection: Collection
     deliveries: int
@@ -153,7 +153,7 @@ async def _changed(
     *,
     is_dry_run: bool,
 ) -> CollectionChange:
-    """What `look` finds, after `change` of it in the same transaction: all of it, or nothing."""
+    """The answer of `look`, after `change` of it in the same transaction: all of it, or nothing."""
     if is_dry_run:
         return await access.read(look)
 
