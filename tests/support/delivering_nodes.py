@@ -24,6 +24,8 @@ from gateway.model.instance import PayloadRef
 from gateway.model.likeness import ExcludedLikenesses
 from gateway.model.node import GatewayNode
 from gateway.model.peer import Peer
+from gateway.ports.affinities import AffinityWish
+from gateway.ports.delivery_queue import IN_ORDER, ClaimOrder
 from gateway.ports.encoded_data_set import EncodedDataSet
 from gateway.ports.meter import NoMeter
 from gateway.postgresql.store import PostgreSQLStore
@@ -85,10 +87,15 @@ class StoreJournal:
         return found
 
     async def claim(
-        self, destination: str, limit: int, lease_s: float, apart: ExcludedLikenesses | None = None
+        self,
+        destination: str,
+        limit: int,
+        lease_s: float,
+        apart: ExcludedLikenesses | None = None,
+        order: ClaimOrder = IN_ORDER,
     ) -> list[Delivery]:
         queue = self._store.deliveries
-        return await self._call(lambda: queue.claim(destination, limit, lease_s, self._clock.now(), apart))
+        return await self._call(lambda: queue.claim(destination, limit, lease_s, self._clock.now(), apart, order))
 
     async def settle(self, settlements: Sequence[Settlement]) -> list[bool]:
         return await self._call(lambda: self._store.deliveries.settle(settlements))
@@ -98,6 +105,9 @@ class StoreJournal:
 
     async def depths(self) -> Any:
         return await self._call(self._store.deliveries.depths)
+
+    async def keep_affinities(self, wishes: Sequence[AffinityWish]) -> list[str]:
+        return await self._call(lambda: self._store.affinities.keep_affinities(wishes, self._clock.now()))
 
     async def accept(self, numbers: Sequence[int], destination: str) -> None:
         """Objects with these numbers wait for the destination."""
