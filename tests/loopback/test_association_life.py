@@ -211,7 +211,9 @@ async def test_a_peer_that_stops_reading_is_let_go() -> None:
                     with contextlib.suppress(TimeoutError):
                         async with asyncio.timeout(0.05):
                             await peer.writer.drain()
-        assert not running.server.associations
+        async with asyncio.timeout(GUARD_S):  # the connection ends a moment before the association does
+            while running.server.associations:
+                await asyncio.sleep(0.01)
 
 
 async def test_silent_connections_make_room_for_new_ones() -> None:
