@@ -193,7 +193,7 @@ async def test_a_message_may_take_longer_than_its_limits_while_it_moves() -> Non
 async def test_a_peer_that_stops_reading_is_let_go() -> None:
     """It goes on sending requests and never reads an answer."""
     async with (
-        serving(timers=dataclasses.replace(SLOW, dimse_s=0.3)) as running,
+        serving(timers=dataclasses.replace(SLOW, dimse_s=0.3, association_s=5.0)) as running,
         await Peer.associated(running.port) as peer,
     ):
         (association,) = running.server.associations
