@@ -31,6 +31,8 @@ EACH = [
     for name in IMPLEMENTATIONS
 ]
 """Their names, as parameters of tests."""
+DATABASES = [each for each in EACH if each.values != ("memory",)]
+"""Those that a clock set back and a damaged copy can happen to."""
 ANY = DeliveryFilter()
 LEASE_S = 60.0
 
