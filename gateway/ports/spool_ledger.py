@@ -4,8 +4,10 @@ replayed.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
+from gateway.model.instance import PayloadRef
 from gateway.model.migration import MigrationMark
 
 
@@ -14,6 +16,10 @@ class SpoolLedger(Protocol):
 
     def payload_names(self) -> dict[str, int]:
         """Segment or file → the number of bytes that must be there (the end of its last payload)."""
+        ...
+
+    def which_are_named(self, payloads: Sequence[PayloadRef]) -> set[tuple[str, int]]:
+        """Those of these that instances of the store name: segment or file, and offset in bytes."""
         ...
 
     def spool_id(self) -> str:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from gateway.model.instance import PayloadRef
 from gateway.model.migration import MigrationMark
+from gateway.relational.rows import batch
 from gateway.relational.statements import Statements
 
 
@@ -16,6 +20,14 @@ class RelationalSpoolLedger:
         """Segment or file → the number of bytes that must be there."""
         with self._statements.errors():
             return dict(self._statements.json("payload_names"))
+
+    def which_are_named(self, payloads: Sequence[PayloadRef]) -> set[tuple[str, int]]:
+        """Those of these that instances name: segment or file, and offset in bytes."""
+        places = batch([(each.name, each.offset_bytes) for each in payloads])
+        with self._statements.errors():
+            return {
+                (name, offset_bytes) for name, offset_bytes in self._statements.json("named_payloads", places=places)
+            }
 
     def spool_id(self) -> str:
         """Empty when none was bound yet."""

@@ -4,7 +4,9 @@ Their redo records are on the disk (`gateway.spool.redo`), so that a start repla
 store therefore takes many groups in one transaction, and no sender waits for it. Claims, settlements and everything
 else that goes into the store come after what was acknowledged before them, in the same transaction.
 
-When the store takes nothing, the instances stay here, and no further ones are acknowledged until it has them.
+When the store takes nothing, the instances stay here, and no further ones are acknowledged until it has them. Where
+nobody knows whether a transaction was committed, the store is asked which of them it has: taken twice, they would be
+duplicates of themselves, and their files nobody's.
 """
 
 from __future__ import annotations
@@ -52,6 +54,8 @@ class Recording:
         self._failed = failed
         self._doubtful = DoubtfulClaims()
         self._waiting: list[Acceptance] = []
+        self._are_some_known = False
+        """True when the store may have some of those that wait: a transaction failed, or its answer was lost."""
         self._due_s = 0.0
         """The time at which those that wait are recorded; defined while there are some."""
         self.problem: GatewayError | None = None
@@ -87,6 +91,7 @@ class Recording:
         try:
             self._transaction(waiting, others, store, now, is_durable=is_durable)
         except GatewayError as error:  # no room, or the store is held by somebody else: true of each of them
+            self._are_some_known = True
             self._stopped(error, store)
             self._doubtful.add(others)
             for request in others:
@@ -94,9 +99,11 @@ class Recording:
             return []
         except Exception as error:
             log.error("commit_failed", requests=len(waiting) + len(others), error=f"{type(error).__name__}: {error}")
+            self._are_some_known = True
             return self._record_one_by_one(others, store, now)
         self.problem = None
         self._waiting = []
+        self._are_some_known = False
         return waiting
 
     def end(self, store: Store, now: datetime) -> list[Acceptance]:
@@ -137,12 +144,21 @@ class Recording:
         acceptances = [*waiting, *(each for each in others if isinstance(each, Acceptance))]
         with store.transaction(is_durable=is_durable):
             if acceptances:
-                accept(acceptances, store, now, self._payloads.can_read)
+                accept(self._unknown(acceptances, store), store, now, self._payloads.can_read)
                 if not self._is_position_held:
                     store.spool.set_replayed_position(*self._payloads.segments.end)
             if others:
                 self._doubtful.give_back(store)
                 carry_out(others, store, now)
+
+    def _unknown(self, acceptances: Sequence[Acceptance], store: Store) -> Sequence[Acceptance]:
+        """Those of them that the store does not have. The others were answered by the transaction that brought them."""
+        if not self._are_some_known:
+            return acceptances
+        payloads = [(each.placed or each.place()).payload for each in acceptances]
+        named = store.spool.which_are_named(payloads)
+        places = [(payload.name, payload.offset_bytes) for payload in payloads]
+        return [each for each, place in zip(acceptances, places, strict=True) if place not in named]
 
     def _stopped(self, error: GatewayError, store: Store) -> None:
         """The store takes nothing now."""

@@ -15,6 +15,8 @@ from gateway.spool.commit_requests import Acceptance, Call, ClaimRequest, Commit
 def accept(
     acceptances: Sequence[Acceptance], store: Store, now: datetime, is_readable: Callable[[PayloadRef], bool]
 ) -> None:
+    if not acceptances:
+        return
     arrivals = [(each.placed or each.place(), each.dispatches) for each in acceptances]
     answers = store.deliveries.accept(arrivals, now, is_readable)
     for acceptance, accepted in zip(acceptances, answers, strict=True):

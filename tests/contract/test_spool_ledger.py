@@ -24,6 +24,15 @@ def test_payload_names_tell_the_end_of_each_file(queue: Store, clock: Clock) -> 
     }
 
 
+def test_the_payloads_that_instances_name(queue: Store, clock: Clock) -> None:
+    assert queue.spool.which_are_named([]) == set()
+    accept(queue, *((instance(number), [TO_PACS]) for number in (1, 2)), clock=clock)
+    one, two, other = (instance(number).payload for number in (1, 2, 3))
+    moved = dataclasses.replace(one, name="segments/00000002.seg")
+    named = queue.spool.which_are_named([two, other, moved, one])
+    assert named == {(each.name, each.offset_bytes) for each in (one, two)}
+
+
 def test_a_queue_is_bound_to_one_spool(queue: Store) -> None:
     assert queue.spool.spool_id() == ""
     with queue.transaction():

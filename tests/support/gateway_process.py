@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import http.client
 import json
+import math
 import re
 import signal
 import sys
@@ -132,12 +133,22 @@ class GatewayProcess(Daemon):
         return whole + int(await self.metric("gateway_log_lines_left_out_total", event=event))
 
     async def idle(self, timeout_s: float = 120.0) -> None:
-        """Wait until no delivery is pending (metric `gateway_queue_deliveries`)."""
+        """Wait until no delivery is pending (metric `gateway_queue_deliveries`). Raises TimeoutError, with the queue
+        and the end of the log, when their number did not fall for `timeout_s`."""
+        fewest: float = math.inf
 
-        async def is_empty() -> bool:
-            return await self.metric("gateway_queue_deliveries", state="pending") == 0
+        async def is_empty_or_less() -> bool:
+            nonlocal fewest
+            was, pending = fewest, await self.metric("gateway_queue_deliveries", state="pending")
+            fewest = min(was, pending)
+            return pending < was or pending == 0
 
-        await until(is_empty, timeout_s, "an empty queue")
+        while fewest:
+            try:
+                await until(is_empty_or_less, timeout_s, "an empty queue")
+            except TimeoutError as error:
+                seen = {name: samples for name, samples in (await self.metrics()).items() if "_queue_" in name}
+                raise TimeoutError(f"{error}; {fewest:.0f} pending; {seen}\n{self.log[-6000:]}") from error
 
 
 def parse_metrics(text: str) -> dict[str, list[tuple[dict[str, str], float]]]:

@@ -42,14 +42,14 @@ class OverridableStore(SQLiteStore):
 PARTS = {"deliveries": ("accept",), "spool": ("set_replayed_position", "replayed_position", "payload_names")}
 
 
-def without_answer(store: Store) -> Callable[..., AbstractContextManager[object]]:
-    """In place of its `transaction`: each is committed, and the answer is lost."""
+def without_answer(store: Store, error: Exception | None = None) -> Callable[..., AbstractContextManager[object]]:
+    """In place of its `transaction`: each is committed, and the answer is lost (`error`)."""
     transaction = store.transaction
 
     @contextlib.contextmanager
     def committed(**options: Any) -> Generator[None]:
         with transaction(**options):
             yield
-        raise SpoolFull("the connection was lost")
+        raise error or SpoolFull("the connection was lost")
 
     return committed

@@ -783,6 +783,10 @@ class MemoryStore:
             ends[payload.name] = max(ends.get(payload.name, 0), payload.offset_bytes + payload.length_bytes)
         return ends
 
+    def which_are_named(self, payloads: Sequence[PayloadRef]) -> set[tuple[str, int]]:
+        named = {(instance.payload.name, instance.payload.offset_bytes) for instance in self._instances.values()}
+        return named & {(payload.name, payload.offset_bytes) for payload in payloads}
+
     def spool_id(self) -> str:
         return self._spool_id
 

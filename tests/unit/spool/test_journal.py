@@ -7,8 +7,8 @@ import dataclasses
 import errno
 import os
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -420,6 +420,43 @@ async def test_what_the_store_never_took_is_taken_by_the_next_start(site: Site, 
     async with site.journal() as journal:
         (claimed,) = await journal.claim("pacs", 10, 60.0)
         assert without_id(claimed.instance) == stored
+        assert bytes(journal.open(stored.payload).view()) == b"x" * length_bytes
+
+
+class Unanswered(OverridableStore):
+    """Commits its next transaction without an answer when `is_lost`."""
+
+    is_lost = False
+
+    @contextmanager
+    def transaction(self, **options: Any) -> Generator[None]:
+        with super().transaction(**options):
+            yield
+        if Unanswered.is_lost:
+            Unanswered.is_lost = False
+            raise SpoolFull("the connection was lost")
+
+
+@pytest.mark.parametrize("length_bytes", [1000, 3_000_000], ids=["small", "large"])
+async def test_what_the_store_took_without_an_answer_is_whole_and_sent_at_once(site: Site, length_bytes: int) -> None:
+    site.queue_factory = lambda: Unanswered(site.folder / "queue.db", now=site.clock)
+    woken: list[str] = []
+    async with site.journal() as journal:
+        journal.subscribe(woken.append)
+        body = await write(journal, length_bytes)
+        assert isinstance(body, InMemoryDataSet | ReceivedFile)
+        Unanswered.is_lost = True
+        stored = await journal.commit(instance(), body, None, [TO_PACS])
+        body.close()
+        with suppress(SpoolFull):
+            await journal.until_recorded()
+        assert not Unanswered.is_lost
+        await journal.until_recorded()
+        assert woken == ["pacs"]
+        (claimed,) = await journal.claim("pacs", 10, 60.0)
+        assert without_id(claimed.instance) == stored
+        assert bytes(journal.open(stored.payload).view()) == b"x" * length_bytes
+    async with site.journal() as journal:
         assert bytes(journal.open(stored.payload).view()) == b"x" * length_bytes
 
 

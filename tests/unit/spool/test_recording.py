@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from gateway.common.completion import Completion
-from gateway.model.delivery import DeliveryState
+from gateway.model.delivery import DeliveryState, Dispatch
 from gateway.model.instance import PayloadRef
 from gateway.ports.delivery_administration import DeliveryFilter
 from gateway.ports.errors import SpoolFull, Temporary
@@ -22,6 +22,10 @@ from gateway.spool.store import SpoolStore
 from gateway.spool.writing import WrittenPlace
 from tests.support.overridable_store import OverridableStore, without_answer
 from tests.support.samples import TO_PACS, Clock, instance, settlement
+
+
+def type_name(error: Exception) -> str:
+    return type(error).__name__
 
 
 class Payloads(SpoolStore):
@@ -167,6 +171,27 @@ def test_a_claim_whose_commit_had_no_answer_is_made_again_at_once(
     assert (lost.answer, type(lost.error)) == (None, SpoolFull)
     bench.record(again)
     assert [each.instance.sop_instance_uid for each in again.answer] == ["1.2.3.4.5.1", "1.2.3.4.5.2"]
+
+
+@pytest.mark.parametrize("dispatches", [[TO_PACS], []], ids=["with a delivery", "that owe nothing"])
+@pytest.mark.parametrize("error", [SpoolFull("the connection was lost"), RuntimeError("unlucky")], ids=type_name)
+def test_instances_whose_commit_had_no_answer_are_there_once(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, dispatches: list[Dispatch], error: Exception
+) -> None:
+    """Taken again they would be duplicates of themselves: their files would be deleted, and no courier woken."""
+    waiting, later = bench.acceptances(1, 2), bench.acceptances(3)
+    for each in (*waiting, *later):
+        each.dispatches = dispatches
+    bench.recording.add(waiting)
+    with monkeypatch.context() as patched:
+        patched.setattr(bench.store, "transaction", without_answer(bench.store, error))
+        assert bench.record() == []
+    bench.recording.add(later)
+    assert bench.record() == [*waiting, *later]
+    assert bench.store.connection.execute("SELECT count(*) FROM instance").fetchone() == (3,)
+    accepted = [each.accepted for each in (*waiting, *later)]
+    assert [(each.payload, each.deliveries) for each in accepted if each] == [(None, len(dispatches))] * 3
+    assert bench.store.spool.replayed_position() == Payloads.Segments.end
 
 
 def test_an_error_of_others_alone_is_no_problem_of_what_was_acknowledged(bench: Bench) -> None:
