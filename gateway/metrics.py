@@ -296,6 +296,12 @@ METRICS = (
         "Collections that ended, by how (unverified, overdue, forced, unmatched, discarded).",
         ("collection", "result"),
     ),
+    Metric(
+        Counter,
+        "gateway_collection_problems_total",
+        "Collections that are due and stay as they are: of another version, or a step failed. Each problem once.",
+        ("collection",),
+    ),
     # --- queries
     Metric(
         Counter,

@@ -27,6 +27,7 @@ HEADS = (
     *("id", "name", "level", "study", "generation", "state", "instances", "last arrival", "deadline", "result"),
     "flags",
 )
+STATES = [state.value for state in CollectionState if state is not CollectionState.UNREADABLE]
 TIMES = ("last_arrival_at", "opened_at", "at_most_at", "completed_at")
 
 
@@ -49,7 +50,7 @@ def _uid(context: click.Context, option: click.Parameter, value: str | None) -> 
 
 @collection.command("list")
 @click.option("--name", metavar="NAME", callback=given, help="Only of this definition of the rules.")
-@click.option("--state", type=click.Choice([state.value for state in CollectionState]), help="Only in this state.")
+@click.option("--state", type=click.Choice(STATES), help="Only in this state.")
 @click.option("--study", metavar="UID", callback=_uid, help="Only of this study.")
 @click.option("--limit", type=click.IntRange(1), default=100, show_default=True, help="At most so many.")
 @rules_option
@@ -70,6 +71,10 @@ def list_(name: str, state: str | None, study: str, limit: int, rules: Path, for
     shown, total = len(found.described), count(found.total, "collection")
     left_out = f"the last {shown} of {total}; {found.total - shown} left out, see --limit"
     click.echo(left_out if shown < found.total else total, err=True)
+    for each in found.described:
+        if each["unreadable"]:
+            what = f"collection {each['id']} was written by another version, which is to decide it"
+            click.echo(f"{what}: {each['unreadable']}", err=True)
 
 
 @collection.command()
@@ -85,6 +90,8 @@ def show(collection_id: int, rules: Path, form: str) -> None:
         return
     shown = {**found, "deadline_at": _deadline(found), "flags": " ".join(found["flags"])}
     del shown["deadline_in_s"]
+    if not found["unreadable"]:
+        del shown["unreadable"]
     shown |= {name: local_time(found[name]) for name in TIMES if found[name] is not None}
     rows = [(name, "" if value is None else value) for name, value in shown.items()]
     click.echo(table(("", ""), rows).lstrip("\n"))

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Protocol, TypeVar
 
 import structlog
 
 from gateway.delivery.collection_steps import CollectionStep, advance
+from gateway.model.collection import Collection
 from gateway.ports.errors import GatewayError
 from gateway.ports.meter import Meter
 from gateway.ports.store import Store
@@ -25,6 +27,8 @@ LOOKS_PASSED_OVER = 20
 an object that began a collection since the last look, and other nodes begin some by their own rules."""
 AT_ONCE = 100
 """Collections of one look at what is due."""
+TRIED_AGAIN_AFTER = 10
+"""Looks that pass over a collection with a problem of its own, before it is tried again."""
 
 
 class CollectionJournal(Protocol):
@@ -70,6 +74,10 @@ class CollectionKeeper:
         self._deadline: datetime | None = None
         self._passed_over = LOOKS_PASSED_OVER
         self._problem = ""
+        self._problems: dict[int, str] = {}
+        """Collections that are due and have a problem of their own, which was logged."""
+        self._passed_by: dict[int, int] = {}
+        """Those of them that are passed over now → the looks that are left."""
 
     async def run(self) -> None:
         """Look until cancelled."""
@@ -95,22 +103,51 @@ class CollectionKeeper:
         arriving = sorted(self._arriving()) if self._is_wanted() or self._deadline is not None else []
         if arriving and self._deadline is not None:
             await self._journal.write_due(lambda store: _put_off(store, arriving))
+        self._passed_by = {number: looks - 1 for number, looks in self._passed_by.items() if looks > 1}
         is_more = True
         while is_more:
-            self._deadline, due = await self._journal.read(_due)
+            limit = AT_ONCE + len(self._passed_by)
+            self._deadline, due = await self._journal.read(partial(_due, limit=limit))
             self._passed_over = 0
             for collection_id in due:
-                await self._advance(collection_id)
-            is_more = len(due) == AT_ONCE
+                if collection_id not in self._passed_by:
+                    await self._advance(collection_id)
+            is_more = len(due) == limit
 
     async def _advance(self, collection_id: int) -> None:
-        """All steps of one that are due now."""
+        """All steps of one that are due now. Its trouble is its own: others go on."""
         arriving = self._arriving()
-        goes_on = True
-        while goes_on:
-            step = await self._journal.write_due(lambda store: advance(store, collection_id, arriving.__contains__))
-            self._log_completed(step)
-            goes_on = step.goes_on
+        step = CollectionStep(goes_on=True)
+        try:
+            while step.goes_on:
+                step = await self._journal.write_due(lambda store: advance(store, collection_id, arriving.__contains__))
+                self._log_completed(step)
+        except GatewayError:  # likely true of all: the store takes nothing now. The next look begins with others.
+            self._passed_by[collection_id] = TRIED_AGAIN_AFTER
+            raise
+        except Exception as error:
+            self._trouble(collection_id, f"{type(error).__name__}: {error}", None)
+            return
+        if step.problem:
+            self._trouble(collection_id, step.problem, step.collection)
+        else:
+            self._problems.pop(collection_id, None)
+
+    def _trouble(self, collection_id: int, problem: str, collection: Collection | None) -> None:
+        """One stays as it is, and is tried again. The same problem is logged once."""
+        self._passed_by[collection_id] = TRIED_AGAIN_AFTER
+        if self._problems.get(collection_id) == problem:
+            return
+        self._problems[collection_id] = problem
+        name = "" if collection is None else collection.terms.name
+        self._meter.count("gateway_collection_problems_total", collection=name)
+        log.error(
+            "collection_not_decided",
+            collection=name,
+            collection_id=collection_id,
+            error=problem,
+            consequence="what waits for it goes on waiting",
+        )
 
     def _log_completed(self, step: CollectionStep) -> None:
         collection = step.collection
@@ -134,11 +171,11 @@ class CollectionKeeper:
         )
 
 
-def _due(store: Store) -> tuple[datetime | None, list[int]]:
-    """The next deadline, and the collections whose deadline has come."""
+def _due(store: Store, limit: int) -> tuple[datetime | None, list[int]]:
+    """The next deadline, and up to `limit` collections whose deadline has come."""
     deadline, now = store.collections.next_deadline(), store.administration.now()
     is_due = deadline is not None and deadline <= now
-    return deadline, store.collections.due(now, AT_ONCE) if is_due else []
+    return deadline, store.collections.due(now, limit) if is_due else []
 
 
 def _put_off(store: Store, study_instance_uids: Sequence[str]) -> CollectionStep:

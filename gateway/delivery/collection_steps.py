@@ -33,6 +33,8 @@ class CollectionStep:
     """It is complete with this step."""
     goes_on: bool = False
     """There is more to be done now."""
+    problem: str = ""
+    """Why nothing was done to one that is due: it stays as it is. No error, since others share the transaction."""
 
 
 def advance(store: Store, collection_id: int, is_arriving: Callable[[str], bool]) -> CollectionStep:
@@ -41,6 +43,8 @@ def advance(store: Store, collection_id: int, is_arriving: Callable[[str], bool]
     collection = store.collections.take(collection_id)
     if collection is None or collection.deadline_at is None or collection.deadline_at > now:
         return CollectionStep(collection)
+    if collection.is_undecidable:
+        return CollectionStep(collection, problem=f"cannot be read by this version: {collection.unreadable}")
     match collection.state:
         case CollectionState.OPEN:
             return _decide(store, collection, now, is_arriving=is_arriving(collection.study_instance_uid))

@@ -12,7 +12,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Literal, get_args
 
 from gateway.common.quick_dataclass import quick_dataclass
 
@@ -39,6 +39,8 @@ class CollectionState(enum.StrEnum):
     """Its deliveries were let go; objects may still come late."""
     CLOSED = "closed"
     """Objects that come begin a new generation."""
+    UNREADABLE = "unreadable"
+    """The stored word, or the fate of its deliveries, is of another version."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +127,9 @@ class Membership:
         )
 
 
+OUTCOMES: frozenset[str] = frozenset(get_args(CollectionOutcome))
+
+
 def digest_of(*texts: str) -> str:
     """32 hexadecimal digits: short enough for the key of any database, and nothing that a person could read."""
     data = "\0".join(texts).encode("utf-8", "surrogatepass")
@@ -169,6 +174,14 @@ class Collection:
     """Objects with a SOP Instance UID that was there, and other bytes."""
     ignored: int = 0
     """Objects that came late and were left out (`late: ignore`)."""
+    unreadable: str = ""
+    """Its row has this, which another version wrote and this one does not know. Its `terms` are defaults then, but for
+    their name and level."""
+
+    @property
+    def is_undecidable(self) -> bool:
+        """This version decides nothing about it, and leaves it as it is."""
+        return bool(self.unreadable) and self.state in (CollectionState.OPEN, CollectionState.UNREADABLE)
 
     @property
     def is_open(self) -> bool:
@@ -222,13 +235,13 @@ def placement(
         now: the queue's time.
     """
     is_replacing = known is not None and known != digest
-    if newest is None or newest.state is CollectionState.CLOSED:
+    if newest is None or newest.state in (CollectionState.CLOSED, CollectionState.UNREADABLE):
         return Placement(JoinKind.NEW_GENERATION, is_replacing)
     if newest.is_open:
         return Placement(JoinKind.JOIN, is_replacing)
     if newest.state is CollectionState.RELEASING and newest.outcome in ("drop", "unmatched"):
         return Placement(JoinKind.NEW_GENERATION, is_replacing)
-    terms = newest.terms
+    terms = terms if newest.unreadable else newest.terms
     if newest.completed_at is not None and now >= newest.completed_at + terms.late_for:
         return Placement(JoinKind.NEW_GENERATION, is_replacing)
     if known == digest:

@@ -134,6 +134,8 @@ async def extend_collection(
 
     def look(store: Store) -> CollectionChange:
         found = _open(store, collection_id, "extend")
+        if found.unreadable:
+            raise CannotChange(f"collection {collection_id} cannot be read by this version ({found.unreadable})")
         not_before = store.administration.on_the_wall(until(store, found))
         return CollectionChange(found, store.collections.waiting(collection_id), not_before)
 
@@ -184,7 +186,8 @@ def _there(store: Store, collection_id: int) -> Collection:
 def _open(store: Store, collection_id: int, verb: str) -> Collection:
     found = _there(store, collection_id)
     if not found.is_open:
-        what = f"is {found.state.value}: `{verb}` is for those that are open"
+        why = f" ({found.unreadable})" if found.unreadable else ""
+        what = f"is {found.state.value}{why}: `{verb}` is for those that are open"
         raise CannotChange(f"collection {collection_id} {what}")
     return found
 
@@ -219,6 +222,7 @@ def collection_json(found: Collection, store: Store) -> CollectionJSON:
         "result": found.result,
         "outcome": found.outcome,
         "flags": found.flag.split(),
+        "unreadable": found.unreadable,
     }
 
 

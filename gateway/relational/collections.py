@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from gateway.model.collection import Collection, CollectionOutcome, CollectionState, End
+from gateway.model.collection import Collection, CollectionOutcome, End
 from gateway.model.delivery import UNMATCHED_RULE
 from gateway.ports.collections import CollectionCount, CollectionFilter, LetGo
-from gateway.relational.collection_rows import collection
+from gateway.relational.collection_rows import collection, state_of
 from gateway.relational.rows import batch, cleaned, microseconds, moment
 from gateway.relational.statements import Statements
 
@@ -127,7 +127,7 @@ class RelationalCollections:
         """Numbers by name and state; closed ones are left out."""
         with self._statements.errors():
             return [
-                CollectionCount(name, CollectionState(state), collections, instances, moment(oldest_at))
+                CollectionCount(name, state_of(state), collections, instances, moment(oldest_at))
                 for name, state, collections, instances, oldest_at in self._statements.rows("count_collections")
             ]
 

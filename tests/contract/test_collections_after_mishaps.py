@@ -1,10 +1,12 @@
-"""Collections after a mishap, on each database: a clock that was set back, a stored copy that cannot be read."""
+"""Collections after a mishap, on each database: a clock that was set back, bytes or a row that cannot be read."""
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
-from gateway.delivery.collection_steps import advance
+from gateway.delivery.collection_steps import advance, complete_now
 from gateway.model.collection import CollectionTerms, Membership
 from gateway.model.delivery import DeliveryState, Dispatch
 from gateway.ports.collections import CollectionFilter
@@ -58,3 +60,21 @@ def test_the_same_bytes_are_taken_again_where_what_is_owed_cannot_be_read(queue:
         assert [each.deliveries for each in queue.deliveries.accept(arrival, clock(), lambda _: False)] == [0]
     (found,) = queue.collections.list(EVERY, 10)
     assert (len(claimed), found.instances, found.late, found.repeated) == (2, 1, 1, 2)
+
+
+def test_a_row_that_cannot_be_read_stays_and_nothing_of_its_study_is_lost(queue: Store, clock: Clock) -> None:
+    newer = dataclasses.replace(CHEST, terms=CollectionTerms("chest", late="sometimes"))  # type: ignore[arg-type]
+    with queue.transaction():
+        queue.deliveries.accept([(instance(1), [dataclasses.replace(WAITS, collection=newer)])], clock())
+    clock.advance(7200)
+    (found,) = queue.collections.list(EVERY, 10)
+    assert (found.terms.name, found.is_undecidable) == ("chest", True)
+    with queue.transaction():
+        step = advance(queue, found.collection_id, lambda _: False)
+        assert (step.problem != "", step.is_completed) == (True, False)
+        assert [each.deliveries for each in queue.deliveries.accept([(instance(2), [WAITS])], clock())] == [1]
+    assert [(one.state, one.instances) for one in queue.collections.newest(EVERY, 10)] == [(found.state, 2)]
+    with queue.transaction():
+        complete_now(queue, found.collection_id)
+        assert advance(queue, found.collection_id, lambda _: False).is_completed, "an operator's word is known"
+        assert len(queue.deliveries.claim("pacs", 10, 900.0, clock())) == 2

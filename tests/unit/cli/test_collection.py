@@ -212,3 +212,18 @@ def test_rules_with_mistakes_do_not_hinder_it(tmp_path: Path) -> None:
     found = run("list", "--name", "heads")
     assert "cannot be looked up in rules with errors" in " ".join(found.stderr.split())
     assert run("complete", "1").exit_code == 0
+
+
+def test_one_that_another_version_wrote_is_said_and_an_operator_ends_it() -> None:
+    with contextlib.closing(store()) as queue, queue.transaction():
+        queue.connection.execute('UPDATE collection SET terms = \'{"name":"chest","later":1}\' WHERE collection_id = 1')
+    found = run("list")
+    assert found.exit_code == 0
+    assert "collection 1 was written by another version, which is to decide it: terms: later" in found.stderr
+    assert "terms: later" in run("show", "1").stdout
+    assert "unreadable" not in run("show", "2").stdout
+    refused = run("extend", "1", "--by", "1h")
+    assert (refused.exit_code != 0, "cannot be read by this version (terms: later)" in refused.stderr) == (True, True)
+    assert run("complete", "1").exit_code == 0
+    step(1)
+    assert shown(1)["state"] == "complete"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -14,7 +15,7 @@ from gateway.delivery.collection_steps import CollectionStep
 from gateway.model.collection import CollectionTerms, Membership
 from gateway.model.delivery import Dispatch
 from gateway.ports.collections import CollectionFilter
-from gateway.ports.errors import Temporary
+from gateway.ports.errors import QueueBroken, Temporary
 from gateway.ports.store import Store
 from tests.support.fakes.memory_store import MemoryStore
 from tests.support.fakes.meter import MemoryMeter
@@ -34,6 +35,7 @@ class Site:
         self.is_wanted = True
         self.reads, self.due = 0, set[str]()
         self.trouble: list[Exception] = []
+        self.failures: list[Exception] = []
         self.keeper = CollectionKeeper(self, lambda: self.arriving, self.meter, lambda: self.is_wanted)
 
     async def read(self, function: Callable[[Store], T]) -> T:
@@ -43,6 +45,8 @@ class Site:
         return function(self.store)
 
     async def write_due(self, function: Callable[[Store], CollectionStep]) -> CollectionStep:
+        if self.failures:
+            raise self.failures.pop()
         with self.store.transaction():
             step = function(self.store)
         self.due |= step.destinations
@@ -131,4 +135,57 @@ async def test_trouble_is_said_once_and_all_goes_on_afterwards(site: Site) -> No
     with capture_logs() as logs:
         for _ in range(3):
             await site.keeper.look()
+    assert [entry["event"] for entry in logs] == ["collections_not_looked_at", "collection_completed"]
+
+
+def make_unreadable(site: Site, number: int) -> None:
+    site.store.collection_rows[number] = dataclasses.replace(
+        site.store.collection_rows[number], unreadable="terms: new"
+    )
+
+
+async def test_one_that_cannot_be_read_stays_and_others_go_on(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(collection_keeper, "AT_ONCE", 1)
+    site.put("1.2", "1.3", "1.4")
+    make_unreadable(site, 1)
+    unreadable = site.store.collection_rows[1]
+    site.clock.advance(60)
+    with capture_logs() as logs:
+        for _ in range(3 * collection_keeper.TRIED_AGAIN_AFTER):
+            await site.keeper.look()
+    assert site.states() == ["open", "complete", "complete"]
+    assert site.store.collection_rows[1] == unreadable
+    (said,) = (entry for entry in logs if entry["event"] == "collection_not_decided")
+    assert (said["collection_id"], said["collection"]) == (1, "chest")
+    assert said["error"] == "cannot be read by this version: terms: new"
+    assert site.meter.counted["gateway_collection_problems_total", "chest"] == 1
+    site.store.collection_rows[1] = dataclasses.replace(unreadable, unreadable="")
+    for _ in range(collection_keeper.TRIED_AGAIN_AFTER):
+        await site.keeper.look()
+    assert site.states() == ["complete"] * 3
+
+
+async def test_a_step_that_fails_is_the_trouble_of_its_collection(site: Site) -> None:
+    site.put("1.2", "1.3")
+    site.clock.advance(60)
+    site.failures = [ZeroDivisionError("a mistake")]
+    with capture_logs() as logs:
+        await site.keeper.look()
+        assert site.states() == ["open", "complete"]
+        for _ in range(collection_keeper.TRIED_AGAIN_AFTER):
+            await site.keeper.look()
+    assert site.states() == ["complete", "complete"]
+    assert [entry["event"] for entry in logs] == ["collection_not_decided"] + ["collection_completed"] * 2
+    assert site.meter.counted["gateway_collection_problems_total", ""] == 1
+
+
+async def test_an_error_of_the_store_about_one_lets_the_next_look_begin_with_others(site: Site) -> None:
+    site.put("1.2", "1.3")
+    site.clock.advance(60)
+    site.failures = [QueueBroken("a page is damaged")]
+    with capture_logs() as logs:
+        await site.keeper.look()
+        assert site.states() == ["open", "open"]
+        await site.keeper.look()
+    assert site.states() == ["open", "complete"]
     assert [entry["event"] for entry in logs] == ["collections_not_looked_at", "collection_completed"]

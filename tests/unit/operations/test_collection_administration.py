@@ -75,6 +75,7 @@ async def test_what_is_shown_has_times_and_numbers_and_no_patient(access: StoreO
         "deadline_in_s": 60,
         "result": "",
         "outcome": "",
+        "unreadable": "",
         "flags": [],
     }
     shown = await show_collection(access, 1)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from gateway.model.collection import CollectionState, CollectionTerms, CollectionTest
-from gateway.relational.collection_rows import COLLECTED_KEY_COLUMN, collection, terms_text
+from gateway.relational.collection_rows import COLLECTED_KEY_COLUMN, collection, state_of, terms_text
 from gateway.relational.rows import microseconds
 from tests.support.samples import NOON
 
@@ -24,6 +26,35 @@ def test_terms_come_back_as_they_were() -> None:
     assert (row("")[COLLECTED_KEY_COLUMN], found.institution) == ("key", "i")
 
 
-def test_terms_of_other_versions_are_read() -> None:
-    found = collection(row('{"name":"chest","quiet_s":5.0,"unknown":1}'))
-    assert found.terms == CollectionTerms("chest", quiet_s=5.0)
+def test_terms_of_an_earlier_version_get_defaults_and_an_empty_field_of_a_later_one_says_nothing() -> None:
+    found = collection(row('{"name":"chest","quiet_s":5.0,"later":null,"latest":[]}'))
+    assert (found.terms, found.unreadable) == (CollectionTerms("chest", quiet_s=5.0), "")
+
+
+@pytest.mark.parametrize(
+    ("terms", "name", "unreadable"),
+    [
+        ('{"name":"chest","later":1,"also":"x"}', "chest", "terms: also, later"),
+        ('{"name":"chest","late":"sometimes"}', "chest", "terms: Invalid enum value 'sometimes' - at `$.late`"),
+        ('{"name":3}', "", "terms: Expected `str`, got `int` - at `$.name`"),
+        ("[]", "", "terms: Expected `object`, got `array`"),
+        ("", "", "terms: Input data was truncated"),
+    ],
+)
+def test_terms_that_this_version_does_not_know_are_said(terms: str, name: str, unreadable: str) -> None:
+    found = collection(row(terms))
+    assert (found.terms.name, found.unreadable) == (name, unreadable)
+    assert (found.state, found.is_undecidable) == (CollectionState.COMPLETE, False), "what was decided goes on"
+
+
+@pytest.mark.parametrize(
+    ("place", "word", "unreadable"), [(6, "asking", "the state 'asking'"), (14, "ask", "the outcome 'ask'")]
+)
+def test_a_state_or_fate_of_another_version_is_left_to_it(place: int, word: str, unreadable: str) -> None:
+    found = collection([*row('{"name":"chest"}')[:place], word, *row("")[place + 1 :]])
+    assert (found.state, found.unreadable) == (CollectionState.UNREADABLE, unreadable)
+    assert found.is_undecidable
+
+
+def test_the_states_that_are_counted_are_those_of_this_version_or_one() -> None:
+    assert (state_of("open"), state_of("asking")) == (CollectionState.OPEN, CollectionState.UNREADABLE)
