@@ -99,6 +99,7 @@ def compile_peer(
         requires=compile_requirements(spec.requires, place.at("requires"), context),
         accept_sop_classes=context.sop_classes(classes, spec.accept.sop_classes or ()),
         accept_transfer_syntaxes=context.transfer_syntaxes(syntaxes, spec.accept.transfer_syntaxes or ()),
+        prefer_transfer_syntaxes=_preferred(spec, place.at("accept"), context),
         log_objects=spec.log.objects,
         accepts_odd_uids=spec.accept.uids == "any",
         is_strict=is_strict,
@@ -151,6 +152,17 @@ def _without_effect(names: Iterable[str], what: str, place: Place, context: Cont
         if place.has(name):
             mark = place.at(name).holder
             context.findings.warning(mark, "no-effect", f"`{name}` means nothing for {what}; leave it out")
+
+
+def _preferred(spec: PeerSpec, accept: Place, context: Context) -> tuple[str, ...]:
+    """The transfer syntaxes that are accepted first, of those that are accepted at all."""
+    uids = context.transfer_syntaxes(accept.at("prefer"), spec.accept.prefer or ())
+    taken = context.transfer_syntaxes(accept.at("transfer_syntaxes"), spec.accept.transfer_syntaxes or ())
+    for uid in uids if taken else ():
+        if uid not in taken:
+            message = f"{short_name(uid)} is not among the `transfer_syntaxes` that are accepted"
+            context.findings.warning(accept.at("prefer").holder, "no-effect", message)
+    return uids
 
 
 def _fallback(spec: DeliverySpec, place: Place, context: Context) -> tuple[str, ...]:

@@ -68,7 +68,10 @@ class Peer:
     accept_sop_classes: tuple[str, ...] = ()
     """As a requestor: only these abstract syntaxes; empty: any."""
     accept_transfer_syntaxes: tuple[str, ...] = ()
-    """As a requestor: only these; empty: any. The requestor's order decides."""
+    """As a requestor: only these; empty: any."""
+    prefer_transfer_syntaxes: tuple[str, ...] = ()
+    """As a requestor: the first of these that a presentation context proposes is accepted; where it proposes none of
+    them, the requestor's order decides."""
     log_objects: Literal["study", "object", "none"] | None = None
     """The log of the objects that come from it and go to it (`gateway.object_log`); None: as the gateway's settings
     say."""

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pynetdicom import AE
 
+from gateway.dimse.acceptor.admission import Admitted
 from gateway.dimse.protocol.connection import AssociationTransport
 from gateway.dimse.protocol.memory import MemoryDataSet
 from gateway.dimse.requestor.requestor_association import associate
@@ -18,11 +20,12 @@ from gateway.model.associate import AssociateKeywords, ProposedContext
 from gateway.model.listener import Timers
 from gateway.model.peer import Peer
 from gateway.ports.errors import DestinationDown
-from tests.support.dimse.rig import VERIFICATION, serving
+from tests.support.dimse.rig import EXPLICIT, IMPLICIT, MR, VERIFICATION, serving
 from tests.support.peers import Part10, StockSCP, StoreSCP, dcmsend, echoscu, read_part10, stock_scu, storescu
 
 pytestmark = pytest.mark.peers
 
+EXPLICIT_BIG, RLE = "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.5"
 TIMERS = Timers(connect_s=120.0, association_s=120.0, dimse_s=120.0)
 NAMES = ["CT_small.dcm", "MR_small.dcm", "MR_small_RLE.dcm", "JPEG2000.dcm", "reportsi.dcm", "MR_small_bigendian.dcm"]
 
@@ -91,6 +94,34 @@ async def test_dcmsend_sends(parts: list[Part10]) -> None:
         done = await dcmsend(running.port, [parts[0].path, parts[1].path])
     assert done.returncode == 0, done.output
     assert identities(sink.received) == identities(expected(parts[:2]))
+
+
+def preferring(*syntaxes: str) -> Any:
+    peer = Peer("scu", "STORESCU", may=frozenset({"store", "echo"}), prefer_transfer_syntaxes=syntaxes)
+    return lambda facts: Admitted(peer)
+
+
+@pytest.mark.parametrize("syntax", [EXPLICIT, IMPLICIT, EXPLICIT_BIG])
+async def test_dcmtk_sends_what_we_prefer_of_what_it_proposes(parts: list[Part10], syntax: str) -> None:
+    sink, part = Sink(), parts[1]
+    async with serving(sink, admission=preferring(RLE, syntax)) as running:
+        done = await storescu(running.port, [part.path], options=["-R", "+C"])
+    assert done.returncode == 0, done.output
+    assert [kept[:2] for kept in sink.received] == [(part.sop_instance_uid, syntax)]
+
+
+@pytest.mark.parametrize(("preferred", "accepted"), [((RLE, IMPLICIT), IMPLICIT), ((RLE,), EXPLICIT), ((), EXPLICIT)])
+async def test_stock_pynetdicom_gets_what_we_prefer(preferred: tuple[str, ...], accepted: str) -> None:
+    def negotiated() -> list[str]:
+        ae = AE("STORESCU")
+        ae.add_requested_context(MR, [EXPLICIT, IMPLICIT])
+        association = ae.associate("127.0.0.1", running.port)
+        assert association.is_established
+        association.release()
+        return [str(context.transfer_syntax[0]) for context in association.accepted_contexts]
+
+    async with serving(Sink(), admission=preferring(*preferred)) as running:
+        assert await asyncio.to_thread(negotiated) == [accepted]
 
 
 async def send(port: int, parts: list[Part10], *, ae_title: str, settings: AssociateKeywords) -> list[int]:

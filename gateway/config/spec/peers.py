@@ -47,6 +47,16 @@ class AcceptSpec(Spec):
         ]
         | None
     ) = None
+    prefer: (
+        Annotated[
+            TransferSyntaxes,
+            Described(
+                description="The first of these that a presentation context proposes is accepted (PS3.8 §9.3.3.2). "
+                "Default, and where it proposes none of them: the first that the requestor lists."
+            ),
+        ]
+        | None
+    ) = None
     uids: Annotated[
         Literal["any", "standard"],
         Described(

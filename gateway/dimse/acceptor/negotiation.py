@@ -9,6 +9,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import chain
 from types import MappingProxyType
 
 from pynetdicom.pdu_items import (
@@ -64,6 +65,8 @@ class Policy:
     """The abstract syntaxes that are accepted, of services other than echo; empty: any."""
     transfer_syntaxes: tuple[str, ...] = ()
     """The transfer syntaxes that are accepted; empty: any."""
+    preferred: tuple[str, ...] = ()
+    """Where a context proposes some of these, the first of them is accepted."""
     may_invoke_storage: bool = False
     """True when we can be the SCU of storage on the requestor's association (C-GET)."""
     is_strict: bool = False
@@ -88,7 +91,7 @@ _answers: BoundedCache[_AnswerKey, NegotiationResult] = BoundedCache(REMEMBERED_
 
 
 def negotiate(contexts: bytes, roles: tuple[tuple[str, bool, bool], ...], policy: Policy) -> NegotiationResult:
-    """Answer every proposed context, its transfer syntaxes in the requestor's order.
+    """Answer every proposed context: the first of its transfer syntaxes that is preferred, else that is accepted.
 
     Raises:
         MalformedAssociate: the items cannot be read.
@@ -137,8 +140,9 @@ def decide(
     allowed: tuple[str, ...] = policy.transfer_syntaxes
     if service == "echo":
         allowed = UNCOMPRESSED  # no data set ever; the peer's settings speak of objects
-    usable = (one for one in proposal.transfer_syntaxes if len(one) <= LONGEST_UID)
-    transfer_syntax = next((one for one in usable if not allowed or one in allowed), None)
+    fitting = [one for one in proposal.transfer_syntaxes if len(one) <= LONGEST_UID and (not allowed or one in allowed)]
+    preferred = (one for one in policy.preferred if one in fitting)
+    transfer_syntax = next(chain(preferred, fitting), None)  # one of those proposed, by our choice (PS3.8 §9.3.3.2)
     if not transfer_syntax:
         return TRANSFER_SYNTAXES_NOT_SUPPORTED, None
     ours = (is_offered, policy.may_invoke_storage) if service == "store" else (True, False)

@@ -22,6 +22,7 @@ def policy_of(peer: Peer | None, *, is_strict: bool = False) -> Policy:
         services=peer.may | ANSWERED_BY_STATUS,
         sop_classes=peer.accept_sop_classes,
         transfer_syntaxes=peer.accept_transfer_syntaxes,
+        preferred=peer.prefer_transfer_syntaxes,
         may_invoke_storage="get" in peer.may,
         is_strict=is_strict,
     )

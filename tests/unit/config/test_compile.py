@@ -141,6 +141,11 @@ def test_every_process_setting(compile_text: Compile, working_folder: Path) -> N
             },
             id="accept by keyword, name and UID",
         ),
+        pytest.param(
+            "{ae_title: A, may: [store], accept: {prefer: [JPEG2000Lossless, 1.2.840.10008.1.2.1]}}",
+            {"accept_transfer_syntaxes": (), "prefer_transfer_syntaxes": (JPEG_2000_LOSSLESS, EXPLICIT_LITTLE)},
+            id="what is preferred",
+        ),
         pytest.param("{ae_title: A, may: [store]}", {"accepts_odd_uids": False}, id="only UIDs"),
         pytest.param("{ae_title: A, may: [store]}", {"log_objects": None}, id="the log of all"),
         pytest.param("{ae_title: A, log: {objects: object}}", {"log_objects": "object"}, id="a log of its own"),

@@ -107,6 +107,30 @@ CONTEXTS: dict[str, tuple[tuple[str, list[str]], Policy, int, str]] = {
         0,
         BIG,
     ),
+    "preferred, whatever the requestor's order": (
+        (CT, [IMPLICIT, EXPLICIT, JPEG]),
+        Policy(frozenset({"store"}), preferred=(BIG, JPEG, EXPLICIT)),
+        0,
+        JPEG,
+    ),
+    "nothing preferred is proposed": (
+        (CT, [EXPLICIT, IMPLICIT]),
+        Policy(frozenset({"store"}), preferred=(BIG, JPEG)),
+        0,
+        EXPLICIT,
+    ),
+    "what is preferred must be accepted": (
+        (CT, [JPEG, IMPLICIT, EXPLICIT]),
+        Policy(frozenset({"store"}), (), (IMPLICIT, EXPLICIT), preferred=(JPEG, EXPLICIT)),
+        0,
+        EXPLICIT,
+    ),
+    "a preference is of objects, echo stays uncompressed": (
+        (VERIFICATION, [JPEG, IMPLICIT]),
+        Policy(frozenset({"echo"}), preferred=(JPEG,)),
+        0,
+        IMPLICIT,
+    ),
     "syntaxes narrowed, none left": ((CT, [JPEG]), Policy(frozenset({"store"}), (), (IMPLICIT,)), 4, ""),
 }
 

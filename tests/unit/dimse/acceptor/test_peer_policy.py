@@ -24,11 +24,18 @@ def test_strangers_may_echo_and_store() -> None:
 
 @pytest.mark.parametrize(("may", "may_invoke_storage"), [({"echo"}, False), ({"get"}, True)])
 def test_queries_are_negotiated_whatever_a_peer_may(may: set[str], may_invoke_storage: bool) -> None:
-    peer = Peer("ct1", "CT1", may=frozenset(may), accept_transfer_syntaxes=("1.2.840.10008.1.2",))
+    peer = Peer(
+        "ct1",
+        "CT1",
+        may=frozenset(may),
+        accept_transfer_syntaxes=("1.2.840.10008.1.2",),
+        prefer_transfer_syntaxes=("1.2.840.10008.1.2.1",),
+    )
     policy = policy_of(peer)
     assert policy.services == may | ANSWERED_BY_STATUS
     assert policy.may_invoke_storage is may_invoke_storage
     assert policy.transfer_syntaxes == peer.accept_transfer_syntaxes
+    assert policy.preferred == peer.prefer_transfer_syntaxes
     assert not policy.is_strict
 
 
