@@ -90,6 +90,7 @@ class Gateway:
             certificates=parts.certificates,
             delivery=parts.delivery,
             nodes=parts.nodes_seen,
+            pauses=lambda: parts.pauses.going_on,
         )
         replaced = [event.name for event, *_ in handlers if not is_notification(event)]
         self._surface = GatewaySurface(parts, self._health, self._reloader, replaced, utc_now(), link)

@@ -47,6 +47,7 @@ from gateway.object_log import ObjectLog, object_log
 from gateway.objects.opening import open_object_store
 from gateway.ports.gateway_clock import GatewayClock
 from gateway.ports.object_store import ObjectStore
+from gateway.ports.pauses import Pause, PausedNames
 from gateway.ports.store_room import StoreRoom
 from gateway.retrieve.handed_bytes import HandedBytes
 from gateway.retrieve.move_rendezvous import MoveRendezvous
@@ -82,6 +83,7 @@ class SharedParts:
     clock: GatewayClock
     object_log: ObjectLog
     loops: LoopWatch
+    paused: PausedNames
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,9 +160,7 @@ def build_parts(table: RoutingTable, handlers: Sequence[tuple[Any, ...]] = ()) -
             lambda: server.tls_contexts, lambda: common.live.current.peers, common.metrics, utc_now
         ),
         delivery=delivery,
-        pauses=PauseWatch(
-            lambda: storage.journal.read(lambda store: store.pauses.all_pauses()), delivery.follow_pauses, utc_now
-        ),
+        pauses=build_pauses(common, storage, delivery),
         collections=CollectionKeeper(
             storage.journal,
             storage.journal.arriving.studies,
@@ -169,6 +169,16 @@ def build_parts(table: RoutingTable, handlers: Sequence[tuple[Any, ...]] = ()) -
         ),
         leases=leases,
     )
+
+
+def build_pauses(common: SharedParts, storage: StorageParts, delivery: DeliveryService) -> PauseWatch:
+    """Has intake and couriers follow the pauses of the store."""
+
+    def follow(pauses: Sequence[Pause]) -> None:
+        common.paused.follow(pauses)
+        delivery.follow_pauses(pauses)
+
+    return PauseWatch(lambda: storage.journal.read(lambda store: store.pauses.all_pauses()), follow, utc_now)
 
 
 def build_common(table: RoutingTable) -> SharedParts:
@@ -181,6 +191,7 @@ def build_common(table: RoutingTable) -> SharedParts:
         clock=clock_of(settings),
         object_log=object_log(settings.log_objects, lambda: live.current.peers),
         loops=LoopWatch(settings.loops),
+        paused=PausedNames(),
     )
 
 
@@ -280,6 +291,7 @@ def build_handlers(
         loops=common.loops,
         objects=common.object_log,
         members=delivery.study_members,
+        paused=common.paused,
     )
     retrieves = RetrieveBackends(
         queries,

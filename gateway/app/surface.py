@@ -54,6 +54,7 @@ class GatewaySurface:
             room=parts.storage.room,
             clock=parts.common.clock,
             nodes=parts.nodes_seen,
+            pauses=lambda: parts.pauses.going_on,
         )
 
     def not_ready(self) -> Sequence[str]:

@@ -35,7 +35,7 @@ from gateway.operations.delivery_listing import (
     show_delivery,
     study_json,
 )
-from gateway.operations.pausing import paused_destinations
+from gateway.operations.pausing import paused
 from gateway.operations.queue_administration import Verb, missing
 from gateway.operations.store_on_file import StoreOnFile
 from gateway.ports.delivery_administration import DeliveryFilter, DeliveryOrder
@@ -138,7 +138,7 @@ def list_(
             studies = done(list_studies(access, which, limit, is_newest_first=sort == "newest"))
         else:
             found = done(list_deliveries(access, which, limit, order=sort, with_values=show_values))
-            found = with_waits(found, done(paused_destinations(access)), rules, datetime.now(UTC))
+            found = with_waits(found, done(paused(access, "destination")), rules, datetime.now(UTC))
     if by_study:
         described = [study_json(row, with_values=show_values) for row in studies]
         number = len({row.study_instance_uid for row in studies})
@@ -165,7 +165,7 @@ def show(delivery_id: int, rules: Path, show_values: bool, form: str) -> None:
         for sentence in done(missing(access, DeliveryFilter(ids=(delivery_id,)))):
             fail(sentence)
         details = done(show_delivery(access, delivery_id, with_values=show_values))
-        pauses = done(paused_destinations(access))
+        pauses = done(paused(access, "destination"))
     if details is None:
         fail(f"there is no delivery {delivery_id}")
     details, tries = with_wait(details, pauses, rules, datetime.now(UTC)), details["attempts"]
@@ -264,30 +264,43 @@ def discard(which: DeliveryFilter, yes: bool, **how: Any) -> None:
     _change(queue_administration.DISCARD, which, confirm=_leave if yes else _confirm, **how)
 
 
-@queue.command()
-@click.option("--destination", metavar="PEER", required=True, callback=given, help="The peer that gets nothing.")
-@rules_option
-@DRY_RUN
-@WHY
-def pause(destination: str, rules: Path, is_dry_run: bool, why: str) -> None:
-    """Begin no delivery to a destination until it is resumed, on any node; restarts keep it paused.
+def pausable(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds the options of what is paused or resumed, and those of a verb."""
+    options = (
+        click.option("--destination", metavar="PEER", callback=given, help="A peer that gets nothing."),
+        click.option("--sender", metavar="NAME", callback=given, help="A peer, or AE title, that sends."),
+        rules_option,
+        DRY_RUN,
+        WHY,
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
 
-    What is in flight is finished. What arrives for it is taken and kept, and is not given up for its age meanwhile.
+
+@queue.command()
+@pausable
+def pause(rules: Path, is_dry_run: bool, why: str, **names: str) -> None:
+    """Pause a destination or a sender until it is resumed, on any node; restarts keep it paused.
+
+    \b
+    --destination  no delivery is begun for it. What is in flight is finished; what arrives for it is
+                   taken and kept, and is not given up for its age meanwhile.
+    --sender       what it sends is refused with 0xA700 (Out of Resources), so that it keeps it and sends
+                   it again. What it sent before is delivered; it may ask and retrieve as before.
     """
+    kind, name = queue_pause.chosen(**names)
     with opened(rules, is_read_only=is_dry_run) as access:
-        require_known(DeliveryFilter(destination=destination), access, rules)
-        queue_pause.pause(access, destination, why, is_dry_run=is_dry_run)
+        queue_pause.pause(access, kind, name, rules, why, is_dry_run=is_dry_run)
 
 
 @queue.command()
-@click.option("--destination", metavar="PEER", required=True, callback=given, help="The peer that is paused.")
-@rules_option
-@DRY_RUN
-@WHY
-def resume(destination: str, rules: Path, is_dry_run: bool, why: str) -> None:
-    """Deliver again to a destination that was paused."""
+@pausable
+def resume(rules: Path, is_dry_run: bool, why: str, **names: str) -> None:
+    """Go on with what was paused."""
+    kind, name = queue_pause.chosen(**names)
     with opened(rules, is_read_only=is_dry_run) as access:
-        queue_pause.resume(access, destination, why, is_dry_run=is_dry_run)
+        queue_pause.resume(access, kind, name, why, is_dry_run=is_dry_run)
 
 
 def _confirm(number: int) -> None:

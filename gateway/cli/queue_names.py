@@ -9,6 +9,7 @@ import click
 from gateway.cli.options import load_rules, usable_table
 from gateway.cli.queue_verbs import done
 from gateway.common.setting_faults import did_you_mean
+from gateway.model.ae_title import fault_of_ae_title
 from gateway.model.delivery import IN_PLACE_OF_ROUTES
 from gateway.operations.delivery_listing import destinations, is_known_destination, is_known_rule
 from gateway.ports.delivery_administration import DeliveryFilter
@@ -23,6 +24,21 @@ def require_destination(name: str, rules: Path) -> None:
         raise click.BadParameter(
             f"{name!r} is no destination{near} (known: {', '.join(known) or 'none'})", param_hint="--to"
         )
+
+
+def require_sender(name: str, rules: Path) -> None:
+    """Refuse a sender that no peer is, by name or AE title; where strangers may send, any AE title is one. Exits 2."""
+    table = load_rules(rules).table
+    peers = {} if table is None else table.peers
+    titles = {peer.ae_title for peer in peers.values() if peer.ae_title}
+    if name in peers or name in titles:
+        return
+    if table is not None and table.settings.admit == "any" and not fault_of_ae_title(name):
+        return
+    known = sorted({*peers, *titles})
+    what = "is no peer and no AE title of one" if table else "cannot be looked up in rules with errors"
+    near = did_you_mean(name, known)
+    raise click.BadParameter(f"{name!r} {what}{near} (known: {', '.join(known) or 'none'})", param_hint="--sender")
 
 
 def require_known(which: DeliveryFilter, access: StoreAccess, rules: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
+from shlex import quote
 
 import structlog
 
@@ -82,7 +83,7 @@ class PauseWatch:
                     name=pause.name,
                     operator=pause.operator,
                     hours=due,
-                    hint=f"`gateway queue resume --{pause.kind} {pause.name}`",
+                    hint=f"`gateway queue resume --{pause.kind} {quote(pause.name)}`",
                 )
 
 

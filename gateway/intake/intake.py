@@ -27,9 +27,18 @@ from gateway.model.delivery import UNREADABLE_RULE, DeliveryState, Dispatch
 from gateway.model.dimse_status import SUCCESS
 from gateway.model.instance import NOT_STORED, IndexEntry, Instance
 from gateway.object_log import ObjectLog
-from gateway.ports.errors import GatewayError, NotAllowed, RejectedByRule, Temporary, Unreadable, fit_for_log
+from gateway.ports.errors import (
+    GatewayError,
+    NotAllowed,
+    RejectedByRule,
+    SenderPaused,
+    Temporary,
+    Unreadable,
+    fit_for_log,
+)
 from gateway.ports.journal import Journal
 from gateway.ports.meter import peer_label
+from gateway.ports.pauses import PausedNames
 from gateway.query.entry import IndexEntries
 from gateway.routing.facts import ObjectFacts, check_identified
 from gateway.routing.language.attribute_path import parse
@@ -89,6 +98,7 @@ class Intake:
         loops: notices what comes back again and again.
         objects: logs what is stored.
         members: gives each dispatch to a group the member that gets the object.
+        paused: the senders that are refused.
     """
 
     def __init__(
@@ -100,6 +110,7 @@ class Intake:
         loops: LoopWatch | None = None,
         objects: ObjectLog | None = None,
         members: MemberChoice | None = None,
+        paused: PausedNames | None = None,
     ) -> None:
         self.log = log
         self._journal = journal
@@ -107,6 +118,7 @@ class Intake:
         self._loops = loops
         self._objects = objects or ObjectLog()
         self._members = members or FirstMembers()
+        self._paused = paused or PausedNames()
         self._entries = IndexEntries()
 
     async def accept(self, incoming: Incoming, table: RoutingTable) -> int:
@@ -117,8 +129,11 @@ class Intake:
             NotAllowed: no rule wants it, and `unmatched: reject`.
             RejectedByRule: a rule does not want it.
             SpoolFull: the peer may send it again.
+            SenderPaused: an operator paused it.
         """
         try:
+            if self._paused.senders:
+                self._require_going_on(incoming)
             return await self._accept(incoming, table)
         except GatewayError as error:
             self.log.refused(incoming, error)
@@ -134,6 +149,8 @@ class Intake:
         if not is_read_at_once(incoming.body.length_bytes, incoming.transfer_syntax_uid):
             return self.accept(incoming, table)
         try:
+            if self._paused.senders:
+                self._require_going_on(incoming)
             return self._accept_small(incoming, table)
         except GatewayError as error:
             self.log.refused(incoming, error)
@@ -230,6 +247,12 @@ class Intake:
         )
         if facts is not None and facts.oddities:
             self.log.oddities(incoming, facts.oddities)
+
+    def _require_going_on(self, incoming: Incoming) -> None:
+        """Raises SenderPaused. What comes for a retrieve was asked for: its source sends nothing of its own will."""
+        facts = incoming.facts
+        if not incoming.is_retrieved and not self._paused.senders.isdisjoint((facts.peer, facts.calling_ae_title)):
+            raise SenderPaused("an operator paused this sender; send again later")
 
     # --- the steps ---------------------------------------------------------------------------------------------------
 

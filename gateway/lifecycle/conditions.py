@@ -10,17 +10,20 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from shlex import quote
 from typing import Protocol
 
 from gateway.model.delivery import DeliveryState
 from gateway.model.node import ClusterView
 from gateway.ports.delivery_queue import QueueDepth
+from gateway.ports.pauses import Pause, PausedKind
 
 CODES = (
     *("starting", "recovering", "draining"),
     *("spool_full", "database_full", "journal_full", "spool_not_writable", "database_not_writable"),
     *("not_in_place", "journal_broken", "listener_down"),
     *("reload_refused", "certificate_expired", "handler_failing", "destination_down", "destination_paused"),
+    "sender_paused",
     "destination_not_configured",
     *("deliveries_held", "dead_letters", "nodes_differ", "payloads_not_sealed"),
 )
@@ -186,6 +189,21 @@ def _paused(courier: CourierView, since: datetime, number: int) -> OperatingCond
         f"{name}: paused since {since:%Y-%m-%d %H:%M} UTC by {courier.paused_by}; {_wait(number)}; "
         f"`gateway queue resume --destination {name}`",
     )
+
+
+CONSEQUENCES: Mapping[PausedKind, str] = {"sender": "what it sends is refused with 0xA700"}
+"""Kind → what its pause means, but for destinations."""
+
+
+def of_pauses(going_on: Iterable[Pause]) -> Iterator[OperatingCondition]:
+    """Senders that an operator paused. Paused destinations are told with their deliveries."""
+    for pause in going_on:
+        if pause.kind in CONSEQUENCES:
+            yield OperatingCondition(
+                f"{pause.kind}_paused",
+                f"{pause.name}: paused since {pause.began_at:%Y-%m-%d %H:%M} UTC by {pause.operator}; "
+                f"{CONSEQUENCES[pause.kind]}; `gateway queue resume --{pause.kind} {quote(pause.name)}`",
+            )
 
 
 def unknown_destination(name: str, number: int) -> str:

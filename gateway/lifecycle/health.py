@@ -20,6 +20,7 @@ from gateway.model.settings import Settings
 from gateway.ports.delivery_queue import QueueDepth
 from gateway.ports.errors import GatewayError
 from gateway.ports.kept_copies import NOTHING_KEPT, KeptTotal
+from gateway.ports.pauses import Pause
 from gateway.spool.store_journal import StoreJournal
 
 log = structlog.get_logger()
@@ -42,6 +43,7 @@ class Health:
         certificates: CertificateWatch,
         delivery: DeliveryService,
         nodes: Callable[[], ClusterView],
+        pauses: Callable[[], Sequence[Pause]],
     ) -> None:
         self._settings = settings
         self._journal = journal
@@ -51,6 +53,7 @@ class Health:
         self._certificates = certificates
         self._delivery = delivery
         self._nodes = nodes
+        self._pauses = pauses
         self.stage: ProcessStage = "starting"
 
     def blocking(self) -> list[OperatingCondition]:
@@ -67,6 +70,7 @@ class Health:
             *conditions.of_handlers(self._server.handler_failures.failing.values()),
             *conditions.of_certificates(self._certificates.ended),
             *conditions.of_destinations(self._delivery.status(), depths),
+            *conditions.of_pauses(self._pauses()),
             *conditions.of_queue(depths),
             *conditions.of_nodes(self._nodes()),
             *conditions.of_backlog(self._journal),

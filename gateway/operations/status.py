@@ -24,6 +24,7 @@ from gateway.ports.delivery_queue import QueueDepth
 from gateway.ports.gateway_clock import GatewayClock
 from gateway.ports.kept_copies import KeptTotal
 from gateway.ports.meter import peer_label
+from gateway.ports.pauses import Pause
 from gateway.ports.shared_payloads import UnsealedPayloads
 from gateway.ports.store_room import StoreRoom
 from gateway.spool.store_journal import StoreJournal
@@ -52,6 +53,8 @@ class StatusSources:
     clock: GatewayClock
     nodes: Callable[[], ClusterView]
     """Nodes and leases of the cluster; empty for a gateway that is alone."""
+    pauses: Callable[[], Sequence[Pause]]
+    """Those that go on."""
 
 
 async def status(sources: StatusSources) -> Json:
@@ -75,6 +78,7 @@ async def status(sources: StatusSources) -> Json:
         "loops": sources.loops.held,
         "nodes": nodes_json(sources.nodes()),
         "destinations": destinations_json(sources.delivery.status(), depths),
+        "pauses": pauses_json(sources.pauses()),
         "groups": [asdict(group) for group in sources.delivery.groups()],
         "queue": queue_json(depths, sources.clock.on_the_wall),
         "spool": place_json(
@@ -93,6 +97,14 @@ async def status(sources: StatusSources) -> Json:
         "kept": kept_json(await sources.health.kept(), sources.journal.kept_copies_dropped, sources.clock.on_the_wall),
         "unsealed": unsealed_json(sources.journal.unsealed()),
     }
+
+
+def pauses_json(pauses: Iterable[Pause]) -> list[Json]:
+    """Pauses that go on. The operator's reason is for operators alone."""
+    return [
+        {"kind": row.kind, "name": row.name, "operator": row.operator, "began_at": row.began_at.isoformat()}
+        for row in pauses
+    ]
 
 
 def nodes_json(view: ClusterView) -> list[Json]:

@@ -13,7 +13,7 @@ from functools import partial
 from gateway.operations.queue_administration import Operator
 from gateway.ports.errors import ConfigurationError
 from gateway.ports.operation_log import OPERATIONS_KEPT, OperationRecord, OperationState
-from gateway.ports.pauses import Pause
+from gateway.ports.pauses import Pause, PausedKind
 from gateway.ports.store import Store
 from gateway.ports.store_access import StoreAccess
 from gateway.ports.undo_log import MOST_UNDONE, UNDONE_WITHIN, DeliveryChange, UndoCount
@@ -164,10 +164,11 @@ async def _pause_undone(
     access: StoreAccess, operation: OperationRecord, by: Operator, now: datetime, *, is_dry_run: bool
 ) -> Undone:
     """End the pause that it began, or begin the one anew that it ended."""
-    name = str(json.loads(operation.filter_json)["destination"])
+    which: dict[PausedKind, str] = json.loads(operation.filter_json)
+    ((kind, name),) = which.items()
 
     def do(store: Store) -> None:
-        found = next((each for each in store.pauses.all_pauses() if each.name == name), None)
+        found = next((each for each in store.pauses.all_pauses() if (each.kind, each.name) == (kind, name)), None)
         begun_by = (operation.operator, operation.began_at)
         is_as_left = found is not None and (
             found.goes_on and (found.operator, found.began_at) == begun_by
@@ -179,9 +180,9 @@ async def _pause_undone(
         if is_dry_run:
             return
         if operation.verb == "pause":
-            store.pauses.end_pause("destination", name, store.administration.now())
+            store.pauses.end_pause(kind, name, store.administration.now())
         else:
-            store.pauses.begin_pause(Pause("destination", name, by.name, by.why, now))
+            store.pauses.begin_pause(Pause(kind, name, by.name, by.why, now))
         which = json.dumps({"operation": operation.operation_id})
         record = OperationRecord("undo", by.name, by.why, "", which, operation.done, began_at=now, changed_at=now)
         store.operations.begin_operation(

@@ -44,6 +44,10 @@ class SpoolFull(Temporary):
     dimse_status = OUT_OF_RESOURCES
 
 
+class SenderPaused(Temporary):
+    """An operator paused the sender: it keeps its objects, and sends them again later."""
+
+
 class Refusal(GatewayError):
     """This object, in this form, will not be taken."""
 

@@ -1,13 +1,17 @@
-"""Pauses, in the store: a destination to which nothing is begun until an operator resumes it."""
+"""Pauses, in the store: destinations, senders and rules that an operator stops until they are resumed.
+
+Nothing is begun for a destination. The objects of a sender are refused. Deliveries of a rule wait, held.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol
 
-PausedKind = Literal["destination"]
+PausedKind = Literal["destination", "sender", "rule"]
+"""A sender is the name of a peer, or a Calling AE Title."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +32,20 @@ class Pause:
     def goes_on(self) -> bool:
         """True until somebody resumes it."""
         return self.resumed_at is None
+
+
+class PausedNames:
+    """The senders and rules that are paused now, as this process knows them: read for each object."""
+
+    def __init__(self) -> None:
+        self.senders: frozenset[str] = frozenset()
+        self.rules: frozenset[str] = frozenset()
+
+    def follow(self, pauses: Iterable[Pause]) -> None:
+        """These are the pauses of the store."""
+        going_on = [each for each in pauses if each.goes_on]
+        self.senders = frozenset(each.name for each in going_on if each.kind == "sender")
+        self.rules = frozenset(each.name for each in going_on if each.kind == "rule")
 
 
 class Pauses(Protocol):

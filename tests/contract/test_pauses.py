@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
+from typing import get_args
 
-from gateway.ports.pauses import Pause
+import pytest
+
+from gateway.ports.pauses import Pause, PausedKind
 from gateway.ports.store import Store
 from tests.support.samples import NOON, Clock
 
@@ -40,6 +44,17 @@ def test_the_end_of_a_pause_is_kept_until_the_next_one(queue: Store, clock: Cloc
     with queue.transaction():
         assert queue.pauses.begin_pause(PACS)
     assert queue.pauses.all_pauses() == [PACS]
+
+
+@pytest.mark.parametrize("kind", get_args(PausedKind))
+def test_each_kind_has_names_of_its_own(queue: Store, clock: Clock, kind: PausedKind) -> None:
+    pauses = [replace(PACS, kind=each) for each in sorted(get_args(PausedKind))]
+    with queue.transaction():
+        assert [queue.pauses.begin_pause(each) for each in pauses] == [True] * len(pauses)
+    assert queue.pauses.all_pauses() == pauses
+    with queue.transaction():
+        assert queue.pauses.end_pause(kind, "pacs", clock())
+    assert [each.kind for each in queue.pauses.all_pauses() if not each.goes_on] == [kind]
 
 
 def test_nothing_ends_that_did_not_begin(queue: Store, clock: Clock) -> None:

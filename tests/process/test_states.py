@@ -434,6 +434,34 @@ async def test_paused(running: AsyncExitStack, tmp_path: Path) -> None:
     assert await gateway.codes() == []
 
 
+CALLER = "CALLER"
+
+
+async def test_sender_paused(running: AsyncExitStack, tmp_path: Path) -> None:
+    """What it sends is refused over a restart, until it is resumed; it is told as long."""
+    gateway = await running.enter_async_context(Site(tmp_path))
+    assert await gateway.stored() == 0x0000
+    done = await gateway_command("queue", "pause", "--sender", CALLER, rules=gateway.rules_folder)
+    assert done.returncode == 0, done.output
+    await until(lambda: '"pause_begun"' in gateway.log)
+    assert await gateway.stored() == 0xA700
+    assert await gateway.drain() == 0
+    await gateway.restart()
+    assert await gateway.stored() == 0xA700
+    assert await gateway.readiness() == (200, ["ok"])
+    assert "sender_paused" in await gateway.codes()
+    assert re.search(
+        rf"- sender_paused: {CALLER}: paused since .* by .*; what it sends is refused", await gateway.told()
+    )
+    assert [labels for labels, _ in (await gateway.metrics())["gateway_paused_seconds"]] == [
+        {"kind": "sender", "name": CALLER}
+    ]
+    done = await gateway_command("queue", "resume", "--sender", CALLER, rules=gateway.rules_folder)
+    assert done.returncode == 0, done.output
+    await until(lambda: '"pause_ended"' in gateway.log)
+    assert await gateway.stored() == 0x0000
+
+
 async def test_held_without_a_destination(site: Site) -> None:
     assert await site.stored() == 0x0000
     assert await site.readiness() == (200, ["ok"])

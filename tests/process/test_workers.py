@@ -121,6 +121,7 @@ async def test_a_reload_is_one_of_all_workers_and_has_one_result(
     association = await call(gateway.port)
     assert (await store_new(association)).status == 0x0000
     await association.release()
+    await all_refuse_a_paused_sender(gateway)
     gateway.write_rules({"unmatched": "nothing"})
     gateway.reload()  # SIGHUP
     result = tmp_path / "run" / "gateway.pid.reload.json"
@@ -131,6 +132,35 @@ async def test_a_reload_is_one_of_all_workers_and_has_one_result(
     assert "refused" in output
     refused = [event for event in gateway.events() if event["event"] == "config_reload_refused"]
     assert refused == []  # no worker was asked
+
+
+async def all_refuse_a_paused_sender(gateway: WorkersProcess) -> None:
+    """One command pauses it for all workers, whichever takes its association."""
+
+    async def are_paused() -> list[bool]:
+        found = [await gateway.metrics_of(number) for number in gateway.numbers]
+        return [bool(each.get("gateway_paused_seconds")) for each in found]
+
+    async def statuses() -> set[int]:
+        found = set()
+        for _ in range(6):
+            association = await call(gateway.port)
+            found.add((await store_new(association)).status)
+            await association.release()
+        return found
+
+    code, output = await command("queue", "pause", "--sender", "CALLER", "--rules", gateway.rules_folder)
+    assert code == 0, output
+    async with asyncio.timeout(60):
+        while not all(await are_paused()):
+            await asyncio.sleep(0.1)
+    assert await statuses() == {0xA700}
+    code, output = await command("queue", "resume", "--sender", "CALLER", "--rules", gateway.rules_folder)
+    assert code == 0, output
+    async with asyncio.timeout(60):
+        while any(await are_paused()):
+            await asyncio.sleep(0.1)
+    assert await statuses() == {0x0000}
 
 
 async def test_a_service_manager_that_signals_all_processes_drains_all(

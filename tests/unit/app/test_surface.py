@@ -45,6 +45,7 @@ def surface(folder: Path, stage: ProcessStage = "running", link: Any = None) -> 
         certificates=parts.certificates,
         delivery=parts.delivery,
         nodes=parts.nodes_seen,
+        pauses=lambda: parts.pauses.going_on,
     )
     health.stage = stage
     return GatewaySurface(parts, health, reloader, ("EVT_C_STORE",), NOW, link), parts

@@ -39,7 +39,7 @@ def test_pause_and_resume_say_what_waits() -> None:
     resumed = run("resume", "--destination", "pacs")
     assert (resumed.exit_code, resumed.output) == (0, "pacs resumed; 2 deliveries wait for it\n")
     twice = run("resume", "--destination", "pacs")
-    assert (twice.exit_code, twice.output) == (1, "gateway: pacs is not paused\n")
+    assert (twice.exit_code, twice.output) == (1, "gateway: pacs is not paused (paused of this kind: none)\n")
     assert [(each["verb"], each["why"], each["meant"]) for each in operations()] == [
         ("resume", "", 2),
         ("pause", "it moves", 2),
@@ -50,10 +50,42 @@ def test_a_peer_that_nothing_waits_for_is_paused() -> None:
     assert run("pause", "--destination", "vna").output.startswith("vna paused; 0 deliveries wait for it")
 
 
+def test_a_sender_is_paused_by_its_name_or_title() -> None:
+    for name in ("pacs", "PACS", "STRANGER"):  # `admit: any`
+        words = f"{name} would be paused; nothing was done\n"
+        assert run("pause", "--sender", name, "--dry-run").output == words
+        found = run("pause", "--sender", name, "--why", "it floods")
+        words = f"{name} paused; what it sends is refused with 0xA700 until it is resumed\n"
+        assert (found.exit_code, found.output) == (0, words)
+    assert run("pause", "--sender", "pacs").exit_code == 1
+    other = run("resume", "--destination", "pacs")
+    assert (other.exit_code, other.output) == (1, "gateway: pacs is not paused (paused of this kind: none)\n")
+    unknown = run("resume", "--sender", "ct1")
+    names = "PACS, STRANGER, pacs"
+    assert (unknown.exit_code, unknown.output) == (1, f"gateway: ct1 is not paused (paused of this kind: {names})\n")
+    assert run("resume", "--sender", "pacs", "--dry-run").output == "pacs would be resumed; nothing was done\n"
+    assert run("resume", "--sender", "pacs").output == "pacs resumed\n"
+    assert [(each["verb"], each["filter"]) for each in operations()] == [
+        ("resume", {"sender": "pacs"}),
+        *[("pause", {"sender": name}) for name in ("STRANGER", "PACS", "pacs")],
+    ]
+
+
+def test_no_stranger_is_paused_where_none_may_send(tmp_path: Path) -> None:
+    (tmp_path / "rules/site.yaml").write_text(RULES.replace("any", "known"))
+    found = run("pause", "--sender", "vnna")
+    assert found.exit_code == 2
+    for words in ("'vnna' is no peer and no AE title of one", "did you mean `vna`?", "(known: PACS, VNA, pacs, vna)"):
+        assert words in " ".join(found.stderr.split())
+    assert operations() == []
+
+
 BAD = {
     "unknown": (["pause", "--destination", "pacz"], "did you mean `pacs`?"),
     "empty": (["pause", "--destination", ""], "it is empty"),
-    "none": (["pause"], "--destination"),
+    "none": (["pause"], "name one of --destination, --sender"),
+    "two": (["pause", "--destination", "pacs", "--sender", "pacs"], "name one of --destination, --sender"),
+    "no title": (["pause", "--sender", "a title of too many"], "is no peer and no AE title of one"),
     "a reason of two lines": (["pause", "--destination", "pacs", "--why", "a\nb"], "write one line"),
 }
 

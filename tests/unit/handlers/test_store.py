@@ -17,6 +17,7 @@ import structlog
 from pydicom.filereader import read_dataset
 from pydicom.filewriter import dcmwrite
 from pynetdicom import evt
+from structlog.testing import capture_logs
 
 from gateway.common.completion import Completion
 from gateway.common.turns import HEAVY_AT_ONCE, aside
@@ -38,8 +39,18 @@ from gateway.model.peer import Peer, PeerGroup
 from gateway.model.settings import Settings, Spool
 from gateway.object_log import EachStudy, ObjectLog
 from gateway.ports.encoded_data_set import EncodedDataSet
-from gateway.ports.errors import ClassMismatch, GatewayError, NotAllowed, Refusal, SpoolFull, Temporary, Unreadable
+from gateway.ports.errors import (
+    ClassMismatch,
+    GatewayError,
+    NotAllowed,
+    Refusal,
+    SenderPaused,
+    SpoolFull,
+    Temporary,
+    Unreadable,
+)
 from gateway.ports.meter import Meter
+from gateway.ports.pauses import Pause, PausedNames
 from gateway.query.attributes import indexed_paths
 from gateway.retrieve.move_rendezvous import IncomingInstance, MoveRendezvous
 from gateway.retrieve.retrieve_backends import RetrieveBackends
@@ -428,6 +439,39 @@ def test_every_offered_event_has_one_handler() -> None:
     bound = bindings(nobody, RetrieveBackends(nobody, nobody, nobody, nobody, nobody, nobody))
     names = [event.name for event, *_ in bound]
     assert names == ["EVT_C_ECHO", "EVT_C_STORE", "EVT_C_FIND", "EVT_C_GET", "EVT_C_MOVE"]
+
+
+PAUSED = {
+    "by its name": ("ct1", True),
+    "by its AE title": ("CT1", True),
+    "another one": ("pacs", False),
+}
+
+
+@pytest.mark.parametrize("name", PAUSED)
+async def test_a_paused_sender_is_refused_until_it_is_resumed(name: str) -> None:
+    paused, is_refused = PAUSED[name]
+    names, journal = PausedNames(), journal_in_memory()
+    handler = StoreHandler(Intake(journal, IntakeLog(MemoryMeter()), lambda: NOW, paused=names))
+    pause = Pause("sender", paused, "anna", "it floods", NOW)
+    names.follow([pause])
+    if is_refused:
+        with capture_logs() as lines, pytest.raises(SenderPaused) as refused:
+            await answer_of(handler, FakeEvent(FakeAssociation(table()), MemoryDataSet(data_set(UID))))
+        assert (refused.value.dimse_status, journal.committed) == (0xA700, [])
+        assert [(line["event"], line["error"]) for line in lines] == [("instance_refused", "SenderPaused")]
+        names.follow([replace(pause, resumed_at=NOW)])
+    assert await answer_of(handler, FakeEvent(FakeAssociation(table()), MemoryDataSet(data_set(UID)))) == 0
+    assert len(journal.committed) == 1
+
+
+async def test_what_is_fetched_from_a_paused_sender_is_kept() -> None:
+    """It does not send that: a retrieve asked for it."""
+    names, journal = PausedNames(), journal_in_memory()
+    names.follow([Pause("sender", "ct1", "anna", "", NOW)])
+    intake = Intake(journal, IntakeLog(MemoryMeter()), lambda: NOW, paused=names)
+    event: Any = FakeEvent(FakeAssociation(table()), MemoryDataSet(data_set(UID)))
+    assert await intake.accept(incoming_of(event)._replace(is_retrieved=True), table()) == 0
 
 
 class Expecting:

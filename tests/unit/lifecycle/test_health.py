@@ -17,6 +17,7 @@ from gateway.model.node import ClusterView, GatewayNode, NodeSeen
 from gateway.model.settings import Settings, Spool
 from gateway.ports.delivery_queue import QueueDepth
 from gateway.ports.errors import Temporary
+from gateway.ports.pauses import Pause
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 DEPTHS = [QueueDepth("pacs", DeliveryState.PENDING, 3, 300, NOW), QueueDepth("pacs", DeliveryState.DEAD, 1, 100, NOW)]
@@ -59,6 +60,7 @@ class Bench:
         self.reloader = SimpleNamespace(last=None)
         self.couriers: list[CourierStatus] = []
         self.nodes = ClusterView()
+        self.pauses: list[Pause] = []
         parts: dict[str, Any] = {
             "settings": Settings("GATEWAY", (), Spool(spool), "queue.db"),
             "journal": self.journal,
@@ -68,6 +70,7 @@ class Bench:
             "certificates": SimpleNamespace(ended=[("listener main", "server.pem", NOW)]),
             "delivery": SimpleNamespace(status=lambda: self.couriers),
             "nodes": lambda: self.nodes,
+            "pauses": lambda: self.pauses,
         }
         self.health = Health(**cast(Any, parts))
         self.health.stage = stage
@@ -104,6 +107,15 @@ def test_a_paused_destination_is_a_condition_that_blocks_nothing() -> None:
     assert "by anna; " in condition.text
     assert "`gateway queue resume --destination pacs`" in condition.text
     assert not condition.is_blocking
+
+
+def test_a_paused_sender_is_a_condition_that_blocks_nothing() -> None:
+    bench = Bench()
+    bench.pauses = [Pause("destination", "pacs", "anna", "", NOW), Pause("sender", "CT 1", "anna", "it floods", NOW)]
+    [condition] = [each for each in bench.health.conditions([]) if each.code.endswith("_paused")]
+    assert (condition.code, condition.is_blocking) == ("sender_paused", False)
+    assert condition.text.startswith(f"CT 1: paused since {NOW:%Y-%m-%d %H:%M} UTC by anna; ")
+    assert condition.text.endswith("refused with 0xA700; `gateway queue resume --sender 'CT 1'`")
 
 
 def test_an_applied_reload_is_no_condition() -> None:

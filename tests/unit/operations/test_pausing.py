@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
 from gateway.operations.operation_listing import list_operations
-from gateway.operations.pausing import pause_destination, pause_of, resume_destination, waiting_for
+from gateway.operations.pausing import begin_pause, end_pause, paused, waiting_for
 from gateway.operations.queue_administration import Operator
 from gateway.operations.store_on_file import StoreOnFile
+from gateway.ports.pauses import Pause, PausedKind
 from tests.support.fakes.memory_store import MemoryStore
 from tests.support.samples import NOON, TO_PACS, TO_VNA, Clock, instance
 
@@ -34,28 +35,46 @@ async def recorded(access: StoreOnFile) -> list[tuple[object, ...]]:
     return [tuple(each[field] for field in fields) for each in await list_operations(access, 10, NOON)]
 
 
-async def test_pause_and_resume_are_recorded(access: StoreOnFile, clock: Clock) -> None:
-    number = await waiting_for(access, "pacs")
-    assert await pause_destination(access, "pacs", ANNA, number, NOON) is None
-    pause = await pause_of(access, "pacs")
-    assert pause is not None
+def of(kind: PausedKind, by: Operator, began_at: datetime = NOON) -> Pause:
+    return Pause(kind, "pacs", by.name, by.why, began_at)
+
+
+WAITING: dict[PausedKind, int] = {"destination": 2, "sender": 0}
+"""Kind → deliveries that a pause of `pacs` means."""
+
+
+@pytest.mark.parametrize("kind", WAITING)
+async def test_pause_and_resume_are_recorded(kind: PausedKind, access: StoreOnFile, clock: Clock) -> None:
+    number = await waiting_for(access, kind, "pacs")
+    assert number == WAITING[kind]
+    assert await begin_pause(access, of(kind, ANNA), number) is None
+    pause = (await paused(access, kind))["pacs"]
     assert (pause.operator, pause.why, pause.began_at) == ("anna", "it moves", NOON)
     ended_at = clock.advance(60)
-    assert await resume_destination(access, "pacs", BERT, number, NOON)
-    assert await pause_of(access, "pacs") is None
+    assert await end_pause(access, kind, "pacs", BERT, number, NOON)
+    assert await paused(access, kind) == {}
     (kept,) = await access.read(lambda store: store.pauses.all_pauses())
     assert kept.resumed_at == ended_at, "in the queue's time"
-    which = {"destination": "pacs"}
+    which = {kind: "pacs"}
     assert await recorded(access) == [
-        ("resume", "bert", which, 2, 2, "complete", ""),
-        ("pause", "anna", which, 2, 2, "complete", "it moves"),
+        ("resume", "bert", which, number, number, "complete", ""),
+        ("pause", "anna", which, number, number, "complete", "it moves"),
     ]
 
 
 async def test_twice_is_said_and_not_recorded(access: StoreOnFile) -> None:
-    assert not await resume_destination(access, "pacs", ANNA, 2, NOON)
-    assert await pause_destination(access, "pacs", ANNA, 2, NOON) is None
-    before = await pause_destination(access, "pacs", BERT, 2, NOON + timedelta(hours=1))
+    assert not await end_pause(access, "destination", "pacs", ANNA, 2, NOON)
+    assert await begin_pause(access, of("destination", ANNA), 2) is None
+    before = await begin_pause(access, of("destination", BERT, NOON + timedelta(hours=1)), 2)
     assert before is not None
     assert (before.operator, before.began_at) == ("anna", NOON)
     assert len(await recorded(access)) == 1
+
+
+async def test_a_destination_and_a_sender_of_one_name_are_two(access: StoreOnFile) -> None:
+    assert await begin_pause(access, of("destination", ANNA), 2) is None
+    assert await paused(access, "sender") == {}
+    assert not await end_pause(access, "sender", "pacs", ANNA, 0, NOON)
+    assert await begin_pause(access, of("sender", ANNA), 0) is None
+    assert await end_pause(access, "destination", "pacs", ANNA, 2, NOON)
+    assert [*await paused(access, "sender")] == ["pacs"]

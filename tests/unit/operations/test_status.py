@@ -32,6 +32,7 @@ from gateway.operations.status import (
 )
 from gateway.ports.delivery_queue import QueueDepth
 from gateway.ports.kept_copies import KeptTotal
+from gateway.ports.pauses import Pause
 from gateway.ports.shared_payloads import UnsealedPayloads
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
@@ -87,6 +88,7 @@ def sources(**more: Any) -> StatusSources:
         "journal": SimpleNamespace(spool_id="s1", forgotten_early=2, kept_copies_dropped=3, unsealed=lambda: None),
         "room": SimpleNamespace(free_or_none=lambda: 20, reserved_bytes=3),
         "nodes": ClusterView,
+        "pauses": lambda: [Pause("sender", "ct1", "anna", "it floods", NOW)],
         "clock": SimpleNamespace(on_the_wall=lambda at: at + timedelta(hours=1)),
     }
     return StatusSources(**cast(Any, {**parts, **more}))
@@ -106,6 +108,7 @@ async def test_the_document_has_each_part_of_the_gateway() -> None:
     assert found["listeners"] == [{"name": "main", "address": "127.0.0.1", "port": 11112, "tls": False}]
     assert found["associations"] == {"(stranger)": 1, "ct1": 2}
     assert found["loops"] == 4
+    assert found["pauses"] == [{"kind": "sender", "name": "ct1", "operator": "anna", "began_at": NOW.isoformat()}]
     assert found["spool"] == {
         **{"path": "/spool", "id": "s1", "free_bytes": 10, "min_free_bytes": 5},
         "forgotten_early": 2,

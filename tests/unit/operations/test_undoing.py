@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from gateway.model.delivery import DeliveryState, Dispatch
 from gateway.operations import queue_administration, undoing
 from gateway.operations.kept_changes import drop_old_changes
-from gateway.operations.pausing import pause_destination, pause_of, resume_destination
+from gateway.operations.pausing import begin_pause, end_pause, paused
 from gateway.operations.queue_administration import (
     DISCARD,
     HOLD,
@@ -28,6 +29,7 @@ from gateway.operations.undoing import CannotUndo, Undone, undo
 from gateway.ports.delivery_administration import DeliveryFilter
 from gateway.ports.errors import Temporary
 from gateway.ports.operation_log import OperationState
+from gateway.ports.pauses import Pause, PausedKind
 from tests.support.fakes.memory_store import MemoryStore
 from tests.support.samples import NOON, TO_PACS, Clock, an_operation, instance
 from tests.support.store_rig import ANY, claim, settle_all
@@ -167,22 +169,24 @@ async def test_one_of_too_many_keeps_no_rows(monkeypatch: pytest.MonkeyPatch) ->
     assert access.store.undo.changes_of(operation, 0, 9) == []
 
 
-async def test_a_pause_and_a_resume_are_undone_unless_somebody_was_faster() -> None:
-    access = access_of(number=1)
-    await pause_destination(access, "pacs", BY, 1, NOON)
+@pytest.mark.parametrize("kind", get_args(PausedKind))
+async def test_a_pause_and_a_resume_are_undone_unless_somebody_was_faster(kind: PausedKind) -> None:
+    access, pause = access_of(number=1), Pause(kind, "pacs", BY.name, BY.why, NOON)
+    other: PausedKind = "sender" if kind == "destination" else "destination"
+    await access.write(lambda store: store.pauses.begin_pause(replace(pause, kind=other, operator="eve")))
+    await begin_pause(access, pause, 1)
     assert await undone(access, 1) == Undone("pause", 1)
-    assert await pause_of(access, "pacs") is None
-    await pause_destination(access, "pacs", BY, 1, NOON)
-    await resume_destination(access, "pacs", BY, 1, NOON)
+    assert await paused(access, kind) == {}
+    await begin_pause(access, pause, 1)
+    await end_pause(access, kind, "pacs", BY, 1, NOON)
     resumed = access.store.operations.last_operations(1)[0].operation_id
     assert await undone(access, resumed, is_dry_run=True) == Undone("resume", 1)
-    assert await pause_of(access, "pacs") is None
+    assert await paused(access, kind) == {}
     await undone(access, resumed)
-    paused = await pause_of(access, "pacs")
-    assert paused is not None
-    assert paused.operator == "bernd"
+    assert [each.operator for each in (await paused(access, kind)).values()] == ["bernd"]
     with pytest.raises(CannotUndo, match="somebody paused or resumed pacs since operation"):
         await undone(access, resumed - 1)
+    assert [each.operator for each in (await paused(access, other)).values()] == ["eve"], "of another kind"
 
 
 async def test_old_changes_are_dropped_by_the_next_verb() -> None:
