@@ -6,7 +6,6 @@ GATEWAY_KILLS=500 makes it the full campaign.
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import json
 import os
 import random
@@ -22,7 +21,7 @@ import pytest
 
 from tests.support.gateway_process import GatewayProcess
 from tests.support.load.generator import Load, Target
-from tests.support.load.objects import Sample, sample
+from tests.support.load.objects import of_study, study_uid
 from tests.support.load.sink import Sink
 from tests.support.postgresql_server import PostgreSQLServer
 from tests.support.processes import GUARD_S, run
@@ -35,14 +34,6 @@ STORES = (
     pytest.param("postgresql", marks=pytest.mark.postgresql),
     pytest.param("node", marks=pytest.mark.postgresql),
 )
-SMALL = sample(8192)
-_STUDY = b"2.25.1000000000000000000001"
-
-
-def of_study(number: int) -> tuple[str, Sample]:
-    """A Study Instance UID, and an object of it."""
-    uid = b"2.25.2%021d" % number
-    return uid.decode(), dataclasses.replace(SMALL, data_set=SMALL.data_set.replace(_STUDY, uid))
 
 
 def rules(sink: Sink) -> dict[str, Any]:
@@ -72,12 +63,11 @@ class Studies:
         while not self._is_over.is_set():
             number += 1
             run_number = sender * 10**9 + number
-            uid, what = of_study(run_number)
             target = Target(self._port, timeout_s=GUARD_S)
-            load = Load(target, what=what, objects=OBJECTS, reconnect=True, again=True, run=run_number)
+            load = Load(target, what=of_study(run_number), objects=OBJECTS, reconnect=True, again=True, run=run_number)
             load.run()
             with self._lock:
-                self.sent[uid] = load
+                self.sent[study_uid(run_number)] = load
 
     def stop(self) -> None:
         self._is_over.set()

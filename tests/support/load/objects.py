@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import random
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tests.support.load.wire import EXPLICIT_VR_LITTLE_ENDIAN, UID_LENGTH, instance_uid
 
@@ -94,6 +94,17 @@ def header(elements: int = 0) -> bytes:
     own = [(0x00190010, b"LO", b"BENCHMARK")]
     own += [(0x00191000 + at, b"LO", b"value %d of the scanner" % at) for at in range(elements - len(_HEADER) - 1)]
     return b"".join(element(*row) for row in sorted([*_HEADER, *(own if elements > len(_HEADER) else [])]))
+
+
+def study_uid(number: int) -> str:
+    """The Study Instance UID of the objects of `of_study(number)`."""
+    return f"2.25.2{number:021d}"
+
+
+def of_study(number: int) -> Sample:
+    """An object of 8 KB whose Study Instance UID is `study_uid(number)`."""
+    made = sample(8192)
+    return replace(made, data_set=made.data_set.replace(_STUDY, study_uid(number).encode()))
 
 
 def sample(size_bytes: int, elements: int = 0) -> Sample:
