@@ -18,6 +18,7 @@ from typing import Any
 import structlog
 
 from gateway import __version__
+from gateway.app.operators import GatewayOperators
 from gateway.app.parts import build_parts
 from gateway.app.surface import GatewaySurface
 from gateway.common.steady_clock import utc_now
@@ -34,6 +35,7 @@ from gateway.lifecycle.reload import Reloader, ReloadReport, Reporter
 from gateway.lifecycle.shared_ports import own_http
 from gateway.lifecycle.signals import Stop
 from gateway.lifecycle.supervisor_link import SupervisorLink
+from gateway.model.settings import HTTP
 from gateway.repair.pairing import check_before_spool
 from gateway.routing.table import RoutingTable
 from gateway.stores.opening import check_before_start, listen_to_nodes
@@ -94,6 +96,10 @@ class Gateway:
         )
         replaced = [event.name for event, *_ in handlers if not is_notification(event)]
         self._surface = GatewaySurface(parts, self._health, self._reloader, replaced, utc_now(), link)
+        self._operators = GatewayOperators(
+            parts.storage.journal,
+            lambda: [peer.name for peer in parts.common.live.current.peers.values() if peer.is_destination],
+        )
 
     # --- start -----------------------------------------------------------------------------------------------------
 
@@ -143,7 +149,7 @@ class Gateway:
         stack.enter_context(pid_file(Path(settings.pid_file) if settings.pid_file else None))
         if settings.http is not None:
             http = own_http(settings.http, settings.worker)
-            await stack.enter_async_context(WebServer(self._surface, http, self._metrics))
+            await stack.enter_async_context(self._web_server(http))
         self._health.stage = "recovering"
         storage.claim.take()
         stack.callback(storage.claim.release)
@@ -152,6 +158,7 @@ class Gateway:
         await asyncio.to_thread(check_before_spool, settings)
         await storage.journal.start()
         stack.push_async_callback(storage.journal.close)
+        stack.push_async_callback(self._operators.end)
         stack.push_async_callback(storage.index.close)
         stack.push_async_callback(storage.converter.close)
         stack.callback(parts.rendezvous.close)
@@ -168,9 +175,11 @@ class Gateway:
         stack.push_async_callback(parts.server.drain, 0.0)
         await parts.listening.start(settings.listeners)
         if settings.http is not None and settings.worker:  # those who ask all workers are answered by one that serves
-            shared = WebServer(self._surface, settings.http, self._metrics, is_shared=True)
-            await stack.enter_async_context(shared)
+            await stack.enter_async_context(self._web_server(settings.http, is_shared=True))
         self._surface.count_start()
+
+    def _web_server(self, http: HTTP, *, is_shared: bool = False) -> WebServer:
+        return WebServer(self._surface, http, self._metrics, is_shared=is_shared, operators=self._operators)
 
     def _listen_to_nodes(self) -> Callable[[], None]:
         """Look at once for what another node accepted, or has for a retrieve. The answer ends it."""

@@ -13,6 +13,7 @@ from gateway.common.ip_network import ANY_ADDRESS
 from gateway.common.quantity import duration_s, host_and_port, size_bytes
 from gateway.config.compile_context import Context
 from gateway.config.hosts import compile_hosts
+from gateway.config.operators import compile_operators
 from gateway.config.requirements import compile_identity_check
 from gateway.config.spec.process import (
     ConversionSpec,
@@ -292,4 +293,5 @@ def _http(spec: GatewaySpec, place: Place, listeners: tuple[Listener, ...], cont
         _check_http_host(host, place.at("http", "hosts", index), context)
     here, connections = place.at("http"), spec.http.connections
     _warn_of_limits(here, context, ("connections_per_host", spec.http.connections_per_host, "connections", connections))
-    return HTTP(address, port, spec.http.hosts, spec.http.connections, spec.http.connections_per_host)
+    operators = compile_operators(spec.http.operators, place.at("http", "operators"), context)
+    return HTTP(address, port, spec.http.hosts, connections, spec.http.connections_per_host, operators)

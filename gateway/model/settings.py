@@ -100,6 +100,8 @@ class HTTP:
     """At a time; the one that has waited longest for its client makes room for a new one."""
     connections_per_host: int = 16
     """The most connections of another machine; this one may have all."""
+    operators: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    """Operators who may use the verbs over HTTP, and the token of each."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@
 | `GET /metrics` | Prometheus text format |
 | `GET /status` | JSON for `gateway status` |
 | `POST /-/reload` | JSON; 200: in force, 422: refused. From this machine only, never from a web page |
+| `/-/queue/…`, `/-/operations…` | operators' verbs (`gateway.web.operators`), from this machine too |
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from gateway.ports.meter import Meter, NoMeter
 from gateway.web.connections import MOST_BODY_BYTES, PATIENCE, BoundedConnection, ConnectionLimits, Connections
 from gateway.web.hosts import name_of, only_for
 from gateway.web.joined import Joined, TooManyWaiting
+from gateway.web.operators import OperatorPages, OperatorSurface
 
 log = structlog.get_logger()
 
@@ -76,14 +78,14 @@ def host_is_local(host: str) -> bool:
     return name == "localhost" or is_loopback(name)
 
 
-def reload_objection(remote: str, headers: Mapping[str, str]) -> str:
-    """The reason why a reload from there is refused; empty when it is not."""
+def change_objection(remote: str, headers: Mapping[str, str]) -> str:
+    """The reason why a reload or a verb from there is refused; empty when it is not."""
     if not is_loopback(remote):
-        return "a reload is taken from this machine only"
+        return "changes are taken from this machine only"
     if not host_is_local(headers.get("Host", "")):
         return "call it as 127.0.0.1, [::1] or localhost"
     if "Origin" in headers or "Referer" in headers or headers.get("Sec-Fetch-Site", "none") != "none":
-        return "a reload is not taken from a web page"
+        return "changes are not taken from a web page"
     return ""
 
 
@@ -116,7 +118,7 @@ def application(
         return web.json_response(await status_of())
 
     async def reload(request: web.Request) -> web.Response:
-        objection = reload_objection(request.remote or "", request.headers)
+        objection = change_objection(request.remote or "", request.headers)
         if objection:
             return web.json_response({"result": "forbidden", "message": objection}, status=403)
         answer = await reloaded()
@@ -149,6 +151,7 @@ class WebServer:
         meter: where connections are counted.
         patience: of connections.
         is_shared: other processes of this user listen there too.
+        operators: carries out the verbs of those who have a token; None where there are none.
     """
 
     def __init__(
@@ -159,8 +162,10 @@ class WebServer:
         patience: ConnectionLimits = PATIENCE,
         *,
         is_shared: bool = False,
+        operators: OperatorSurface | None = None,
     ) -> None:
         self._surface = surface
+        self._operators = operators
         self._http = http
         self._meter = meter
         self._patience = patience
@@ -171,7 +176,14 @@ class WebServer:
 
     async def __aenter__(self) -> Self:
         self._connections = Connections(self._http, self._meter, is_loopback, self._patience)
-        pages = application(self._surface, self._http.hosts, [self._connections.served()], is_shared=self._is_shared)
+        pages = application(
+            self._surface,
+            self._http.hosts,
+            [self._connections.served()],
+            is_shared=self._is_shared,
+        )
+        if self._operators is not None:
+            OperatorPages(self._operators, self._http.operators, change_objection).add_to(pages.router)
         self._runner = web.AppRunner(pages, access_log=None, shutdown_timeout=SHUTDOWN_S)
         await self._runner.setup()
         try:

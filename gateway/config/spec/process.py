@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Literal
 
 from gateway.config.spec.likely_values import likely_address
@@ -132,6 +132,17 @@ class HTTPSpec(Spec):
     connections_per_host: Annotated[
         int, Described(ge=1, le=10_000, description="The most connections of one host, except this machine.")
     ] = 16
+    operators: Annotated[
+        Mapping[
+            Name, Annotated[str, Described(min_length=1, description="At least 32 characters; write ${file:PATH}.")]
+        ],
+        Described(
+            is_secret=True,
+            description="Operators who may use the verbs over HTTP (docs/operators.md), from this machine, and the "
+            "token of each; never shown. Without any nobody may.",
+            examples=({"night-shift": "${file:/run/secrets/night-shift}"},),
+        ),
+    ] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ import pytest
 
 from gateway.model.settings import HTTP
 from gateway.ports.errors import ConfigurationError
-from gateway.web.server import WebServer, host_is_local, is_loopback, reload_objection
+from gateway.web.server import WebServer, change_objection, host_is_local, is_loopback
 
 LOCAL = {"Host": "127.0.0.1:8080"}
 
@@ -144,7 +144,7 @@ async def test_a_web_page_cannot_reload(
     ],
 )
 def test_who_may_reload(remote: str, headers: dict[str, str], is_taken: bool) -> None:
-    assert (reload_objection(remote, headers) == "") is is_taken
+    assert (change_objection(remote, headers) == "") is is_taken
 
 
 def test_what_is_this_machine() -> None:

@@ -74,7 +74,8 @@ def test_a_block_is_right(block: str, tmp_path: Path, material: Path) -> None:
         path.write_text(block)
         assert [str(problem) for problem in read_cases(path).problems] == []
         return
-    (tmp_path / "research.key").write_text("a secret of the examples\n")
+    for name in ("research.key", "night-shift.token"):
+        (tmp_path / name).write_text("a secret of the examples, which is long\n")
     for name in re.findall(r"[\w-]+\.(?:csv|tsv|txt)\b", block):
         (tmp_path / name).write_text(TABLE)
     shutil.copytree(material, tmp_path, dirs_exist_ok=True)
