@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import aclosing
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,11 @@ from gateway.query.attributes import SOP_INSTANCE_UID, STUDY_INSTANCE_UID
 from gateway.routing.table import RoutingTable
 
 STUDY_COLUMNS = (
-    *("study_instance_uid", "destination", "delivered", "expected", "pending", "held", "dead", "size_bytes"),
-    *("first_received_at", "last_received_at", "most_attempts"),
+    *("study_instance_uid", "destination", "received", "delivered", "expected", "pending", "held", "dead"),
+    *("forgotten", "size_bytes", "first_received_at", "last_received_at", "most_attempts"),
+)
+SENDER_COLUMNS = (
+    *("study_instance_uid", "calling_ae_title", "received", "size_bytes", "first_received_at", "last_received_at"),
 )
 DELIVERY_COLUMNS = (
     *("id", "sop_instance_uid", "calling_ae_title", "created_at", "destination", "rule", "rule_place"),
@@ -53,8 +57,9 @@ ATTEMPT_HEADS = ("delivery", "attempt", "started", "seconds", "left it", "status
 def trace_(keys: tuple[str, ...], rules: Path, deliveries: bool, limit: int, show_values: bool, form: str) -> None:
     """Tell where something is: what came and when, by which rules it goes where, every delivery with its attempts.
 
-    KEY is StudyInstanceUID, SOPInstanceUID, or what `gateway find local` takes, which the local index knows alone. What
-    was delivered is known for `retention`. Exits 1 when nothing is known.
+    KEY is StudyInstanceUID, SOPInstanceUID, or what `gateway find local` takes, which the local index knows alone. Each
+    delivery is known for `spool.retention`, the numbers of a study for `spool.keep_trace` after that. Exits 1 when
+    nothing is known.
     """
     named, _ = identifier_of(keys)
     for word in keys:
@@ -65,12 +70,14 @@ def trace_(keys: tuple[str, ...], rules: Path, deliveries: bool, limit: int, sho
     with opened(rules, is_read_only=True) as access:
         places = {route.name: f"{route.mark.file}:{route.mark.line}" for route in usable.routes if route.mark}
         found = done(trace(access, wanted, limit, places=places, with_values=show_values))
-    if not found.studies:
-        fail("nothing is known of it: it never came, is not in the queue any more, or no delivery was made of it")
+    if not found.studies and not found.senders:
+        fail("nothing is known of it: it never came, or so long ago that it is forgotten")
     if form == "json":
-        click.echo(json.dumps({"studies": found.studies, "deliveries": found.deliveries}, indent=2))
+        click.echo(json.dumps(asdict(found), indent=2))
         return
-    click.echo(as_columns(found.studies, STUDY_COLUMNS))
+    for rows, columns in ((found.senders, SENDER_COLUMNS), (found.studies, STUDY_COLUMNS)):
+        if rows:
+            click.echo(as_columns(rows, columns))
     if deliveries or SOP_INSTANCE_UID in named:
         _show_deliveries(found, limit)
 
@@ -81,7 +88,7 @@ def _show_deliveries(found: Trace, limit: int) -> None:
     if tries:
         cells = [tuple("" if value is None else value for value in row) for row in tries]
         click.echo("\n" + table(ATTEMPT_HEADS, cells))
-    if sum(row["expected"] for row in found.studies) > len(found.deliveries):
+    if sum(row["expected"] - row["forgotten"] for row in found.studies) > len(found.deliveries):
         click.echo(f"the first {count(limit, 'delivery')}; see --limit", err=True)
 
 

@@ -216,10 +216,11 @@ class ClusterJournal(StoreJournal):
             meter=self._meter,
         )
 
-    def _forget_before(self) -> tuple[datetime, datetime]:
-        retention_s = self._spool.retention_s
-        now = self._now()
-        return now - timedelta(seconds=retention_s), now - timedelta(seconds=max(self._keep_s(), retention_s))
+    def _forget_before(self) -> tuple[datetime, datetime, datetime]:
+        spool, now = self._spool, self._now()
+        kept_s = spool.retention_s, max(self._keep_s(), spool.retention_s), spool.keep_trace_s
+        before, indexed_before, traced_before = (now - timedelta(seconds=each) for each in kept_s)
+        return before, indexed_before, traced_before
 
     async def close(self) -> None:
         """Commit what waits, then give everything back. Later calls raise JournalClosed."""

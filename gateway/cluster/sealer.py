@@ -76,7 +76,7 @@ class Sealer(threading.Thread):
         objects: ObjectStore,
         *,
         now: Callable[[], datetime],
-        forget_before: Callable[[], tuple[datetime, datetime]],
+        forget_before: Callable[[], tuple[datetime, datetime, datetime]],
         monotonic: Callable[[], float] = time.monotonic,
         meter: Meter,
         round_s: float = ROUND_S,
@@ -269,10 +269,10 @@ class Sealer(threading.Thread):
         """Forget instances whose retention is over; so is that of copies whose time is over."""
         while retried(lambda: _ended(store, self._now())) == FORGET_AT_ONCE and not self._is_ending.is_set():
             pass
-        before, indexed_before = self._forget_before()
+        before, indexed_before, traced_before = self._forget_before()
         forgotten = FORGET_AT_ONCE
         while forgotten == FORGET_AT_ONCE and not self._is_ending.is_set():
-            forgotten = retried(lambda: _forgotten(store, before, indexed_before))
+            forgotten = retried(lambda: _forgotten(store, before, indexed_before, traced_before))
             if forgotten:  # perhaps the last ones that named a group
                 self._found = None
 
@@ -358,9 +358,10 @@ def _ended(store: SharedStore, now: datetime) -> int:
         return store.kept.end_kept(now, FORGET_AT_ONCE)
 
 
-def _forgotten(store: SharedStore, before: datetime, indexed_before: datetime) -> int:
-    """The number of instances that are forgotten in one transaction."""
+def _forgotten(store: SharedStore, before: datetime, indexed_before: datetime, traced_before: datetime) -> int:
+    """The number of instances that are forgotten in one transaction, with what is known too long of others."""
     with store.transaction():
+        store.traces.forget_entries(traced_before, FORGET_AT_ONCE)
         return store.deliveries.forget(before, FORGET_AT_ONCE, indexed_before)
 
 

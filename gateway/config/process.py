@@ -139,6 +139,7 @@ def _spool(spec: SpoolSpec, place: Place, context: Context) -> Spool:
         min_free_bytes=size_bytes(spec.min_free),
         retention_s=duration_s(spec.retention),
         quarantine_retention_s=duration_s(spec.quarantine_retention),
+        keep_trace_s=duration_s(spec.keep_trace),
         segment_bytes=segment_bytes,
         large_object_bytes=large_object_bytes,
     )

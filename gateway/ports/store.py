@@ -1,4 +1,4 @@
-"""The store: one durable place with deliveries, collections, operators' record, the index and the spool's ledger."""
+"""The store: one durable place with deliveries, collections, operators, traces, the index and the ledger."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from gateway.ports.kept_copies import KeptCopies
 from gateway.ports.operation_log import OperationLog
 from gateway.ports.pauses import Pauses
 from gateway.ports.spool_ledger import SpoolLedger
+from gateway.ports.trace_entries import TraceEntries
 from gateway.ports.undo_log import UndoLog
 
 
@@ -46,6 +47,9 @@ class Store(Protocol):
 
     @property
     def kept(self) -> KeptCopies: ...
+
+    @property
+    def traces(self) -> TraceEntries: ...
 
     @property
     def index(self) -> IndexStore: ...

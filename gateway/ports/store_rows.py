@@ -116,6 +116,20 @@ TABLES: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "began_at",
             "changed_at",
         ),
+        "trace_entry": (
+            "entry_id",
+            "study_instance_uid",
+            "role",
+            "name",
+            "instances",
+            "delivered",
+            "size_bytes",
+            "most_attempts",
+            "first_received_at",
+            "last_received_at",
+            "last_delivered_at",
+            "changed_at",
+        ),
         "attempt": ("delivery_id", "number", "started_at", "duration_us", "state", "status", "reason"),
     }
 )
@@ -125,7 +139,7 @@ KEY_COLUMNS = MappingProxyType({table: 2 if table in _KEYED_BY_TWO else 1 for ta
 """Table → the number of its first columns that are its key, in whose order its rows are read."""
 IDENTIFIED = (
     *("association", "patient", "study", "series", "instance", "delivery"),
-    *("operation", "pause", "group_affinity", "collection"),
+    *("operation", "pause", "group_affinity", "collection", "trace_entry"),
 )
 """Tables whose first column is an identifier that is never given twice."""
 

@@ -38,6 +38,7 @@ from gateway.relational.pauses import RelationalPauses
 from gateway.relational.queue_clock import QueueClock
 from gateway.relational.row_reader import RowReader
 from gateway.relational.statements import QueueTime, Statements
+from gateway.relational.trace_entries import RelationalTraceEntries
 
 COMMITTING_LIMIT_S = 10.0
 """The longest statement of a gateway that commits: all senders wait for it."""
@@ -64,12 +65,20 @@ def is_locked(statements: Statements) -> bool:
     return statements.single("lock_holders", **OF_SCHEMA) is not None
 
 
-def _common_parts(
-    statements: Statements, tables: IndexTables, reader: RowReader
-) -> tuple[RelationalOperationLog, RelationalPauses, RelationalAffinities, RelationalIndexStore]:
+CommonParts = tuple[
+    RelationalOperationLog, RelationalPauses, RelationalAffinities, RelationalTraceEntries, RelationalIndexStore
+]
+
+
+def _common(statements: Statements, tables: IndexTables, reader: RowReader) -> CommonParts:
     """The parts that are as on every relational database."""
-    index = RelationalIndexStore(statements, tables, reader)
-    return RelationalOperationLog(statements), RelationalPauses(statements), RelationalAffinities(statements), index
+    return (
+        RelationalOperationLog(statements),
+        RelationalPauses(statements),
+        RelationalAffinities(statements),
+        RelationalTraceEntries(statements, reader),
+        RelationalIndexStore(statements, tables, reader),
+    )
 
 
 def _payload_parts(
@@ -154,7 +163,7 @@ class PostgreSQLStore:
         self.deliveries = PostgreSQLDeliveryQueue(transactions, tables, reader, self._acceptor, announce, tokens, node)
         self.collections = PostgreSQLCollections(transactions, announce, self.deliveries.bounds)
         self.administration = PostgreSQLDeliveryAdministration(transactions, DIALECT, reader, announce)
-        self.operations, self.pauses, self.affinities, self.index = _common_parts(transactions, tables, reader)
+        self.operations, self.pauses, self.affinities, self.traces, self.index = _common(transactions, tables, reader)
         self.payloads, self.sealing, self.contents, self.kept = _payload_parts(transactions)
         self.spool, self.rows = PostgreSQLSpoolLedger(transactions, position), PostgreSQLStoreRows(transactions)
         self.undo = PostgreSQLUndoLog(transactions, self.rows, announce)

@@ -50,6 +50,7 @@ TEXTS = frozenset(
             "digest",
             "matches",
             "institution",
+            "role",
         ),
     }
 )

@@ -19,6 +19,7 @@ from gateway.ports.delivery_queue import (
     GroupPlace,
     QueueDepth,
 )
+from gateway.ports.trace_entries import LONGEST_STUDY
 from gateway.relational import rows
 from gateway.relational.collection_arrivals import Arrivals, CollectionArrivals
 from gateway.relational.index_tables import IndexTables
@@ -238,6 +239,9 @@ class RelationalDeliveryQueue(ABC):
         instances = batch(ids)
         if series_keys:
             self._index.promote(instances)
+        senders = batch([*self._reader.senders(association_ids).items()])
+        now_us, longest = self._clock.now_us(), LONGEST_STUDY
+        self._statements.do("note_forgotten", ids=instances, senders=senders, now=now_us, longest=longest)
         for name in ("forget_attempts", "forget_deliveries", "forget_instances", "forget_kept"):
             self._statements.do(name, ids=instances)
         self._index.forget_series(series_keys)

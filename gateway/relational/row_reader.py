@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from gateway.model.association import AssociationFacts
 from gateway.model.delivery import Delivery
@@ -33,6 +33,12 @@ class RowReader:
         found = self._statements.json("read_instances", ids=batch(list(instance_ids)))
         self._load_facts({row[rows.INSTANCE_ASSOCIATION_COLUMN] for row in found})
         return [rows.instance(row, self._facts) for row in found]
+
+    def senders(self, association_ids: Iterable[int]) -> dict[int, str]:
+        """Associations → their Calling AE Titles; those that are not there are left out."""
+        wanted = {*association_ids}
+        self._load_facts(wanted)
+        return {each: self._facts[each].calling_ae_title for each in sorted(wanted) if each in self._facts}
 
     def _load_facts(self, association_ids: set[int]) -> None:
         missing = association_ids - self._facts.keys()

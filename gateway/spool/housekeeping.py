@@ -27,7 +27,8 @@ SWEEP_S = 10.0
 """Interval between searches for files that no row names; they come sooner when room is low."""
 
 FORGET_AT_ONCE = 200
-"""The number of instances forgotten in one group, so that a waiting commit does not wait for housekeeping."""
+"""The number of instances, and of entries of traces, that are forgotten in one group, so that a waiting commit does not
+wait for housekeeping."""
 
 MAKE_ROOM_AT_ONCE = 1000
 """Instances that are kept for queries alone and are given up in one round when room is low, the oldest first."""
@@ -68,6 +69,7 @@ class Housekeeping:
         read: RunOnStore,
         changed: Callable[[set[str]], None],
         retention_s: float,
+        keep_trace_s: float,
         keep_s: Callable[[], float],
         now: Callable[[], datetime],
         monotonic: Callable[[], float],
@@ -80,7 +82,7 @@ class Housekeeping:
         self._call = call
         self._read = read
         self._changed = changed
-        self._retention_s = retention_s
+        self._retention_s, self._keep_trace_s = retention_s, keep_trace_s
         self._keep_s = keep_s
         self._now = now
         self._monotonic = monotonic
@@ -110,6 +112,7 @@ class Housekeeping:
                     forgotten = await self.forget(is_low=is_low)
                     await self.release_surplus()
                     if self._monotonic() >= sweep_at_s or (is_low and forgotten):
+                        await self.forget_traces()
                         await self.sweep(is_low=is_low)
                         sweep_at_s = self._monotonic() + sweep_s
             except (Temporary, OSError) as error:
@@ -209,6 +212,11 @@ class Housekeeping:
             if forgotten < FORGET_AT_ONCE:
                 break
         return total
+
+    async def forget_traces(self) -> None:
+        """Delete entries of studies of which nothing was forgotten for long, some at a time."""
+        before = self._now() - timedelta(seconds=self._keep_trace_s)
+        await self._call(lambda store: store.traces.forget_entries(before, FORGET_AT_ONCE))
 
     async def release_surplus(self) -> None:
         """Give surplus blocks of the store back to the file system, in small steps, while no objects arrive: an object

@@ -160,6 +160,7 @@ class GroupCommitJournal(StoreJournal):
             read=self._read,
             changed=self._changed,
             retention_s=self._spool.retention_s,
+            keep_trace_s=self._spool.keep_trace_s,
             keep_s=self._keep_s,
             now=self._now,
             monotonic=self._monotonic,

@@ -37,6 +37,7 @@ TABLES = (
     ("operation", "operation_id"),
     ("pause", "pause_id"),
     ("group_affinity", "affinity_id"),
+    ("trace_entry", "entry_id"),
 )
 """Table and the key it is read by, parents first."""
 

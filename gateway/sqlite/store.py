@@ -24,6 +24,7 @@ from gateway.relational.queue_clock import QueueClock
 from gateway.relational.row_reader import RowReader
 from gateway.relational.spool_ledger import RelationalSpoolLedger
 from gateway.relational.statements import Statements
+from gateway.relational.trace_entries import RelationalTraceEntries
 from gateway.relational.undo_log import RelationalUndoLog
 from gateway.spool.lock import is_gateway_running
 from gateway.sqlite import delivery_filters
@@ -103,9 +104,9 @@ class SQLiteStore:
         self.deliveries = SQLiteDeliveryQueue(self._transactions, tables, reader, Acceptor(self._transactions, tables))
         self.collections = RelationalCollections(self._transactions)
         self.administration = RelationalDeliveryAdministration(self._transactions, SQLiteDialect(), reader)
-        self.operations = RelationalOperationLog(self._transactions)
-        self.pauses = RelationalPauses(self._transactions)
+        self.operations, self.pauses = RelationalOperationLog(self._transactions), RelationalPauses(self._transactions)
         self.affinities, self.kept = _held(self._transactions)
+        self.traces = RelationalTraceEntries(self._transactions, reader)
         self.index = RelationalIndexStore(self._transactions, tables, reader)
         self.spool, self.rows = RelationalSpoolLedger(self._transactions), SQLiteStoreRows(self._transactions)
         self.undo = RelationalUndoLog(self._transactions, self.rows)

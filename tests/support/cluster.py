@@ -101,7 +101,7 @@ class Node:
             self.open_store,
             self.objects,
             now=self.clock,
-            forget_before=lambda: (before(), before()),
+            forget_before=lambda: (before(), before(), before()),
             meter=NoMeter(),
         )
 

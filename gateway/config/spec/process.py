@@ -84,6 +84,13 @@ class SpoolSpec(Spec):
             "nothing names and copies what is damaged."
         ),
     ] = "30 d"
+    keep_trace: Annotated[
+        DurationText,
+        Described(
+            description="How long `gateway trace` knows what became of a study, once the gateway has none of its "
+            "instances any more."
+        ),
+    ] = "30 d"
     segment_size: Annotated[SizeText, Described(description="Size of one append-only segment.")] = "64 MiB"
     large_object: Annotated[SizeText, Described(description="An object above this gets a file of its own.")] = "1 MiB"
 

@@ -9,5 +9,6 @@ SELECT of_table, coalesce(pg_sequence_last_value(sequence::regclass), 0) FROM (V
     ('pause', pg_get_serial_sequence('pause', 'pause_id')),
     ('group_affinity', pg_get_serial_sequence('group_affinity', 'affinity_id')),
     ('collection', pg_get_serial_sequence('collection', 'collection_id')),
-    ('operation', pg_get_serial_sequence('operation', 'operation_id'))
+    ('operation', pg_get_serial_sequence('operation', 'operation_id')),
+    ('trace_entry', pg_get_serial_sequence('trace_entry', 'entry_id'))
 ) AS known (of_table, sequence);

@@ -9,6 +9,7 @@ UNION ALL SELECT 'attempts', count(*) FROM attempt
 UNION ALL SELECT 'kept copies', count(*) FROM kept_copy
 UNION ALL SELECT 'pauses', count(*) FROM pause
 UNION ALL SELECT 'affinities', count(*) FROM group_affinity
+UNION ALL SELECT 'trace entries', count(*) FROM trace_entry
 UNION ALL SELECT 'operations', count(*) FROM operation
 UNION ALL SELECT 'collections', count(*) FROM collection
 UNION ALL SELECT 'instances of collections', count(*) FROM collection_instance

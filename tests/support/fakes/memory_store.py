@@ -11,7 +11,7 @@ import pickle
 from collections import Counter
 from collections.abc import Callable, Generator, Sequence
 from collections.abc import Collection as AnyNumber
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -42,9 +42,11 @@ from gateway.ports.delivery_queue import (
 from gateway.ports.kept_copies import NOTHING_KEPT, EndedCopies, KeptTotal
 from gateway.ports.operation_log import OperationRecord, OperationState
 from gateway.ports.pauses import Pause, PausedKind
+from gateway.ports.trace_entries import TraceEntry
 from gateway.ports.undo_log import DeliveryChange, UndoCount, mark_of
 from tests.support.fakes.memory_collections import MemoryCollections
 from tests.support.fakes.memory_index import MemoryIndex
+from tests.support.fakes.memory_traces import MemoryTraces, of_delivery, of_sender
 
 OWED = (DeliveryState.PENDING, DeliveryState.HELD)
 KEPT = (DeliveryState.PENDING, DeliveryState.DEAD, DeliveryState.HELD)
@@ -124,6 +126,7 @@ class MemoryStore:
         self._known = ("", 0)
         self._affinities: dict[tuple[str, str], tuple[str, datetime]] = {}
         self._pauses: dict[tuple[str, str], Pause] = {}
+        self._traces = MemoryTraces()
         self._operations: builtins.list[OperationRecord] = []
         self._changes: dict[tuple[int, int], DeliveryChange] = {}
         self._index = MemoryIndex()
@@ -149,6 +152,10 @@ class MemoryStore:
 
     @property
     def undo(self) -> MemoryStore:
+        return self
+
+    @property
+    def traces(self) -> MemoryStore:
         return self
 
     @property
@@ -727,6 +734,7 @@ class MemoryStore:
         before = indexed_before or settled_before
         indexed = [key for settled_at, key in settled if key in self._index.images and settled_at < before]
         gone = [*plain, *indexed][:limit]
+        self._note_forgotten(gone)
         for instance_id in gone:
             del self._settled[instance_id], self._instances[instance_id]
             self._kept_until.pop(instance_id, None)
@@ -760,6 +768,29 @@ class MemoryStore:
 
     def kept_until(self, instance_id: int) -> datetime | None:
         return self._kept_until[instance_id] if instance_id in self._kept_since else None
+
+    def _note_forgotten(self, instance_ids: builtins.list[int]) -> None:
+        for instance_id in instance_ids:
+            self._traces.add(of_sender(self._instances[instance_id]), self._now())
+        for row in self.rows.values():
+            if row.delivery.instance.instance_id in instance_ids:
+                ended = [each for each in row.attempts if each.state is DeliveryState.DELIVERED]
+                self._traces.add(of_delivery(row.delivery, ended), self._now())
+
+    def one_state(self) -> AbstractContextManager[object]:
+        return nullcontext()
+
+    def entries(self, study_instance_uids: Sequence[str]) -> Sequence[TraceEntry]:
+        return self._traces.of(study_instance_uids)
+
+    def senders(self, study_instance_uids: Sequence[str]) -> Sequence[TraceEntry]:
+        there = MemoryTraces()
+        for instance in self._instances.values():
+            there.add(of_sender(instance), self._now())
+        return there.of(study_instance_uids)
+
+    def forget_entries(self, before: datetime, limit: int) -> int:
+        return self._traces.forget(before, limit)
 
     def find(self, query: Query, limit: int = 0) -> Sequence[int]:
         return self._index.find(query, limit)

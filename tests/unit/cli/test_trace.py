@@ -15,6 +15,7 @@ from click.testing import CliRunner, Result
 from gateway.cli import main
 from gateway.model.association import AssociationFacts
 from gateway.model.delivery import DeliveryState, Dispatch
+from gateway.ports.delivery_administration import DeliveryFilter
 from gateway.sqlite.store import SQLiteStore
 from tests.contract.test_index import held
 from tests.support.samples import NOON, instance, settlement
@@ -31,6 +32,9 @@ unmatched: hold
 WITH_INDEX = RULES + "query_retrieve: {sources: [local]}\n"
 SENDER = AssociationFacts("CT1", "GATEWAY", "10.0.0.7")
 INDEXED = replace(held(100, StudyInstanceUID="1.5"), study_instance_uid="1.5")
+
+
+WAITING = ("pending", "held", "dead")
 
 
 @pytest.fixture(autouse=True)
@@ -72,11 +76,12 @@ def as_json(*arguments: str) -> dict[str, Any]:
 def test_a_study_is_one_line_a_destination() -> None:
     result = traced("StudyInstanceUID=1.1")
     assert result.exit_code == 0, result.output
-    heads, *rows = (line.split() for line in result.stdout.splitlines())
-    assert heads[:7] == ["study_instance_uid", "destination", "delivered", "expected", "pending", "held", "dead"]
-    assert [row[:7] for row in rows] == [
-        ["1.1", "pacs", "1", "2", "0", "0", "1"],
-        ["1.1", "vna", "0", "2", "2", "0", "0"],
+    _, sender, heads, *rows = (line.split() for line in result.stdout.splitlines())
+    assert sender[:3] == ["1.1", "CT1", "2"]
+    assert heads[:8] == [*("study_instance_uid", "destination", "received", "delivered", "expected"), *WAITING]
+    assert [row[:8] for row in rows] == [
+        ["1.1", "pacs", "2", "1", "2", "0", "0", "1"],
+        ["1.1", "vna", "2", "0", "2", "2", "0", "0"],
     ]
 
 
@@ -107,6 +112,26 @@ def test_an_object_is_shown_with_its_deliveries() -> None:
 def test_a_limit_is_told() -> None:
     assert "the first 1 delivery; see --limit" in traced("StudyInstanceUID=1.1", "--deliveries", "--limit", "1").stderr
     assert len(as_json("StudyInstanceUID=1.1", "--limit", "3")["deliveries"]) == 3
+
+
+def test_a_study_is_known_when_nothing_of_it_is_there_any_more(tmp_path: Path) -> None:
+    with contextlib.closing(SQLiteStore(tmp_path / "var/gateway.db", now=lambda: NOON)) as queue, queue.transaction():
+        queue.administration.discard(DeliveryFilter(study_instance_uid="1.1", destination="vna"))
+        queue.administration.discard(DeliveryFilter(study_instance_uid="1.1", state=DeliveryState.DEAD))
+        assert queue.deliveries.forget(NOON + timedelta(days=1), 9) == 2
+    found = as_json("StudyInstanceUID=1.1")
+    assert found["deliveries"] == []
+    (sender,) = found["senders"]
+    assert (sender["calling_ae_title"], sender["received"]) == ("CT1", 2)
+    assert (sender["first_received_at"], sender["last_received_at"]) == (
+        "2026-03-01T12:01:00+00:00",
+        "2026-03-01T12:02:00+00:00",
+    )
+    numbers = ("destination", "received", "delivered", "expected", "forgotten", "pending", "dead")
+    assert [[row[name] for name in numbers] for row in found["studies"]] == [
+        ["pacs", 2, 1, 1, 1, 0, 0],
+    ]
+    assert traced("StudyInstanceUID=1.1", "--deliveries").exit_code == 0
 
 
 def test_several_studies_share_the_limit() -> None:

@@ -122,6 +122,21 @@ async def test_objects_hold_so_many_bytes(node: Node, monkeypatch: pytest.Monkey
         store.close()
 
 
+async def test_entries_of_traces_go_when_nothing_came_to_them_for_long(node: Node) -> None:
+    async with node as journal:
+        stored = await kept(journal, b"small", 1, [])
+        store, studies = node.open_store("keeping"), [stored.study_instance_uid]
+        node.clock.advance(1)
+        node.sealer().do_round(store)
+        assert [each.role for each in store.traces.entries(studies)] == ["sender"], "forgotten in this round"
+        node.sealer().do_round(store)
+        assert len(store.traces.entries(studies)) == 1
+        node.clock.advance(1)
+        node.sealer().do_round(store)
+        assert store.traces.entries(studies) == []
+        store.close()
+
+
 async def test_what_nothing_names_any_more_is_deleted(node: Node) -> None:
     async with node as journal:
         await kept(journal, b"small")

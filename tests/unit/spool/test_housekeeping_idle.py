@@ -49,6 +49,7 @@ def keeper(database: Database, is_idle: Callable[[], bool]) -> Housekeeping:
         read=ask,
         changed=lambda destinations: None,
         retention_s=timedelta(hours=1).total_seconds(),
+        keep_trace_s=timedelta(days=30).total_seconds(),
         keep_s=lambda: 0.0,
         now=lambda: NOON,
         monotonic=time.monotonic,

@@ -708,6 +708,22 @@ async def test_a_delivered_payload_goes_when_retention_is_over(site: Site) -> No
         await until(lambda: spool_files(site) == ["00000002.seg"])  # the active one stays
 
 
+async def test_what_became_of_a_study_is_known_for_keep_trace(site: Site) -> None:
+    async with site.journal(retention_s=0.0) as journal, asyncio.timeout(60):
+        stored = await commit(journal, number=1)
+
+        async def entries() -> int:
+            return await journal.read(lambda store: len(store.traces.entries([stored.study_instance_uid])))
+
+        await deliver(journal)
+        site.clock.advance(1)
+        while await entries() != 2:  # of its sender and of its destination
+            await asyncio.sleep(0.01)
+        site.clock.advance(31 * 86400)
+        while await entries():
+            await asyncio.sleep(0.01)
+
+
 async def test_dead_and_held_payloads_stay(site: Site) -> None:
     async with site.journal(retention_s=0.0) as journal:
         kept = await commit(journal, b"l" * LARGE_BYTES * 2)
