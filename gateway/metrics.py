@@ -302,6 +302,12 @@ METRICS = (
         "Collections that are due and stay as they are: of another version, or a step failed. Each problem once.",
         ("collection",),
     ),
+    Metric(
+        Counter,
+        "gateway_collection_left_out_total",
+        "Objects that were accepted and that a collection did not take: late, or again (sent before).",
+        ("collection", "why"),
+    ),
     # --- queries
     Metric(
         Counter,

@@ -79,6 +79,7 @@ SUMMARISED = frozenset(
         "lease_lost",
         "deliveries_left_out",
         "deliveries_resumed",
+        "objects_left_out",
         "queue_not_counted",
         # storage that refuses
         "instance_moved",

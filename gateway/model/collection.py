@@ -210,7 +210,21 @@ class JoinKind(enum.Enum):
     """It is sent at once, by the decision that was made."""
     IGNORE = enum.auto()
     REPEATED = enum.auto()
-    """It has been there, and the same bytes are not sent again."""
+    """It has been there: the same bytes are not sent again to where they were delivered, or are on their way."""
+
+
+LeftOutBecause = Literal["late", "again"]
+"""`late`: it came after the end (`late: ignore`). `again`: the same bytes were delivered, or are on their way."""
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOutObject:
+    """Dispatches of an arriving object that a collection did not take."""
+
+    collection_id: int
+    name: str
+    study_instance_uid: str
+    why: LeftOutBecause
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,12 +11,15 @@ from gateway.model.collection import (
     Collection,
     CollectionState,
     JoinKind,
+    LeftOutBecause,
+    LeftOutObject,
     Membership,
+    Placement,
     digest_of,
     flags,
     placement,
 )
-from gateway.model.delivery import DeliveryState, Dispatch
+from gateway.model.delivery import DeliveryState, Dispatch, Duty
 from gateway.model.instance import Instance
 
 Of = tuple[str, str]
@@ -78,6 +81,17 @@ class JoinedInstance:
     matches: str
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class KnownInstance:
+    """An instance that has been in a collection."""
+
+    digest: str
+    """That of its newest bytes."""
+    settled: frozenset[Duty] | None
+    """The duties, without the collection, for which these bytes were delivered or are on their way. None: all were
+    delivered, and the store has forgotten them."""
+
+
 def members_of(dispatches: Iterable[Dispatch]) -> Iterator[Membership]:
     """The collections that these dispatches are for; what is held waits for an operator, and for nothing else."""
     for dispatch in dispatches:
@@ -98,21 +112,38 @@ def generations_of(memberships: Iterable[Membership], there: Iterable[tuple[str,
 
 
 class Joining:
-    """The arrivals of one call. `known`: collection and key of a SOP Instance UID → its digest."""
+    """The arrivals of one call.
+
+    Args:
+        found: the generations of their studies.
+        known: collection and key of a SOP Instance UID → what it knows of the instance.
+        begin: makes a generation.
+        now: the queue's time.
+    """
 
     def __init__(
-        self, found: Mapping[Of, Generations], known: Mapping[tuple[int, str], str], begin: Begin, now: datetime
+        self,
+        found: Mapping[Of, Generations],
+        known: Mapping[tuple[int, str], KnownInstance],
+        begin: Begin,
+        now: datetime,
     ) -> None:
         self.found = found
         self._known = dict(known)
         self._begin = begin
         self._now = now
         self.joined: list[JoinedInstance] = []
+        self.left_out: dict[int, list[LeftOutObject]] = {}
+        """The place of an arrival → what was not taken of it."""
 
     def dispatches(self, arrival: int, instance: Instance, dispatches: Sequence[Dispatch]) -> tuple[Dispatch, ...]:
         """Those of one arrival, with the collections that they have joined. What comes late, or again, has another
         state, or none."""
-        decided: dict[str, Dispatch | None] = {}
+        duties: dict[str, list[Duty]] = {}
+        for dispatch in dispatches:
+            if dispatch.collection is not None and dispatch.state is DeliveryState.PENDING:
+                duties.setdefault(dispatch.collection.collected_key, []).append(duty_of(dispatch))
+        decided: dict[str, _Decided] = {}
         made = []
         for dispatch in dispatches:
             member = dispatch.collection
@@ -123,22 +154,17 @@ class Joining:
             else:
                 key = member.collected_key
                 if key not in decided:
-                    decided[key] = self._joined_by(arrival, instance, dispatch, member)
-                example = decided[key]
-                if example is not None:
-                    made.append(
-                        dataclasses.replace(
-                            dispatch, collection=example.collection, state=example.state, reason=example.reason
-                        )
-                    )
+                    decided[key] = self._decide(arrival, instance, member, duties[key])
+                if decided[key].is_taking(dispatch):
+                    made.append(decided[key].joined(dispatch, member))
         return tuple(made)
 
-    def _joined_by(self, arrival: int, instance: Instance, dispatch: Dispatch, member: Membership) -> Dispatch | None:
-        """The dispatch as it is now; None when nothing is to be sent."""
+    def _decide(self, arrival: int, instance: Instance, member: Membership, duties: Sequence[Duty]) -> _Decided:
+        """The place of one arrival in one collection, of which it has these duties."""
         here = self.found[member.collected_key, member.patient]
         uid_key, digest = digest_of(instance.sop_instance_uid), instance.payload.digest.hex()
         known = next((known for one in here.knowing if (known := self._known.get((one.collection_id, uid_key)))), None)
-        placed = placement(here.newest, known, digest, member.terms, self._now)
+        placed = placement(here.newest, known.digest if known else None, digest, member.terms, self._now)
         if here.institution and member.institution not in ("", here.institution):
             here.flag = flags(here.flag, INSTITUTIONS)
         if placed.kind is JoinKind.NEW_GENERATION:
@@ -148,27 +174,64 @@ class Joining:
         here.institution = here.institution or member.institution
         newest = here.newest
         assert newest is not None
-        here.counts += Counter(_counted(placed.kind, is_replacing=placed.is_replacing))
-        if placed.kind in (JoinKind.IGNORE, JoinKind.REPEATED):
-            return None
-        here.has_arrivals = True
-        self._known[newest.collection_id, uid_key] = digest
-        self.joined.append(JoinedInstance(arrival, newest.collection_id, uid_key, digest, member.matches))
-        is_waiting = placed.kind is not JoinKind.SUPPLEMENT
-        is_held = not is_waiting and newest.outcome == "hold"
+        decided = _Decided(newest, placed.kind, known.settled if known else frozenset())
+        taken = sum(map(decided.is_taking_duty, duties))
+        here.counts += Counter(_counted(placed, has_taken=taken > 0, has_left_out=taken < len(duties)))
+        if taken < len(duties):
+            self._leave_out(arrival, newest, "late" if placed.kind is JoinKind.IGNORE else "again")
+        if taken:
+            here.has_arrivals = True
+            settled = None if decided.settled is None else decided.settled | frozenset(duties)
+            self._known[newest.collection_id, uid_key] = KnownInstance(digest, settled)
+            self.joined.append(JoinedInstance(arrival, newest.collection_id, uid_key, digest, member.matches))
+        return decided
+
+    def _leave_out(self, arrival: int, newest: Collection, why: LeftOutBecause) -> None:
+        left_out = LeftOutObject(newest.collection_id, newest.terms.name, newest.study_instance_uid, why)
+        self.left_out.setdefault(arrival, []).append(left_out)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Decided:
+    """The place of an arrival in one collection."""
+
+    newest: Collection
+    kind: JoinKind
+    settled: frozenset[Duty] | None
+
+    def is_taking(self, dispatch: Dispatch) -> bool:
+        return self.is_taking_duty(duty_of(dispatch))
+
+    def is_taking_duty(self, duty: Duty) -> bool:
+        """False when nothing is to be sent for it."""
+        if self.kind is JoinKind.REPEATED:
+            return self.settled is not None and duty not in self.settled
+        return self.kind is not JoinKind.IGNORE
+
+    def joined(self, dispatch: Dispatch, member: Membership) -> Dispatch:
+        """The dispatch as it is now."""
+        is_waiting = self.kind in (JoinKind.JOIN, JoinKind.NEW_GENERATION)
+        is_held = not is_waiting and self.newest.outcome == "hold"
+        name, result = self.newest.terms.name, self.newest.result
         return dataclasses.replace(
             dispatch,
-            collection=member.joined(newest.collection_id, is_waiting=is_waiting),
+            collection=member.joined(self.newest.collection_id, is_waiting=is_waiting),
             state=DeliveryState.HELD if is_held else dispatch.state,
-            reason=f"the collection `{newest.terms.name}` is {newest.result}" if is_held else dispatch.reason,
+            reason=f"the collection `{name}` is {result}" if is_held else dispatch.reason,
         )
 
 
-def _counted(place: JoinKind, *, is_replacing: bool) -> list[str]:
+def duty_of(dispatch: Dispatch) -> Duty:
+    """Its duty within its collection."""
+    return dataclasses.replace(dispatch, collection=None).duty
+
+
+def _counted(placed: Placement, *, has_taken: bool, has_left_out: bool) -> list[str]:
     """The counters that an arrival moves."""
     words = {
-        JoinKind.SUPPLEMENT: "late",
-        JoinKind.IGNORE: "ignored",
-        JoinKind.REPEATED: "repeated",
+        "late": placed.kind is JoinKind.SUPPLEMENT or (placed.kind is JoinKind.REPEATED and has_taken),
+        "ignored": placed.kind is JoinKind.IGNORE,
+        "repeated": placed.kind is JoinKind.REPEATED and has_left_out,
+        "replaced": placed.is_replacing,
     }
-    return [*([words[place]] if place in words else []), *(["replaced"] if is_replacing else [])]
+    return [word for word, is_counted in words.items() if is_counted]

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Literal, Protocol
 
 from gateway.common.quick_dataclass import quick_dataclass
+from gateway.model.collection import LeftOutObject
 from gateway.model.delivery import Delivery, DeliveryState, Dispatch, Settlement
 from gateway.model.instance import Instance, PayloadRef
 from gateway.model.likeness import ExcludedLikenesses
@@ -24,6 +25,8 @@ class AcceptedInstance:
     """The payload that holds the bytes when every dispatch was a duplicate: nothing names the payload that was
     given.
     """
+    left_out: tuple[LeftOutObject, ...] = ()
+    """Dispatches that a collection did not take: nothing is sent for them."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
-from gateway.model.collection import Collection, CollectionState, Membership, digest_of
-from gateway.model.collection_joining import Generations, JoinedInstance, Joining, generations_of, members_of
-from gateway.model.delivery import Dispatch
+from gateway.model.collection import Collection, CollectionState, LeftOutObject, Membership, digest_of
+from gateway.model.collection_joining import (
+    Generations,
+    JoinedInstance,
+    Joining,
+    KnownInstance,
+    generations_of,
+    members_of,
+)
+from gateway.model.delivery import DeliveryState, Dispatch
 from gateway.model.instance import Instance, PayloadRef
+from gateway.ports.delivery_queue import AcceptedInstance
 from gateway.relational.collection_rows import COLLECTED_KEY_COLUMN, collection, terms_text
 from gateway.relational.rows import batch, cleaned, microseconds
 from gateway.relational.statements import Statements
@@ -17,6 +27,8 @@ Arrivals = Sequence[tuple[Instance, Sequence[Dispatch]]]
 
 WRITTEN_EACH = timedelta(seconds=1)
 """The last arrival of a collection is written once in this time."""
+GIVEN_UP = "-"
+"""Stands before the digest of an instance of which an operator gave a delivery up: it is taken anew."""
 
 
 class CollectionArrivals:
@@ -27,6 +39,7 @@ class CollectionArrivals:
         self._statements = statements
         self._hold = hold
         self._joined: Sequence[JoinedInstance] = ()
+        self._left_out: Mapping[int, Sequence[LeftOutObject]] = {}
 
     def join(
         self, arrivals: Arrivals, now: datetime, is_readable: Callable[[PayloadRef], bool] = lambda _: True
@@ -46,9 +59,17 @@ class CollectionArrivals:
         known = self._known(arrivals, found, is_readable) if there else {}
         joining = Joining(found, known, begin, now)
         joined = [(each, joining.dispatches(place, each, made)) for place, (each, made) in enumerate(arrivals)]
-        self._joined = joining.joined
+        self._joined, self._left_out = joining.joined, joining.left_out
         self._change(found.values(), now)
         return joined
+
+    def left_out(self, answers: Sequence[AcceptedInstance]) -> list[AcceptedInstance]:
+        """The answers to the arrivals that joined, with what was not taken of each."""
+        left_out, self._left_out = self._left_out, {}
+        return [
+            dataclasses.replace(answer, left_out=tuple(left_out[place])) if place in left_out else answer
+            for place, answer in enumerate(answers)
+        ]
 
     def note(self, instance_ids: Sequence[int], now: datetime) -> None:
         """The arrivals have these identifiers, in order."""
@@ -66,19 +87,18 @@ class CollectionArrivals:
         arrivals: Arrivals,
         found: dict[tuple[str, str], Generations],
         is_readable: Callable[[PayloadRef], bool],
-    ) -> dict[tuple[int, str], str]:
-        """Collection and key of a SOP Instance UID → its digest."""
-        wanted = [
-            (one.collection_id, digest_of(instance.sop_instance_uid))
+    ) -> dict[tuple[int, str], KnownInstance]:
+        """Collection and key of a SOP Instance UID → what is known of the instance."""
+        wanted = {
+            (one.collection_id, digest_of(instance.sop_instance_uid), instance.sop_instance_uid): None
             for instance, dispatches in arrivals
             for member in members_of(dispatches)
             for one in found[member.collected_key, member.patient].knowing
-        ]
-        rows = self._statements.json("known_in_collections", wanted=batch(wanted)) if wanted else []
+        }
+        rows = self._statements.json("known_in_collections", wanted=batch([*wanted])) if wanted else []
         return {
-            (collection_id, uid_key): digest
-            for collection_id, uid_key, digest, name, offset_bytes, length_bytes in rows
-            if name is None or is_readable(PayloadRef(name, offset_bytes, length_bytes, bytes.fromhex(digest)))
+            (collection_id, uid_key): _known_instance(digest, is_stored, deliveries, is_readable)
+            for collection_id, uid_key, digest, is_stored, deliveries in rows
         }
 
     def _begin(self, member: Membership, generation: int, flag: str, now: datetime) -> Collection:
@@ -126,3 +146,20 @@ class CollectionArrivals:
                 )
         if changes:
             self._statements.do("change_collections", changes=batch(changes))
+
+
+def _known_instance(
+    digest: str, is_stored: bool, deliveries: Sequence[Sequence[Any]], is_readable: Callable[[PayloadRef], bool]
+) -> KnownInstance:
+    """`deliveries`: state, place, actions, and payload of those that its collection has for these bytes."""
+    digest, is_given_up = digest.removeprefix(GIVEN_UP), digest.startswith(GIVEN_UP)
+    if not is_stored and not is_given_up:
+        return KnownInstance(digest, None)
+    digest_bytes = bytes.fromhex(digest)
+    settled = {
+        (place, actions)
+        for state, place, actions, name, offset_bytes, length_bytes in deliveries
+        if state == DeliveryState.DELIVERED
+        or (state == DeliveryState.PENDING and is_readable(PayloadRef(name, offset_bytes, length_bytes, digest_bytes)))
+    }
+    return KnownInstance(digest, frozenset(settled))

@@ -147,6 +147,9 @@ class RelationalDeliveryAdministration:
         if not gone:
             return 0
         self._statements.do("delete_attempts", ids=batch([row[0] for row in gone]))
+        given_up = sorted({(collection_id, instance_id) for _, instance_id, collection_id in gone if collection_id})
+        if given_up:
+            self._statements.do("give_up_in_collections", given_up=batch(given_up))
         at = present if settled_at is None else microseconds(settled_at)
         self._mark_settled(batch(sorted({row[1] for row in gone})), at)
         return len(gone)

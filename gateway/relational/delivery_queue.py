@@ -78,7 +78,7 @@ class RelationalDeliveryQueue(ABC):
         joined = self._collections.join(arrivals, now, is_readable)
         answers = self._acceptor.accept(joined, now, is_readable)
         self._collections.note([answer.instance_id for answer in answers], now)
-        return answers
+        return self._collections.left_out(answers)
 
     def _hold_studies(self, collected_keys: Sequence[str]) -> None:  # noqa: B027 - nothing is to be done where one writes
         """Keep others from beginning collections of these until the transaction ends."""

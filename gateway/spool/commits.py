@@ -16,6 +16,7 @@ from gateway.spool.commit_requests import Acceptance, CommitGroup, CommitRequest
 from gateway.spool.committing_thread import CommitterReports, CommittingThread
 from gateway.spool.journal_state import JournalState
 from gateway.spool.large import LargeFile
+from gateway.spool.left_out_log import LeftOutLog
 from gateway.spool.recent_payloads import RecentPayloads
 
 PENDING = DeliveryState.PENDING
@@ -44,6 +45,7 @@ class Commits:
         self._state = state
         self._monotonic = monotonic
         self._meter, self._due, self._recent, self._adopt = meter, due, recent, adopt
+        self._left_out = LeftOutLog(meter)
         self._loop = asyncio.get_running_loop()
         self._calls = calls = LoopCalls(self._loop)
         self._started: asyncio.Future[None] = self._loop.create_future()
@@ -170,6 +172,8 @@ class Commits:
         if acceptance.error is None and accepted is not None:
             if acceptance.file is not None and accepted.payload is None:
                 self._adopt(acceptance.file)
+            if accepted.left_out:
+                self._left_out.say(accepted.left_out, acceptance)
             if accepted.deliveries:
                 for dispatch in acceptance.dispatches:
                     if dispatch.state is DeliveryState.PENDING:

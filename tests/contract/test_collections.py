@@ -14,6 +14,7 @@ from gateway.model.collection import (
     CollectionTerms,
     CollectionTest,
     End,
+    LeftOutObject,
     Membership,
     Wait,
     decide,
@@ -370,6 +371,77 @@ def test_an_object_that_comes_again_after_the_end(
     newest = found[-1]
     assert newest.generation == generations
     assert (newest.repeated, newest.replaced, newest.late) == (repeated, replaced, late)
+
+
+def again(queue: Store, clock: Clock, *to: str, uid: str = "1") -> tuple[int, list[str]]:
+    """The same bytes come once more: how many deliveries are made, and why what was left out."""
+    (answer,) = accept(queue, (of(uid), [waits(to=name) for name in to or ("pacs",)]), clock=clock)
+    return answer.deliveries, [each.why for each in answer.left_out]
+
+
+def test_what_is_on_its_way_or_was_delivered_is_not_sent_again_and_the_answer_says_so(
+    queue: Store, clock: Clock
+) -> None:
+    put(queue, clock, "1")
+    assert again(queue, clock) == (0, []), "it waits, once"
+    end(queue, clock)
+    assert again(queue, clock) == (0, ["again"])
+    claimed = claim(queue, clock)
+    assert again(queue, clock) == (0, ["again"])
+    settle_all(queue, claimed, DeliveryState.DELIVERED)
+    assert again(queue, clock) == (0, ["again"])
+    with queue.transaction():
+        assert queue.deliveries.forget(clock.advance(100), 10) > 0
+    assert again(queue, clock) == (0, ["again"]), "once the store has forgotten it, too"
+    assert (only(queue).repeated, only(queue).late) == (4, 0)
+
+
+def test_bytes_that_became_a_dead_letter_are_taken_anew_where_they_were_not_delivered(
+    queue: Store, clock: Clock
+) -> None:
+    accept(queue, (of("1"), [waits(), waits(to="vna")]), clock=clock)
+    end(queue, clock)
+    settle_all(queue, claim(queue, clock), DeliveryState.DELIVERED)
+    settle_all(queue, claim(queue, clock, "vna"), DeliveryState.DEAD)
+    assert again(queue, clock, "pacs", "vna") == (1, ["again"])
+    assert (uids(claim(queue, clock)), uids(claim(queue, clock, "vna"))) == ([], ["1"])
+    assert again(queue, clock, "pacs", "vna") == (0, ["again"]), "it is on its way now"
+    assert (only(queue).repeated, only(queue).late, only(queue).instances) == (2, 1, 1)
+
+
+def test_bytes_that_are_held_are_owed_once(queue: Store, clock: Clock) -> None:
+    put(queue, clock, "1")
+    end(queue, clock)
+    with queue.transaction():
+        assert queue.administration.hold(ANY) == 1
+    assert again(queue, clock) == (0, []), "the same delivery, which an operator releases"
+    assert states(queue) == [("1", "pacs", "held")]
+
+
+@pytest.mark.parametrize("is_forgotten", [False, True])
+def test_bytes_that_an_operator_discarded_are_taken_anew(queue: Store, clock: Clock, is_forgotten: bool) -> None:
+    terms = dataclasses.replace(CHEST, late="ignore")
+    put(queue, clock, "1", "2", terms=terms)
+    end(queue, clock)
+    discarded, delivered = claim(queue, clock)
+    settle_all(queue, [delivered], DeliveryState.DELIVERED)
+    settle_all(queue, [discarded], DeliveryState.DEAD)
+    with queue.transaction():
+        assert queue.administration.discard(DeliveryFilter(ids=(discarded.delivery_id,))) == 1
+    if is_forgotten:
+        with queue.transaction():
+            assert queue.deliveries.forget(clock.advance(100), 10) == 2
+    assert again(queue, clock, uid="2") == (0, ["again"])
+    assert again(queue, clock) == (1, []), "it came in time, and its study was not late"
+    assert again(queue, clock) == (0, ["again"])
+
+
+def test_what_comes_late_and_is_left_out_is_said(queue: Store, clock: Clock) -> None:
+    put(queue, clock, "1", terms=dataclasses.replace(CHEST, late="ignore"))
+    end(queue, clock)
+    (answer,) = accept(queue, (of("2"), [waits(), Dispatch("direct", "vna")]), clock=clock)
+    assert answer.left_out == (LeftOutObject(only(queue).collection_id, "chest", "1.2.3", "late"),)
+    assert answer.deliveries == 1
 
 
 def test_an_object_of_an_earlier_generation_is_known(queue: Store, clock: Clock) -> None:

@@ -59,7 +59,7 @@ class CollectionSpec(Spec):
         Literal["supplement", "new", "ignore"],
         Described(
             description="An object that comes after the end is sent at once by the same decision, begins a new "
-            "generation, or is not sent, which is counted."
+            "generation, or is left out, which is logged and counted."
         ),
     ] = "supplement"
     late_for: Annotated[
@@ -68,8 +68,9 @@ class CollectionSpec(Spec):
     again: Annotated[
         Literal["never", "new", "replaced"],
         Described(
-            description="An object that was there comes again after the end. `never`: the same bytes are not sent "
-            "again, others are late. `new`: either begins a new generation. `replaced`: only other bytes do."
+            description="An object that was there comes again after the end. `never`: the same bytes are left out "
+            "where they were delivered or are on their way, others are late. `new`: either begins a new generation. "
+            "`replaced`: only other bytes do."
         ),
     ] = "never"
     if_incomplete: Annotated[

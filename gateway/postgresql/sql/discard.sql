@@ -10,4 +10,4 @@ WITH chosen AS (
 )
 DELETE FROM delivery USING chosen LEFT JOIN gone ON gone.delivery_id = chosen.delivery_id
 WHERE delivery.delivery_id = chosen.delivery_id AND (chosen.state <> 'pending' OR gone.delivery_id IS NOT NULL)
-RETURNING delivery.delivery_id, delivery.instance_id;
+RETURNING delivery.delivery_id, delivery.instance_id, delivery.collection_id;

@@ -1,10 +1,21 @@
--- What collections know of instances: rows of [collection, key of the SOP Instance UID, digest, payload name, offset, length], the last
--- three NULL where nothing is owed any more by the collection. `wanted`: [collection, key of the SOP Instance UID].
-SELECT json_group_array(json_array(collection_instance.collection_id, uid_key, digest, payload_name, payload_offset, payload_length))
+-- What collections know of instances: rows of [collection, key of the SOP Instance UID, digest, whether these bytes are stored, deliveries
+-- of the collection for them]; a delivery is [state, destination or ``group`` and its name, actions, payload name, offset, length].
+-- `wanted`: [collection, key of the SOP Instance UID, SOP Instance UID].
+SELECT json_group_array(json_array(
+    collection_instance.collection_id, uid_key, digest,
+    EXISTS (
+        SELECT 1 FROM instance
+        WHERE instance.sop_instance_uid = wanted.value ->> 2 AND instance.payload_digest = unhex(ltrim(digest, '-'))
+    ),
+    json((
+        SELECT json_group_array(json_array(
+            delivery.state, CASE delivery.group_name WHEN '' THEN delivery.destination ELSE 'group ' || delivery.group_name END,
+            delivery.actions_json, payload_name, payload_offset, payload_length
+        ))
+        FROM instance CROSS JOIN delivery ON delivery.instance_id = instance.instance_id
+            AND delivery.collection_id = collection_instance.collection_id
+        WHERE instance.sop_instance_uid = wanted.value ->> 2 AND instance.payload_digest = unhex(ltrim(digest, '-'))
+    ))
+))
 FROM json_each(:wanted) AS wanted
-CROSS JOIN collection_instance ON collection_instance.collection_id = wanted.value ->> 0 AND uid_key = wanted.value ->> 1
-LEFT JOIN instance ON instance.instance_id = collection_instance.instance_id AND EXISTS (
-    SELECT 1 FROM delivery
-    WHERE delivery.instance_id = instance.instance_id AND delivery.collection_id = collection_instance.collection_id
-        AND delivery.state <> 'delivered'
-);
+CROSS JOIN collection_instance ON collection_instance.collection_id = wanted.value ->> 0 AND uid_key = wanted.value ->> 1;

@@ -5,14 +5,14 @@ from __future__ import annotations
 import builtins
 import dataclasses
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from gateway.model.collection import Collection, CollectionState, End, Membership
-from gateway.model.collection_joining import Joining, generations_of, members_of
-from gateway.model.delivery import DeliveryState, Dispatch
-from gateway.model.instance import Instance
+from gateway.model.collection import Collection, CollectionState, End, Membership, digest_of
+from gateway.model.collection_joining import Joining, KnownInstance, generations_of, members_of
+from gateway.model.delivery import DeliveryState, Dispatch, Duty
+from gateway.model.instance import Instance, PayloadRef
 from gateway.ports.collections import CollectionCount, CollectionFilter, LetGo
 
 if TYPE_CHECKING:
@@ -29,21 +29,53 @@ class MemoryCollections:
 
     # --- arrivals ------------------------------------------------------------------------------------------------
 
-    def joining(self, arrivals: Sequence[tuple[Instance, Sequence[Dispatch]]], now: datetime) -> Joining:
+    def joining(
+        self,
+        arrivals: Sequence[tuple[Instance, Sequence[Dispatch]]],
+        now: datetime,
+        is_readable: Callable[[PayloadRef], bool],
+    ) -> Joining:
         members = [member for _, dispatches in arrivals for member in members_of(dispatches)]
         there = [(_collected_key(one), one) for _, one in sorted(self._store.collection_rows.items())]
         keys = {member.collected_key for member in members}
         found = generations_of(members, [(key, one) for key, one in there if key in keys])
         known = {
-            (collection_id, uid_key): digest
+            (collection_id, uid_key): KnownInstance(digest, self._settled(collection_id, uid_key, digest, is_readable))
             for collection_id, noted in self._store.collection_members.items()
             for uid_key, (digest, _, _) in noted.items()
         }
         return Joining(found, known, lambda member, number, flag: self._begin(member, number, flag, now), now)
 
+    def _settled(
+        self, collection_id: int, uid_key: str, digest: str, is_readable: Callable[[PayloadRef], bool]
+    ) -> frozenset[Duty] | None:
+        """The duties of these bytes that were delivered or are on their way."""
+
+        def is_same(instance: Instance) -> bool:
+            return digest_of(instance.sop_instance_uid) == uid_key and instance.payload.digest.hex() == digest
+
+        is_given_up = (collection_id, uid_key) in self._store.given_up
+        if not is_given_up and not any(map(is_same, self._store.stored_instances())):
+            return None
+        deliveries = [row.delivery for row in self._store.rows.values() if is_same(row.delivery.instance)]
+        return frozenset(
+            (f"group {each.group_name}" if each.group_name else each.destination, each.actions_json)
+            for each in deliveries
+            if each.collection_id == collection_id
+            and (
+                each.state is DeliveryState.DELIVERED
+                or (each.state is DeliveryState.PENDING and is_readable(each.instance.payload))
+            )
+        )
+
+    def give_up(self, collection_id: int | None, instance: Instance) -> None:
+        if collection_id is not None:
+            self._store.given_up.add((collection_id, digest_of(instance.sop_instance_uid)))
+
     def note(self, joining: Joining, instance_ids: Sequence[int], now: datetime) -> None:
         for each in joining.joined:
             noted = self._store.collection_members.setdefault(each.collection_id, {})
+            self._store.given_up.discard((each.collection_id, each.uid_key))
             noted[each.uid_key] = (each.digest, instance_ids[each.arrival], each.matches)
         for generations in joining.found.values():
             newest = generations.newest

@@ -133,6 +133,8 @@ class MemoryStore:
         self.collection_rows: dict[int, Collection] = {}
         self.collection_members: dict[int, dict[str, tuple[str, int, str]]] = {}
         """Collection → key of the SOP Instance UID → digest, instance, matches."""
+        self.given_up: set[tuple[int, str]] = set()
+        """Collections and keys of SOP Instance UIDs of which an operator gave a delivery up."""
 
     @property
     def deliveries(self) -> MemoryStore:
@@ -177,6 +179,9 @@ class MemoryStore:
     @property
     def spool(self) -> MemoryStore:
         return self
+
+    def stored_instances(self) -> Sequence[Instance]:
+        return [*self._instances.values()]
 
     @contextmanager
     def transaction(self, *, is_durable: bool = True) -> Generator[MemoryStore]:
@@ -265,14 +270,17 @@ class MemoryStore:
         now: datetime,
         is_readable: Callable[[PayloadRef], bool] = lambda _: True,
     ) -> builtins.list[AcceptedInstance]:
-        joining = self.collections.joining(arrivals, now)
+        joining = self.collections.joining(arrivals, now, is_readable)
         joined = [joining.dispatches(place, *arrival) for place, arrival in enumerate(arrivals)]
         answers = [
             self._accept(instance, dispatches, now, is_readable)
             for (instance, _), dispatches in zip(arrivals, joined, strict=True)
         ]
         self.collections.note(joining, [answer.instance_id for answer in answers], now)
-        return answers
+        return [
+            dataclasses.replace(answer, left_out=tuple(joining.left_out.get(place, ())))
+            for place, answer in enumerate(answers)
+        ]
 
     def claim(
         self,
@@ -535,6 +543,7 @@ class MemoryStore:
         rows = [row for row in self._matching(which) if row.delivery.state in KEPT and self._is_idle(row)]
         for row in rows:
             del self.rows[row.delivery.delivery_id]
+            self.collections.give_up(row.delivery.collection_id, row.delivery.instance)
         for row in rows:
             if row.delivery.instance.instance_id not in self._settled:
                 self.mark_settled(row.delivery.instance.instance_id, settled_at)

@@ -17,7 +17,8 @@ import apsw
 import pytest
 from structlog.testing import capture_logs
 
-from gateway.model.delivery import Delivery, DeliveryState
+from gateway.model.collection import CollectionTerms, End, Membership
+from gateway.model.delivery import Delivery, DeliveryState, Dispatch
 from gateway.model.instance import IndexEntry, Instance
 from gateway.model.query import Query, QueryLevel
 from gateway.model.settings import Spool
@@ -35,6 +36,7 @@ from gateway.spool.journal_state import JournalClosed
 from gateway.spool.large import ReceivedFile
 from gateway.spool.replay import Identify, identify_nothing
 from gateway.sqlite.store import SQLiteStore
+from tests.support.fakes.meter import MemoryMeter
 from tests.support.overridable_store import OverridableStore
 from tests.support.samples import TO_PACS, Clock, instance, settlement
 from tests.unit.spool.faulty import FaultyDisk, error
@@ -894,3 +896,21 @@ async def test_a_discarded_delivery_frees_its_payload(site: Site) -> None:
         operator.close()
         site.clock.at += timedelta(seconds=1)
         await until(lambda: spool_files(site) == ["00000001.seg"])  # the active one stays
+
+
+async def test_what_a_collection_leaves_out_is_counted_when_the_store_knows(site: Site) -> None:
+    site.meter = meter = MemoryMeter()
+    member = Membership(CollectionTerms("chest", late="ignore"), "1.2.3", patient="p")
+    collected = Dispatch("r", "pacs", collection=member)
+    async with site.journal() as journal:
+
+        async def commit_collected(number: int) -> None:
+            body = InMemoryDataSet([b"data%d" % number])
+            await journal.commit(instance(number), body, None, [collected])
+            body.close()
+            await journal.until_recorded()
+
+        await commit_collected(1)
+        await journal.write(lambda store: store.collections.end(1, End("forced", "send")))
+        await commit_collected(2)
+    assert meter.counted["gateway_collection_left_out_total", "chest", "late"] == 1
