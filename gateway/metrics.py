@@ -7,6 +7,7 @@ whatever AE title it gives.
 from __future__ import annotations
 
 import platform
+from collections import Counter as Numbers
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,6 +17,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from gateway.metric_series import Distribution, Series, Total
+from gateway.model.collection import CollectionState
+from gateway.ports.collections import CollectionCount
 from gateway.ports.delivery_queue import QueueDepth
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
@@ -291,6 +294,19 @@ METRICS = (
         ("group", "source", "destination"),
     ),
     Metric(
+        Gauge,
+        "gateway_collections",
+        "Collections by state (open, releasing, complete, closed, unreadable) that are not forgotten yet.",
+        ("collection", "state"),
+    ),
+    Metric(Gauge, "gateway_collections_overdue", "Collections that are open after `at_most`.", ("collection",)),
+    Metric(
+        Gauge,
+        "gateway_collection_oldest_age_seconds",
+        "Age of the oldest collection that is open, by definition.",
+        ("collection",),
+    ),
+    Metric(
         Counter,
         "gateway_collections_completed_total",
         "Collections that ended, by how (unverified, overdue, forced, unmatched, discarded).",
@@ -475,6 +491,20 @@ class Metrics:
         self.replace("gateway_queue_deliveries", {labels: row.count for labels, row in rows})
         self.replace("gateway_queue_bytes", {labels: row.size_bytes for labels, row in rows})
         self.replace("gateway_queue_oldest_age_seconds", ages)
+
+    def set_collections(self, counts: Iterable[CollectionCount], now: datetime) -> None:
+        """Replace all gauges of collections. `now` is the queue's time."""
+        numbers: Numbers[tuple[str, ...]] = Numbers()
+        overdue: Numbers[tuple[str, ...]] = Numbers()
+        ages: dict[tuple[str, ...], float] = {}
+        for row in counts:
+            numbers[row.name, row.state.value] += row.collections
+            overdue[row.name,] += row.overdue
+            if row.state is CollectionState.OPEN:
+                ages[row.name,] = max(0.0, (now - row.oldest_at).total_seconds())
+        self.replace("gateway_collections", numbers)
+        self.replace("gateway_collections_overdue", overdue)
+        self.replace("gateway_collection_oldest_age_seconds", ages)
 
     def replace(self, name: str, values: Mapping[tuple[str, ...], float]) -> None:
         """Set a labelled gauge to exactly `values` (label values → value)."""

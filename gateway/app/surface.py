@@ -79,6 +79,7 @@ class GatewaySurface:
         depths = await self._health.depths()
         metrics, room = self._parts.common.metrics, self._parts.storage.room
         metrics.set_queue(depths, self._parts.common.clock())
+        metrics.set_collections(await self._health.collections(), self._parts.common.clock())
         metrics.replace("gateway_conditions", conditions.numbers(self._health.conditions(depths)))
         metrics.set("gateway_ready", 0.0 if self._health.blocking() else 1.0)
         metrics.set("gateway_spool_free_bytes", self._health.spool_free_bytes())

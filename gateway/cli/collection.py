@@ -35,10 +35,11 @@ TIMES = ("last_arrival_at", "opened_at", "at_most_at", "completed_at")
     epilog="\b\nExamples\n"
     "  gateway collection list --state open\n"
     "  gateway collection complete 17 --why 'the device is off'\n"
-    "  gateway collection extend 17 --by 30min",
+    "  gateway collection extend 17 --by 30min\n"
+    "  gateway collection discard 17 --dry-run",
 )
 def collection() -> None:
-    """See and end studies and series that are collected; safe while the gateway runs."""
+    """See, end and discard studies and series that are collected; safe while the gateway runs."""
 
 
 def _uid(context: click.Context, option: click.Parameter, value: str | None) -> str:
@@ -137,6 +138,33 @@ def extend(collection_id: int, longer_s: float, rules: Path, is_dry_run: bool, w
     assert found.not_before is not None, "of one that was extended"
     until = f"before {local_time(found.not_before)}"
     _say(found, f"does not end {until}", f"would not end {until}", is_dry_run=is_dry_run)
+
+
+@collection.command()
+@click.argument("collection_id", metavar="ID", type=int)
+@rules_option
+@DRY_RUN
+@WHY
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def discard(collection_id: int, rules: Path, is_dry_run: bool, why: str, yes: bool) -> None:
+    """Give an open collection up: the deliveries that wait for it are deleted, and cannot be sent again.
+
+    This cannot be undone. What other routes owe of its objects stays. What comes later begins a new collection.
+    """
+    with opened(rules, is_read_only=is_dry_run) as access:
+
+        def discarded(is_dry_run: bool) -> CollectionChange:
+            by = Operator(operator_name(), why)
+            return done(
+                collection_administration.discard_collection(
+                    access, collection_id, by, datetime.now(UTC), is_dry_run=is_dry_run
+                )
+            )
+
+        if not (is_dry_run or yes):
+            number = count(discarded(True).deliveries, "delivery")
+            click.confirm(f"discard {number} that wait for collection {collection_id}?", abort=True)
+        _say(discarded(is_dry_run), "is discarded", "would be discarded", is_dry_run=is_dry_run)
 
 
 def _say(found: CollectionChange, did: str, would: str, *, is_dry_run: bool) -> None:

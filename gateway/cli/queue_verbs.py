@@ -30,7 +30,7 @@ from gateway.ports.store_access import StoreAccess
 T = TypeVar("T")
 
 SENT_TWICE = "the same command again also sends once more what was delivered meanwhile; see `gateway queue list`"
-STAYED = "being sent just now, or waiting for a collection to end"
+STAYED = "being sent just now, or waiting for a collection to end (`gateway collection` has verbs for these)"
 SEE_LIST = "see `gateway queue list`"
 COPY_IS_NEEDED = (
     "what was delivered can be sent again while its copy is here: for `keep` of routes and peers, else for "

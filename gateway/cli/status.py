@@ -30,6 +30,7 @@ def status_text(found: dict[str, Any]) -> str:
         *_groups(found.get("groups", [])),
         "",
         _queue(found["queue"]),
+        *_collections(found.get("collections", [])),
     ]
     return "\n".join(lines)
 
@@ -180,6 +181,29 @@ def _queue(rows: list[dict[str, Any]]) -> str:
                 row["count"],
                 size(row["size_bytes"]),
                 local_time(row["oldest_at"]) if row["oldest_at"] else "",
+            )
+            for row in rows
+        ],
+    )
+
+
+def _collections(rows: list[dict[str, Any]]) -> Iterator[str]:
+    """Studies and series that are collected; nothing where none is."""
+    if not rows:
+        return
+    heads = ("collection", "open", "overdue", "oldest open", "ended", "left out: late", "left out: again")
+    yield ""
+    yield table(
+        heads,
+        [
+            (
+                row["name"] + (f" ({row['unreadable']} of another version)" if row["unreadable"] else ""),
+                row["open"],
+                row["overdue"],
+                local_time(row["oldest_at"]) if row["oldest_at"] else "",
+                ", ".join(f"{number} {result}" for result, number in row["ended"].items()),
+                row["left_out"]["late"],
+                row["left_out"]["again"],
             )
             for row in rows
         ],

@@ -63,6 +63,11 @@ def complete_now(store: Store, collection_id: int) -> None:
     store.collections.end(collection_id, End("forced", "send"))
 
 
+def discard_now(store: Store, collection_id: int) -> None:
+    """The same of one that is not wanted: the steps delete its deliveries."""
+    store.collections.end(collection_id, End("discarded", "drop"))
+
+
 def _decide(store: Store, collection: Collection, now: datetime, *, is_arriving: bool) -> CollectionStep:
     """The one place where a collection ends by itself."""
     totals = store.collections.totals(collection.collection_id)

@@ -17,6 +17,7 @@ from gateway.lifecycle.listening import Listening
 from gateway.lifecycle.reload import Reloader
 from gateway.model.node import ClusterView
 from gateway.model.settings import Settings
+from gateway.ports.collections import CollectionCount
 from gateway.ports.delivery_queue import QueueDepth
 from gateway.ports.errors import GatewayError
 from gateway.ports.kept_copies import NOTHING_KEPT, KeptTotal
@@ -95,6 +96,16 @@ class Health:
         except GatewayError as error:
             log.warning("kept_copies_not_counted", error=str(error))
             return NOTHING_KEPT
+
+    async def collections(self) -> list[CollectionCount]:
+        """Collections as they are now; none before the start, after the end, and while the disk fails."""
+        if self._journal.health():
+            return []
+        try:
+            return await self._journal.collection_counts()
+        except GatewayError as error:
+            log.warning("collections_not_counted", error=str(error))
+            return []
 
     def spool_free_bytes(self) -> int:
         """Free bytes of the spool's file system; 0 while there is none."""

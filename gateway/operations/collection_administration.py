@@ -1,4 +1,4 @@
-"""Operators look at studies and series as wholes, end one now, and put its end off."""
+"""Operators look at studies and series as wholes, end or discard one now, and put its end off."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from gateway.delivery.collection_steps import complete_now
+from gateway.delivery.collection_steps import complete_now, discard_now
 from gateway.model.collection import Collection, CollectionState
 from gateway.operations.queue_administration import Operator
 from gateway.ports.collections import CollectionFilter
@@ -112,6 +112,28 @@ async def complete_collection(
     def change(store: Store, found: CollectionChange) -> None:
         complete_now(store, collection_id)
         _record(store, "complete", found, by, now)
+
+    return await _changed(access, collection_id, look, change, pause, is_dry_run=is_dry_run)
+
+
+async def discard_collection(
+    access: StoreAccess,
+    collection_id: int,
+    by: Operator,
+    now: datetime,
+    *,
+    is_dry_run: bool = False,
+    pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+) -> CollectionChange:
+    """End an open one as `discarded`, and record who did. Whoever looks at what is due deletes the deliveries that wait
+    for it. Raises as `complete_collection`."""
+
+    def look(store: Store) -> CollectionChange:
+        return CollectionChange(_open(store, collection_id, "discard"), store.collections.waiting(collection_id))
+
+    def change(store: Store, found: CollectionChange) -> None:
+        discard_now(store, collection_id)
+        _record(store, "discard collection", found, by, now)
 
     return await _changed(access, collection_id, look, change, pause, is_dry_run=is_dry_run)
 

@@ -68,6 +68,10 @@ PRIORITIES = {
 DISCARD = Verb("discard", "discarded", (DeliveryState.DEAD, DeliveryState.HELD, DeliveryState.PENDING))
 
 
+WAITING_REMEDY = "`gateway collection complete {0}` sends it, `extend {0}` puts it off, `discard {0}` gives it up"
+"""What an operator does in place of a verb on deliveries that wait."""
+
+
 @dataclass(frozen=True, slots=True)
 class Operator:
     """The name of an operator, and the reason in their words."""
@@ -285,6 +289,9 @@ def _unfit(store: Store, verb: Verb, which: DeliveryFilter) -> list[str]:
         if row.state not in verb.states:
             what = f"is {row.state.value}: `{verb.name}` is for those that are {states}"
             sentences.append(f"delivery {row.delivery_id} {what}")
+        elif row.is_waiting:
+            what = f"waits for the end of collection {row.collection_id}, which `{verb.name}` leaves alone"
+            sentences.append(f"delivery {row.delivery_id} {what}; {WAITING_REMEDY.format(row.collection_id)}")
         elif row.delivery_id not in fitting:
             sentences.append(f"delivery {row.delivery_id} does not fit the other filters")
     return sentences

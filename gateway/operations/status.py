@@ -17,9 +17,11 @@ from gateway.lifecycle.health import Health
 from gateway.lifecycle.listening import Listening
 from gateway.lifecycle.reload import Reloader, TableInForce
 from gateway.lifecycle.shared_ports import own_http
+from gateway.model.collection import CollectionState
 from gateway.model.listener import Listener
 from gateway.model.node import ClusterView
 from gateway.model.settings import Settings
+from gateway.ports.collections import CollectionCount
 from gateway.ports.delivery_queue import QueueDepth
 from gateway.ports.gateway_clock import GatewayClock
 from gateway.ports.kept_copies import KeptTotal
@@ -81,6 +83,7 @@ async def status(sources: StatusSources) -> Json:
         "pauses": pauses_json(sources.pauses()),
         "groups": [asdict(group) for group in sources.delivery.groups()],
         "queue": queue_json(depths, sources.clock.on_the_wall),
+        "collections": collections_json(await sources.health.collections(), sources.clock.on_the_wall),
         "spool": place_json(
             sources.settings.spool.path,
             id=sources.journal.spool_id,
@@ -185,6 +188,35 @@ def queue_json(depths: Iterable[QueueDepth], on_the_wall: Callable[[datetime], d
         {**asdict(row), "oldest_at": on_the_wall(row.oldest_at).isoformat() if row.oldest_at else None}
         for row in depths
     ]
+
+
+def collections_json(counts: Iterable[CollectionCount], on_the_wall: Callable[[datetime], datetime]) -> list[Json]:
+    """Collections by name: those that are open, how others ended, what was left out; of all that are there."""
+    names: dict[str, list[CollectionCount]] = {}
+    for row in counts:
+        names.setdefault(row.name, []).append(row)
+    return [_collection_json(name, rows, on_the_wall) for name, rows in names.items()]
+
+
+def _collection_json(name: str, rows: Sequence[CollectionCount], on_the_wall: Callable[[datetime], datetime]) -> Json:
+    ended: Counter[str] = Counter()
+    for row in rows:
+        if row.result:
+            ended[row.result] += row.collections
+    open_ = [row for row in rows if row.state is CollectionState.OPEN]
+    unreadable = sum(row.collections for row in rows if row.state is CollectionState.UNREADABLE)
+    return {
+        "name": name,
+        "open": sum(row.collections for row in open_),
+        "overdue": sum(row.overdue for row in rows),
+        "oldest_at": on_the_wall(min(row.oldest_at for row in open_)).isoformat() if open_ else None,
+        "ended": dict(sorted(ended.items())),
+        "unreadable": unreadable,
+        "left_out": {
+            "late": sum(row.late_left_out for row in rows),
+            "again": sum(row.again_left_out for row in rows),
+        },
+    }
 
 
 def listeners_json(listeners: Iterable[Listener], ports: Mapping[str, int]) -> list[Json]:

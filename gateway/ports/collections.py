@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
-from gateway.model.collection import Collection, CollectionState, End
+from gateway.model.collection import Collection, CollectionResult, CollectionState, End
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -34,14 +34,20 @@ class LetGo:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class CollectionCount:
-    """The collections of one definition in one state."""
+    """The collections of one definition in one state, with one result."""
 
     name: str
     state: CollectionState
+    result: CollectionResult
     collections: int
-    instances: int
     oldest_at: datetime
     """When the oldest one was opened."""
+    overdue: int = 0
+    """Those that are open although `at_most` is over."""
+    late_left_out: int = 0
+    """Objects that came late and were left out."""
+    again_left_out: int = 0
+    """Objects that came again and were left out."""
 
 
 class Collections(Protocol):
@@ -108,8 +114,8 @@ class Collections(Protocol):
         """The number of deliveries that wait for its end."""
         ...
 
-    def counts(self) -> builtins.list[CollectionCount]:
-        """Numbers by name and state; closed ones are left out."""
+    def counts(self, now: datetime) -> builtins.list[CollectionCount]:
+        """Numbers by name, state and result, of all that are not forgotten yet."""
         ...
 
     def extend(self, collection_id: int, until: datetime) -> None:

@@ -123,12 +123,14 @@ class RelationalCollections:
         with self._statements.errors():
             return int(self._statements.single("count_waiting", collection_id=collection_id))
 
-    def counts(self) -> builtins.list[CollectionCount]:
-        """Numbers by name and state; closed ones are left out."""
+    def counts(self, now: datetime) -> builtins.list[CollectionCount]:
+        """Numbers by name, state and result, of all that are not forgotten yet."""
         with self._statements.errors():
             return [
-                CollectionCount(name, state_of(state), collections, instances, moment(oldest_at))
-                for name, state, collections, instances, oldest_at in self._statements.rows("count_collections")
+                CollectionCount(name, state_of(state), result, number, moment(oldest_at), *figures)
+                for name, state, result, number, oldest_at, *figures in self._statements.rows(
+                    "count_collections", now=microseconds(now)
+                )
             ]
 
     def extend(self, collection_id: int, until: datetime) -> None:

@@ -15,6 +15,7 @@ from gateway.model.delivery import Delivery, Dispatch, Settlement
 from gateway.model.instance import Instance, PayloadRef
 from gateway.model.likeness import ExcludedLikenesses
 from gateway.ports.affinities import AffinityWish
+from gateway.ports.collections import CollectionCount
 from gateway.ports.delivery_queue import IN_ORDER, ClaimOrder, GroupPlace, QueueDepth
 from gateway.ports.encoded_data_set import DataSetReceiver, EncodedDataSet
 from gateway.ports.errors import Temporary
@@ -224,6 +225,9 @@ class StoreJournal(ABC):
 
     async def depths(self) -> list[QueueDepth]:
         return await self.read(lambda store: store.deliveries.depths())
+
+    async def collection_counts(self) -> list[CollectionCount]:
+        return await self.read(lambda store: store.collections.counts(store.administration.now()))
 
     async def kept_total(self) -> KeptTotal:
         return await self.read(lambda store: store.kept.kept_total(KEPT_COUNTED))

@@ -566,9 +566,27 @@ def test_what_an_operator_means_is_found(queue: Store, clock: Clock) -> None:
     assert found(CollectionFilter(study_instance_uid="4.5")) == [second.collection_id]
     assert found(CollectionFilter(state=CollectionState.CLOSED)) == []
     assert len(queue.collections.list(EVERY, 1)) == 1
-    assert queue.collections.counts() == [
-        CollectionCount("all", CollectionState.OPEN, 1, 1, NOON),
-        CollectionCount("chest", CollectionState.OPEN, 1, 1, NOON),
+
+
+def test_collections_are_counted_by_name_state_and_result(queue: Store, clock: Clock) -> None:
+    assert queue.collections.counts(clock()) == []
+    ignoring = dataclasses.replace(CHEST, late="ignore")
+    put(queue, clock, "1", terms=ignoring)
+    end(queue, clock)
+    put(queue, clock, "1", "2", "3", terms=ignoring)
+    clock.advance(10)
+    for study in ("4.5", "4.6"):
+        accept(queue, (of("4", study=study), [waits(study=study)]), clock=clock)
+    opened_at = clock()
+    assert queue.collections.counts(clock.advance(599)) == [
+        CollectionCount("chest", CollectionState.COMPLETE, "unverified", 1, NOON, 0, 2, 1),
+        CollectionCount("chest", CollectionState.OPEN, "", 2, opened_at),
+    ]
+    with queue.transaction():
+        queue.collections.close(1, clock.advance(1))
+    assert queue.collections.counts(clock()) == [
+        CollectionCount("chest", CollectionState.CLOSED, "unverified", 1, NOON, 0, 2, 1),
+        CollectionCount("chest", CollectionState.OPEN, "", 2, opened_at, overdue=2),
     ]
 
 

@@ -1,5 +1,5 @@
--- Collections by definition and state: rows of (name, state, number, instances, first opening).
-SELECT name, state, count(*), sum((
-    SELECT count(*) FROM collection_instance WHERE collection_instance.collection_id = collection.collection_id
-))::bigint, min(opened_at)
-FROM collection WHERE state <> 'closed' GROUP BY name, state ORDER BY name, state;
+-- Collections by definition, state and result: rows of (name, state, result, number, first opening, open ones whose `at_most` is over,
+-- objects left out that came late, objects left out that came again).
+SELECT name, state, result, count(*), min(opened_at), sum(CASE WHEN state = 'open' AND at_most_at <= %(now)s THEN 1 ELSE 0 END),
+    sum(ignored)::bigint, sum(repeated)::bigint
+FROM collection GROUP BY name, state, result ORDER BY name, state, result;

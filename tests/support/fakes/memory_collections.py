@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from gateway.model.collection import Collection, CollectionState, End, Membership, digest_of
+from gateway.model.collection import Collection, CollectionResult, CollectionState, End, Membership, digest_of
 from gateway.model.collection_joining import Joining, KnownInstance, generations_of, members_of
 from gateway.model.delivery import DeliveryState, Dispatch, Duty
 from gateway.model.instance import Instance, PayloadRef
@@ -245,13 +245,19 @@ class MemoryCollections:
         rows = (row.delivery for row in self._store.rows.values())
         return sum(delivery.is_waiting and delivery.collection_id == collection_id for delivery in rows)
 
-    def counts(self) -> builtins.list[CollectionCount]:
-        groups: dict[tuple[str, CollectionState], builtins.list[Collection]] = {}
+    def counts(self, now: datetime) -> builtins.list[CollectionCount]:
+        groups: dict[tuple[str, CollectionState, CollectionResult], builtins.list[Collection]] = {}
         for one in self.list(CollectionFilter(), len(self._store.collection_rows)):
-            if one.state is not CollectionState.CLOSED:
-                groups.setdefault((one.terms.name, one.state), []).append(one)
+            groups.setdefault((one.terms.name, one.state, one.result), []).append(one)
         return [
-            CollectionCount(*key, len(group), sum(one.instances for one in group), min(one.opened_at for one in group))
+            CollectionCount(
+                *key,
+                len(group),
+                min(one.opened_at for one in group),
+                sum(one.is_open and one.at_most_at <= now for one in group),
+                sum(one.ignored for one in group),
+                sum(one.repeated for one in group),
+            )
             for key, group in sorted(groups.items())
         ]
 

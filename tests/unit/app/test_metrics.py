@@ -14,7 +14,9 @@ from prometheus_client.exposition import generate_latest
 import gateway
 from gateway.metrics import METRICS, Metrics
 from gateway.model.association import AssociationFacts
+from gateway.model.collection import CollectionState
 from gateway.model.delivery import DeliveryState
+from gateway.ports.collections import CollectionCount
 from gateway.ports.delivery_queue import QueueDepth
 from gateway.ports.meter import Meter, peer_label
 from tests.support.source_trees import files_with, nodes_of
@@ -149,6 +151,21 @@ def test_queue_gauges_disappear_with_their_destination() -> None:
     assert value(metrics, "gateway_queue_oldest_age_seconds", destination="pacs", state="pending") == 40
     assert value(metrics, "gateway_queue_bytes", destination="pacs", state="pending") == 300
     assert value(metrics, "gateway_queue_deliveries", destination="vna", state="dead") is None
+
+
+def test_gauges_of_collections_are_those_of_now() -> None:
+    metrics = Metrics()
+    began_at = NOW - timedelta(seconds=40)
+    waiting = CollectionCount("chest", CollectionState.OPEN, "", 3, began_at, overdue=1)
+    ended = [CollectionCount("chest", CollectionState.COMPLETE, result, 2, NOW) for result in ("overdue", "forced")]
+    metrics.set_collections([waiting, *ended], NOW)
+    assert value(metrics, "gateway_collections", collection="chest", state="open") == 3
+    assert value(metrics, "gateway_collections", collection="chest", state="complete") == 4
+    assert value(metrics, "gateway_collections_overdue", collection="chest") == 1
+    assert value(metrics, "gateway_collection_oldest_age_seconds", collection="chest") == 40
+    metrics.set_collections(ended, NOW)
+    assert value(metrics, "gateway_collections", collection="chest", state="open") is None
+    assert value(metrics, "gateway_collection_oldest_age_seconds", collection="chest") is None
 
 
 def test_the_page_names_build_and_configuration() -> None:

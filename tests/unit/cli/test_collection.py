@@ -146,6 +146,7 @@ BAD = {
     "complete of nothing": (["complete", "9"], 1, "there is no collection 9"),
     "dry run of nothing": (["complete", "9", "--dry-run"], 1, "there is no collection 9"),
     "extend of nothing": (["extend", "9", "--by", "30min"], 1, "there is no collection 9"),
+    "discard of nothing": (["discard", "9", "--yes"], 1, "there is no collection 9"),
     "no ID": (["complete", "chest"], 2, "is not a valid int"),
     "by nothing": (["extend", "1", "--by", "0 s"], 2, "more than 0 s and at most 30 d"),
     "by too much": (["extend", "1", "--by", "31 d"], 2, "more than 0 s and at most 30 d"),
@@ -188,6 +189,39 @@ def test_one_is_completed_and_its_record_says_so() -> None:
     assert (undone.exit_code, "`complete`, which cannot be undone" in undone.stderr) == (1, True)
     text = CliRunner().invoke(main, ["operations"]).stdout
     assert "collection=1 name=chest study_instance_uid=1.2.3" in text
+
+
+def test_one_is_discarded_and_others_stay() -> None:
+    which = "collection 1 (chest, study 1.2.3)"
+    numbers = "2 instances, 2 deliveries waiting"
+    found = run("discard", "1", "--dry-run")
+    assert (found.exit_code, found.output) == (0, f"{which} would be discarded: {numbers}; nothing was done\n")
+    refused = CliRunner().invoke(main, ["collection", "discard", "1"], input="n\n")
+    assert (refused.exit_code, "discard 2 deliveries that wait for collection 1?" in refused.output) == (1, True)
+    assert (shown(1)["state"], operations()) == ("open", [])
+    found = run("discard", "1", "--why", "a test", "--yes")
+    assert (found.exit_code, found.output) == (0, f"{which} is discarded: {numbers}\n")
+    step(1)
+    assert (shown(1)["state"], shown(1)["result"], shown(1)["waiting"]) == ("closed", "discarded", 0)
+    (record,) = operations()
+    assert (record["verb"], record["why"], record["done"]) == ("discard collection", "a test", 2)
+    undone = CliRunner().invoke(main, ["operations", "undo", str(record["id"])])
+    assert (undone.exit_code, "`discard collection`, which cannot be undone" in undone.stderr) == (1, True)
+    again = run("discard", "1", "--yes")
+    assert (again.exit_code, "`discard` is for those that are open" in again.stderr) == (1, True)
+    assert (shown(2)["state"], shown(2)["waiting"]) == ("open", 1)
+
+
+@pytest.mark.parametrize(
+    "verb", [["hold"], ["retry"], ["retarget", "--to", "pacs"], ["discard", "--yes"]], ids=lambda verb: verb[0]
+)
+def test_a_verb_of_the_queue_on_what_waits_names_the_verbs_of_its_collection(verb: list[str]) -> None:
+    found = CliRunner().invoke(main, ["queue", verb[0], "1", *verb[1:]])
+    assert found.exit_code == 1
+    said = " ".join(found.stderr.split())
+    assert f"delivery 1 waits for the end of collection 1, which `{verb[0]}` leaves alone" in said
+    assert "`gateway collection complete 1` sends it, `extend 1` puts it off, `discard 1` gives it up" in said
+    assert (shown(1)["state"], shown(1)["waiting"]) == ("open", 2)
 
 
 def test_the_end_of_one_is_put_off() -> None:

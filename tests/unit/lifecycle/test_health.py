@@ -12,14 +12,17 @@ from structlog.testing import capture_logs
 from gateway.delivery.courier_status import CourierStatus
 from gateway.lifecycle.health import Health, ProcessStage
 from gateway.lifecycle.reload import ReloadReport
+from gateway.model.collection import CollectionState
 from gateway.model.delivery import DeliveryState
 from gateway.model.node import ClusterView, GatewayNode, NodeSeen
 from gateway.model.settings import Settings, Spool
+from gateway.ports.collections import CollectionCount
 from gateway.ports.delivery_queue import QueueDepth
 from gateway.ports.errors import Temporary
 from gateway.ports.pauses import Pause
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
+COLLECTIONS = [CollectionCount("chest", CollectionState.OPEN, "", 1, NOW)]
 DEPTHS = [QueueDepth("pacs", DeliveryState.PENDING, 3, 300, NOW), QueueDepth("pacs", DeliveryState.DEAD, 1, 100, NOW)]
 
 
@@ -51,6 +54,11 @@ class Journal:
         if self.fails:
             raise Temporary("disk I/O error")
         return DEPTHS
+
+    async def collection_counts(self) -> list[CollectionCount]:
+        if self.fails:
+            raise Temporary("disk I/O error")
+        return COLLECTIONS
 
 
 class Bench:
@@ -160,6 +168,19 @@ async def test_the_queue_is_empty_while_it_cannot_be_counted() -> None:
     bench.journal.broken = "it is closed"
     with capture_logs() as events:
         assert await bench.health.depths() == []
+    assert events == []
+
+
+async def test_there_are_no_collections_while_they_cannot_be_counted() -> None:
+    bench = Bench()
+    assert await bench.health.collections() == COLLECTIONS
+    bench.journal.fails = True
+    with capture_logs() as events:
+        assert await bench.health.collections() == []
+    assert [event["event"] for event in events] == ["collections_not_counted"]
+    bench.journal.broken = "it is closed"
+    with capture_logs() as events:
+        assert await bench.health.collections() == []
     assert events == []
 
 

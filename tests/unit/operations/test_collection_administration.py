@@ -13,6 +13,7 @@ from gateway.model.delivery import Dispatch
 from gateway.operations.collection_administration import (
     CannotChange,
     complete_collection,
+    discard_collection,
     extend_collection,
     is_known_name,
     list_collections,
@@ -22,6 +23,7 @@ from gateway.operations.operation_listing import list_operations
 from gateway.operations.queue_administration import Operator
 from gateway.operations.store_on_file import StoreOnFile
 from gateway.ports.collections import CollectionFilter
+from gateway.ports.delivery_administration import DeliveryFilter
 from tests.support.fakes.memory_store import MemoryStore
 from tests.support.samples import NOON, Clock, instance
 
@@ -246,3 +248,20 @@ async def test_one_that_others_work_on_is_waited_for(clock: Clock, looks: int) -
         with pytest.raises(CannotChange, match="others work on collection 1"):
             await complete_collection(access, 1, ANNA, NOON, pause=pause)
     assert len(await recorded(access)) == (1 if looks == 3 else 0)
+
+
+async def test_one_that_is_discarded_owes_nothing_and_its_record_is_kept_with_it(access: StoreOnFile) -> None:
+    assert (await discard_collection(access, 1, ANNA, NOON, is_dry_run=True)).deliveries == 2
+    assert await recorded(access) == []
+    assert (await discard_collection(access, 1, ANNA, NOON)).deliveries == 2
+    step(access)
+    (found,) = access.store.collections.list(EVERY, 10)
+    assert (found.state.value, found.result, access.store.administration.list(DeliveryFilter(), 10)) == (
+        "closed",
+        "discarded",
+        [],
+    )
+    ((verb, operator, _, meant, done, state, why),) = await recorded(access)
+    assert (verb, operator, meant, done, state, why) == ("discard collection", "anna", 2, 2, "complete", ANNA.why)
+    with pytest.raises(CannotChange, match="`discard` is for those that are open"):
+        await discard_collection(access, 1, ANNA, NOON)

@@ -17,6 +17,7 @@ from gateway.dimse.acceptor.handler_failures import FailingHandler
 from gateway.lifecycle.conditions import OperatingCondition
 from gateway.lifecycle.reload import ReloadReport
 from gateway.model.association import AssociationFacts
+from gateway.model.collection import CollectionState
 from gateway.model.delivery import DeliveryState
 from gateway.model.listener import Listener
 from gateway.model.node import ClusterView, GatewayNode, NodeSeen
@@ -30,6 +31,7 @@ from gateway.operations.status import (
     unsealed_json,
     worker_json,
 )
+from gateway.ports.collections import CollectionCount
 from gateway.ports.delivery_queue import QueueDepth
 from gateway.ports.kept_copies import KeptTotal
 from gateway.ports.pauses import Pause
@@ -59,6 +61,16 @@ class Health:
 
     async def kept(self) -> KeptTotal:
         return KeptTotal(7, 3_000_000, False, NOW, NOW + timedelta(hours=1))
+
+    async def collections(self) -> list[CollectionCount]:
+        opened_at = NOW - timedelta(hours=2)
+        return [
+            CollectionCount("chest", CollectionState.CLOSED, "overdue", 2, NOW, 0, 3, 1),
+            CollectionCount("chest", CollectionState.COMPLETE, "overdue", 1, NOW, 0, 1, 0),
+            CollectionCount("chest", CollectionState.COMPLETE, "forced", 1, NOW),
+            CollectionCount("chest", CollectionState.OPEN, "", 4, opened_at, overdue=1),
+            CollectionCount("heads", CollectionState.UNREADABLE, "", 1, opened_at),
+        ]
 
     def spool_free_bytes(self) -> int:
         return 10
@@ -118,7 +130,19 @@ async def test_the_document_has_each_part_of_the_gateway() -> None:
         **{"copies": 7, "size_bytes": 3_000_000, "is_exact": False, "dropped": 3},
         **{"first_until": "2026-01-02T01:00:00+00:00", "last_until": "2026-01-02T02:00:00+00:00"},
     }
+    assert found["collections"] == [
+        {
+            **{"name": "chest", "open": 4, "overdue": 1, "oldest_at": "2026-01-01T23:00:00+00:00", "unreadable": 0},
+            **{"ended": {"forced": 1, "overdue": 3}, "left_out": {"late": 4, "again": 1}},
+        },
+        {
+            **{"name": "heads", "open": 0, "overdue": 0, "oldest_at": None, "unreadable": 1},
+            **{"ended": {}, "left_out": {"late": 0, "again": 0}},
+        },
+    ]
     text = status_text(found)
+    assert re.search(r"^chest +4 +1 .* 1 forced, 3 overdue +4 +1$", text, re.MULTILINE)
+    assert re.search(r"^heads \(1 of another version\) +0 +0 ", text, re.MULTILINE)
     assert "at least 7 copies (2.9 MiB) are kept after delivery, until " in text
     assert "3 kept copies were given up before their time was over, for want of room\n" in text
     database = {"path": "/queue.db", "free_bytes": 20, "min_free_bytes": 6, "reserved_bytes": 3}
