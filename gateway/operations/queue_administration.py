@@ -69,7 +69,7 @@ DISCARD = Verb("discard", "discarded", (DeliveryState.DEAD, DeliveryState.HELD, 
 
 
 WAITING_REMEDY = "`gateway collection complete {0}` sends it, `extend {0}` puts it off, `discard {0}` gives it up"
-"""What an operator does in place of a verb on deliveries that wait."""
+"""The verbs for deliveries that wait, in place of those of the queue."""
 
 
 @dataclass(frozen=True, slots=True)

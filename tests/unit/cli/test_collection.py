@@ -213,7 +213,7 @@ def test_one_is_discarded_and_others_stay() -> None:
 
 
 @pytest.mark.parametrize(
-    "verb", [["hold"], ["retry"], ["retarget", "--to", "pacs"], ["discard", "--yes"]], ids=lambda verb: verb[0]
+    "verb", [["hold"], ["retry"], ["retarget", "--to", "pacs"], ["discard", "--yes"]], ids=lambda verb: str(verb[0])
 )
 def test_a_verb_of_the_queue_on_what_waits_names_the_verbs_of_its_collection(verb: list[str]) -> None:
     found = CliRunner().invoke(main, ["queue", verb[0], "1", *verb[1:]])
