@@ -26,7 +26,7 @@ from tests.support.load.sink import Sink
 from tests.support.postgresql_server import PostgreSQLServer
 from tests.support.processes import GUARD_S, run
 
-KILLS = int(os.environ.get("GATEWAY_KILLS", "4"))
+KILLS = int(os.environ.get("GATEWAY_KILLS", "3"))
 SENDERS, OBJECTS = 3, 4
 """Senders side by side, and objects of each study."""
 STORES = (
@@ -55,6 +55,7 @@ class Studies:
         self._port = port
         self._lock = threading.Lock()
         self._is_over = threading.Event()
+        self._under_way: dict[int, Load] = {}
         self.sent: dict[str, Load] = {}
         """Study Instance UID → what was sent of it, whole."""
 
@@ -65,12 +66,22 @@ class Studies:
             run_number = sender * 10**9 + number
             target = Target(self._port, timeout_s=GUARD_S)
             load = Load(target, what=of_study(run_number), objects=OBJECTS, reconnect=True, again=True, run=run_number)
+            with self._lock:
+                self._under_way[sender] = load
             load.run()
             with self._lock:
                 self.sent[study_uid(run_number)] = load
 
     def stop(self) -> None:
+        """Begin no further study."""
         self._is_over.set()
+
+    def abandon(self) -> None:
+        """End at once, also in the middle of a study: nobody answers any more."""
+        self.stop()
+        with self._lock:
+            for load in self._under_way.values():
+                load.stop()
 
 
 @pytest.fixture
@@ -108,10 +119,9 @@ async def test_each_study_is_complete_once(tmp_path: Path, store: str, server: P
     chance = random.Random(20261201)
     async with Sink(tmp_path / "sink.log") as sink:
         gateway = GatewayProcess(tmp_path / "gateway", rules(sink), settings=settings(store, server, tmp_path))
-        threads = ThreadPoolExecutor(SENDERS)
+        threads, studies = ThreadPoolExecutor(SENDERS), Studies(gateway.port)
         try:
             await gateway.start()
-            studies = Studies(gateway.port)
             senders = [
                 asyncio.get_running_loop().run_in_executor(threads, studies.run, sender)
                 for sender in range(1, SENDERS + 1)
@@ -126,8 +136,9 @@ async def test_each_study_is_complete_once(tmp_path: Path, store: str, server: P
             await gateway.idle()
             await check(gateway, studies, sink)
         finally:
+            studies.abandon()
             gateway.stop()
-            threads.shutdown()
+            await asyncio.to_thread(threads.shutdown)
 
 
 async def check(gateway: GatewayProcess, studies: Studies, sink: Sink) -> None:
