@@ -309,7 +309,7 @@ METRICS = (
     Metric(
         Counter,
         "gateway_collections_completed_total",
-        "Collections that ended, by how (unverified, overdue, forced, unmatched, discarded).",
+        "Collections that ended, by how (verified, unverified, overdue, forced, unmatched, discarded).",
         ("collection", "result"),
     ),
     Metric(

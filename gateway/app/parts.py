@@ -56,6 +56,7 @@ from gateway.retrieve.retrieve_backends import RetrieveBackends
 from gateway.retrieve.shared_rendezvous import SharedRendezvous
 from gateway.routing.table import RoutingTable
 from gateway.sources.query_backends import QueryBackends
+from gateway.sources.source_asker import SourceAsker
 from gateway.sources.sources import Sources
 from gateway.spool.journal import GroupCommitJournal
 from gateway.spool.store_journal import StoreJournal
@@ -139,7 +140,8 @@ def build_parts(table: RoutingTable, handlers: Sequence[tuple[Any, ...]] = ()) -
     leases = build_leases(common)
     storage = build_storage(common, leases)
     associations = AssociationPool(common.settings.ae_title, common.metrics)
-    queries = QueryBackends(storage.index, Sources(associations), meter=common.metrics)
+    sources = Sources(associations)
+    queries = QueryBackends(storage.index, sources, meter=common.metrics)
     rendezvous = RendezvousTable()
     expected = build_expected(common, storage, rendezvous, leases)
     delivery = build_delivery(common, storage, associations, leases)
@@ -165,6 +167,7 @@ def build_parts(table: RoutingTable, handlers: Sequence[tuple[Any, ...]] = ()) -
             storage.journal,
             storage.journal.arriving.studies,
             common.metrics,
+            SourceAsker(sources, lambda: common.live.current.peers).uids,
             lambda: common.live.current.is_collecting,
         ),
         leases=leases,

@@ -24,11 +24,11 @@ from gateway.ports.collections import CollectionFilter
 from gateway.ports.store_access import StoreAccess
 
 HEADS = (
-    *("id", "name", "level", "study", "generation", "state", "instances", "last arrival", "deadline", "result"),
-    "flags",
+    *("id", "name", "level", "study", "generation", "state", "instances"),
+    *("last arrival", "deadline", "result", "flags", "expected", "missing", "why"),
 )
 STATES = [state.value for state in CollectionState if state is not CollectionState.UNREADABLE]
-TIMES = ("last_arrival_at", "opened_at", "at_most_at", "completed_at")
+TIMES = ("last_arrival_at", "opened_at", "at_most_at", "completed_at", "queried_at", "queried_again_at")
 
 
 @click.group(
@@ -90,10 +90,12 @@ def show(collection_id: int, rules: Path, form: str) -> None:
         click.echo(json.dumps(found, indent=2))
         return
     shown = {**found, "deadline_at": _deadline(found), "flags": " ".join(found["flags"])}
+    if "missing_uids" in found:
+        shown["missing_uids"] = " ".join(found["missing_uids"])
     del shown["deadline_in_s"]
     if not found["unreadable"]:
         del shown["unreadable"]
-    shown |= {name: local_time(found[name]) for name in TIMES if found[name] is not None}
+    shown |= {name: local_time(found[name]) for name in TIMES if found.get(name) is not None}
     rows = [(name, "" if value is None else value) for name, value in shown.items()]
     click.echo(table(("", ""), rows).lstrip("\n"))
 
@@ -194,8 +196,9 @@ def _require_known(name: str, access: StoreAccess, rules: Path) -> None:
 def _row(found: dict[str, Any]) -> tuple[object, ...]:
     """The cells of one line."""
     fields = ("id", "name", "level", "study_instance_uid", "generation", "state", "instances")
-    arrived = local_time(found["last_arrival_at"])
-    return (*(found[f] for f in fields), arrived, _deadline(found), found["result"], " ".join(found["flags"]))
+    arrived, flags = local_time(found["last_arrival_at"]), " ".join(found["flags"])
+    numbers = ("" if found[name] is None else found[name] for name in ("expected", "missing"))
+    return (*(found[f] for f in fields), arrived, _deadline(found), found["result"], flags, *numbers, found["why"])
 
 
 def _deadline(found: dict[str, Any]) -> str:

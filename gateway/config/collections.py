@@ -7,23 +7,28 @@ from collections.abc import Mapping
 from gateway.common import setting_faults as faults
 from gateway.common.quantity import duration_s
 from gateway.config.compile_context import Context
-from gateway.config.spec.collections import CollectionSpec, CollectionWhenSpec
+from gateway.config.parties import Parties
+from gateway.config.spec.collections import CollectionExpectSpec, CollectionSpec, CollectionWhenSpec
 from gateway.config.top_level import named
 from gateway.config.tree import Place, lossless
 from gateway.config.typed_tree import check
 from gateway.config.when import condition_at
-from gateway.model.collection import CollectionTerms, CollectionTest
+from gateway.model.collection import CollectionLevel, CollectionTerms, CollectionTest
+from gateway.model.expectation import ExpectedKind, ExpectedTerms
 from gateway.model.settings import UnmatchedPolicy
 from gateway.ports.kinds import Predicate
-from gateway.routing.collecting import CollectionDefinition
+from gateway.routing.ae_title_templates import has_templates
+from gateway.routing.collecting import NUMBER, CollectionDefinition
+from gateway.routing.language.template import Template
 from gateway.routing.route import Route
 
 SHORTEST_S = 1.0
 LATEST_S = 366 * 86400.0
+LONGEST_QUESTION_S = 3600.0
 
 
 def compile_collections(
-    root: Place, unmatched: UnmatchedPolicy | None, context: Context
+    root: Place, parties: Parties, unmatched: UnmatchedPolicy | None, context: Context
 ) -> dict[str, CollectionDefinition]:
     """The definitions by name; problems are reported."""
     found: dict[str, CollectionDefinition] = {}
@@ -33,6 +38,7 @@ def compile_collections(
             continue
         _check_times(spec, at, context)
         tests, conditions = _when(spec.when, at, context)
+        expect, expected = _expect(spec, at, parties, context)
         terms = CollectionTerms(
             name,
             spec.level,
@@ -43,9 +49,10 @@ def compile_collections(
             spec.again,
             spec.if_incomplete,
             tuple(tests),
+            expect,
             is_unmatched_held=unmatched != "discard",
         )
-        found[name] = CollectionDefinition(terms, tuple(conditions))
+        found[name] = CollectionDefinition(terms, tuple(conditions), expected)
     return found
 
 
@@ -61,6 +68,73 @@ def _check_times(spec: CollectionSpec, place: Place, context: Context) -> None:
             context.fault(at, faults.out_of_range(message, at.shown))
         elif seconds > LATEST_S:
             context.fault(at, faults.out_of_range("at most a year", at.shown))
+
+
+def _expect(
+    spec: CollectionSpec, place: Place, parties: Parties, context: Context
+) -> tuple[ExpectedTerms | None, Template | None]:
+    """The terms of what is expected, and the template of a number that objects say."""
+    expect = spec.expect
+    if expect is None:
+        return None, None
+    at = place.at("expect")
+    ways = [name for name in ("from", "instances", "series") if at.has(name)]
+    if len(ways) != 1:
+        if ways:
+            context.fault_of_key(at, faults.out_of_range("one of `from`, `instances` and `series`", ", ".join(ways)))
+        elif not at.lost:
+            context.fault_of_key(at, faults.missing_setting("from`, `instances` or `series"))
+        return None, None
+    if expect.from_ is not None:
+        return _queried(spec, expect, expect.from_, at, parties, context), None
+    for name in ("every", "timeout"):
+        if at.has(name):
+            context.findings.warning(at.at(name).holder, "no-effect", f"`{name}` means nothing without `from`")
+    return _number(expect, at.at(ways[0]), spec.level, context)
+
+
+def _queried(
+    spec: CollectionSpec, expect: CollectionExpectSpec, name: str, at: Place, parties: Parties, context: Context
+) -> ExpectedTerms | None:
+    """Those that ask a source."""
+    source, every_s, timeout_s = at.at("from"), duration_s(expect.every), duration_s(expect.timeout)
+    for setting, seconds in (("every", every_s), ("timeout", timeout_s)):
+        if not SHORTEST_S <= seconds <= LONGEST_QUESTION_S:
+            context.fault(at.at(setting), faults.out_of_range("from 1 s to 1 h", at.at(setting).shown))
+    if duration_s(spec.at_most) < duration_s(spec.quiet) + every_s:
+        message = "less than `at_most` after `quiet`: it is asked twice"
+        context.fault(at.at("every"), faults.out_of_range(message, f"`{expect.every}`"))
+    peer = parties.peers.get(name)
+    if name not in parties.names.peers:
+        if context.is_complete:
+            message = faults.no_such_name("peer", source.shown, name, parties.names.peers)
+            context.error(source, "unknown-source", message)
+    elif peer is not None and not peer.host:
+        context.error(source, "not-a-source", f"{source.shown} has no `address`: it cannot be asked")
+    elif peer is not None and has_templates(peer):
+        message = f"{source.shown} has an AE title for each requestor, and here there is none"
+        context.error(source, "not-a-source", message)
+    return ExpectedTerms(name, every_s, timeout_s)
+
+
+def _number(
+    expect: CollectionExpectSpec, at: Place, level: CollectionLevel, context: Context
+) -> tuple[ExpectedTerms | None, Template | None]:
+    """Those that count."""
+    kind: ExpectedKind = "instances" if expect.series is None else "series"
+    text = str(expect.instances if expect.series is None else expect.series).strip()
+    if kind == "series" and level == "series":
+        context.fault(at, faults.out_of_range("`instances`: a collection of one series has one", at.shown))
+    if NUMBER.fullmatch(text) and int(text):
+        return ExpectedTerms(kind=kind, number=int(text)), None
+    if "{{" not in text:
+        context.fault(at, faults.out_of_range("a number from 1 to 9999999, or a template", at.shown))
+        return None, None
+    try:
+        return ExpectedTerms(kind=kind), Template(text, context.resources_at(at))
+    except ValueError as error:
+        context.error(at, "bad-template", str(error))
+        return None, None
 
 
 def _when(

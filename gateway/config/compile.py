@@ -98,7 +98,7 @@ def _rules(
     root: Place, parties: Parties, settings: Settings | None, unmatched: UnmatchedPolicy | None, context: Context
 ) -> _Rules:
     coercions = compile_coercions(root.at("coercions"), context) if root.has("coercions") else ()
-    collections = compile_collections(root, unmatched, context)
+    collections = compile_collections(root, parties, unmatched, context)
     routes: tuple[Route, ...] = ()
     if root.has("routes"):
         routes = compile_routes(root.at("routes"), parties.names, collections, context, settings)

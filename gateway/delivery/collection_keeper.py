@@ -10,7 +10,8 @@ from typing import Protocol, TypeVar
 
 import structlog
 
-from gateway.delivery.collection_steps import CollectionStep, advance
+from gateway.delivery.collection_steps import CollectionStep, SourceAnswer, advance, answered
+from gateway.delivery.source_questions import SourceQuestions, UIDsOfSource
 from gateway.model.collection import Collection
 from gateway.ports.errors import GatewayError
 from gateway.ports.meter import Meter
@@ -53,6 +54,7 @@ class CollectionKeeper:
         journal: has the collections.
         arriving: gives the Study Instance UIDs of objects on their way in.
         meter: counts those that are complete.
+        query_source: a source has instances of a study or series. Nothing waits for its answer but that collection.
         is_wanted: False while no rule collects: then only what is there is looked after, and it is rarely asked whether
             anything is.
         look_s: the time between two looks.
@@ -63,12 +65,14 @@ class CollectionKeeper:
         journal: CollectionJournal,
         arriving: Callable[[], frozenset[str]],
         meter: Meter,
+        query_source: UIDsOfSource,
         is_wanted: Callable[[], bool],
         look_s: float = LOOK_S,
     ) -> None:
         self._journal = journal
         self._arriving = arriving
         self._meter = meter
+        self.questions = SourceQuestions(query_source, self._take_answer)
         self._is_wanted = is_wanted
         self._look_s = look_s
         self._deadline: datetime | None = None
@@ -80,13 +84,17 @@ class CollectionKeeper:
         """Those of them that are passed over now → the looks that are left."""
 
     async def run(self) -> None:
-        """Look until cancelled."""
-        while True:
-            await self.look()
-            await asyncio.sleep(self._look_s)
+        """Look until cancelled. A question that waits for its answer then is asked again by whoever looks next."""
+        try:
+            while True:
+                await self.look()
+                await asyncio.sleep(self._look_s)
+        finally:
+            await self.questions.close()
 
     async def look(self) -> None:
         """Take all steps that are due. While the store takes nothing, what waits goes on waiting."""
+        self.questions.check()
         if self._deadline is None and not self._is_wanted() and self._passed_over < LOOKS_PASSED_OVER - 1:
             self._passed_over += 1
             return
@@ -120,8 +128,12 @@ class CollectionKeeper:
         step = CollectionStep(goes_on=True)
         try:
             while step.goes_on:
-                step = await self._journal.write_due(lambda store: advance(store, collection_id, arriving.__contains__))
+                step = await self._journal.write_due(
+                    lambda store: advance(store, collection_id, arriving.__contains__, self.questions.has_room)
+                )
                 self._log_completed(step)
+                if step.is_querying and step.collection is not None:
+                    self.questions.begin(step.collection)
         except GatewayError:  # likely true of all: the store takes nothing now. The next look begins with others.
             self._passed_by[collection_id] = TRIED_AGAIN_AFTER
             raise
@@ -132,6 +144,20 @@ class CollectionKeeper:
             self._trouble(collection_id, step.problem, step.collection)
         else:
             self._problems.pop(collection_id, None)
+
+    async def _take_answer(self, collection_id: int, answer: SourceAnswer) -> bool:
+        """Take the step that an answer makes; False while somebody else holds the collection. While the store takes
+        nothing, the answer is lost, and the source is asked again."""
+        arriving = self._arriving()
+        try:
+            step = await self._journal.write_due(
+                lambda store: answered(store, collection_id, answer, arriving.__contains__)
+            )
+        except GatewayError as error:
+            log.warning("collection_answer_lost", collection_id=collection_id, error=str(error))
+            return True
+        self._log_completed(step)
+        return not step.is_held
 
     def _trouble(self, collection_id: int, problem: str, collection: Collection | None) -> None:
         """One stays as it is, and is tried again. The same problem is logged once."""
@@ -166,6 +192,9 @@ class CollectionKeeper:
             instances=collection.instances,
             result=collection.result,
             outcome=collection.outcome,
+            expected=collection.expectation.expected,
+            missing=collection.expectation.missing,
+            why=collection.expectation.why,
             waited_s=round((completed_at - collection.opened_at).total_seconds(), 1),
             flag=collection.flag,
         )

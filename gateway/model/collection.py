@@ -15,16 +15,17 @@ from datetime import datetime, timedelta
 from typing import Literal, get_args
 
 from gateway.common.quick_dataclass import quick_dataclass
+from gateway.model.expectation import Expectation, ExpectedTerms
 
 CollectionLevel = Literal["study", "series"]
 Late = Literal["supplement", "new", "ignore"]
 Again = Literal["never", "new", "replaced"]
 IfIncomplete = Literal["send", "hold", "drop"]
 
-CollectionResult = Literal["", "unverified", "overdue", "forced", "unmatched", "discarded"]
-"""How it ended. Empty: it has not. `unverified`: nothing came for `quiet`. `overdue`: objects still came at `at_most`.
-`forced`: an operator completed it, or room was short. `unmatched`: `when` did not hold at `at_most`. `discarded`: an
-operator did."""
+CollectionResult = Literal["", "verified", "unverified", "overdue", "forced", "unmatched", "discarded"]
+"""How it ended. Empty: it has not. `verified`: everything expected is there. `unverified`: nothing came for `quiet`,
+and nobody says whether it is whole. `overdue`: objects still came, or were missing, at `at_most`. `forced`: an operator
+completed it, or room was short. `unmatched`: `when` did not hold at `at_most`. `discarded`: an operator did."""
 CollectionOutcome = Literal["", "send", "hold", "drop", "unmatched"]
 """The fate of the deliveries that wait. `unmatched`: that of an object that no route wants."""
 
@@ -72,6 +73,8 @@ class CollectionTerms:
     if_incomplete: IfIncomplete = "send"
     tests: tuple[CollectionTest, ...] = ()
     """`when`, all of which are to hold."""
+    expect: ExpectedTerms | None = None
+    """The terms of what the whole is to have; None where nobody says it."""
     is_unmatched_held: bool = True
     """`unmatched` of the rules: an object that nothing else wants is held when the collection ends unmatched."""
 
@@ -101,7 +104,8 @@ class Membership:
     institution: str = ""
     """A digest of the institution's name; empty without one."""
     matches: str = ""
-    """One digit for each of `terms.tests`: 1 when its condition holds for the object."""
+    """One digit for each of `terms.tests`: 1 when its condition holds for the object. Where the object says how much
+    the whole has, `=` and that number follow (`gateway.model.expectation`)."""
     collection_id: int = 0
     """The store's key; 0 until it has joined."""
     is_waiting: bool = False
@@ -134,6 +138,10 @@ def digest_of(*texts: str) -> str:
     """32 hexadecimal digits: short enough for the key of any database, and nothing that a person could read."""
     data = "\0".join(texts).encode("utf-8", "surrogatepass")
     return hashlib.blake2b(data, digest_size=16).hexdigest()
+
+
+NOTHING_EXPECTED = Expectation()
+"""No source was queried, and nothing counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +182,7 @@ class Collection:
     """Objects with a SOP Instance UID that was there, and other bytes."""
     ignored: int = 0
     """Objects that came late and were left out (`late: ignore`)."""
+    expectation: Expectation = NOTHING_EXPECTED
     unreadable: str = ""
     """Its row has this, which another version wrote and this one does not know. Its `terms` are defaults then, but for
     their name and level."""
@@ -281,6 +290,11 @@ class Wait:
 
 
 @dataclass(frozen=True, slots=True)
+class QuerySource:
+    """The source is queried now."""
+
+
+@dataclass(frozen=True, slots=True)
 class End:
     """It ends now."""
 
@@ -290,11 +304,11 @@ class End:
 
 def decide(
     collection: Collection, totals: Mapping[str, int], now: datetime, *, is_arriving: bool = False
-) -> Wait | End:
+) -> Wait | QuerySource | End:
     """The decision about an open collection: the one place where it ends by itself.
 
     Args:
-        collection: as it is now.
+        collection: as it is now; where a number is expected, `expectation` is of now too.
         totals: matches (`Membership.matches`) → the number of instances that have them.
         now: the queue's time.
         is_arriving: an object of it is on its way in.
@@ -307,9 +321,38 @@ def decide(
         return Wait(min(quiet_at, collection.at_most_at))
     if not holds(terms, totals):
         return End("unmatched", "unmatched") if is_last else Wait(collection.at_most_at)
+    if terms.expect is not None:
+        return _decide_expected(collection, terms.expect, now, is_quiet=is_quiet)
     if not is_quiet:
         return End("overdue", terms.if_incomplete)
     return End("unverified", "send")
+
+
+def _decide_expected(
+    collection: Collection, expect: ExpectedTerms, now: datetime, *, is_quiet: bool
+) -> Wait | QuerySource | End:
+    """The decision about one that is quiet, or that may wait no longer, of which the rules say what is expected."""
+    terms, known = collection.terms, collection.expectation.known_at(now)
+    is_last = now >= collection.at_most_at
+    is_current = not expect.source or known.queried_at >= collection.last_arrival_at
+    if known.is_whole and is_current and (is_quiet or is_last):
+        return End("verified", "send")
+    if is_last:
+        if not is_quiet or (is_current and known.missing):
+            return End("overdue", terms.if_incomplete)
+        return End("unverified", unsure(terms))
+    if expect.source:
+        if now < known.querying_until:
+            return Wait(min(known.querying_until, collection.at_most_at))
+        return Wait(min(known.next_at, collection.at_most_at)) if is_current and now < known.next_at else QuerySource()
+    if known.missing:
+        return Wait(collection.at_most_at)
+    return End("unverified", unsure(terms))
+
+
+def unsure(terms: CollectionTerms) -> CollectionOutcome:
+    """The fate of one of which nobody could say whether it is whole: what may be whole is not deleted."""
+    return "hold" if terms.if_incomplete == "drop" else terms.if_incomplete
 
 
 def holds(terms: CollectionTerms, totals: Mapping[str, int]) -> bool:

@@ -12,6 +12,7 @@ from typing import Any
 
 from gateway.delivery.collection_steps import complete_now, discard_now
 from gateway.model.collection import Collection, CollectionState
+from gateway.model.expectation import counted
 from gateway.operations.queue_administration import Operator
 from gateway.ports.collections import CollectionFilter
 from gateway.ports.errors import ConfigurationError
@@ -75,6 +76,7 @@ async def show_collection(access: StoreAccess, collection_id: int) -> Collection
             "at_most_at": on_the_wall(found.at_most_at).isoformat(),
             "completed_at": None if found.completed_at is None else on_the_wall(found.completed_at).isoformat(),
             "waiting": store.collections.waiting(collection_id),
+            **_expects(found, store),
             "late": found.late,
             "repeated": found.repeated,
             "replaced": found.replaced,
@@ -238,6 +240,7 @@ def collection_json(found: Collection, store: Store) -> CollectionJSON:
         "generation": found.generation,
         "state": found.state.value,
         "instances": found.instances,
+        **_expected(found, store),
         "last_arrival_at": on_the_wall(found.last_arrival_at).isoformat(),
         "deadline_at": None if deadline is None else on_the_wall(deadline).isoformat(),
         "deadline_in_s": None if deadline is None else round((deadline - now).total_seconds()),
@@ -245,6 +248,35 @@ def collection_json(found: Collection, store: Store) -> CollectionJSON:
         "outcome": found.outcome,
         "flags": found.flag.split(),
         "unreadable": found.unreadable,
+    }
+
+
+def _expected(found: Collection, store: Store) -> CollectionJSON:
+    """The number that is expected, that of what is missing, and why the whole is not verified."""
+    expect, known = found.terms.expect, found.expectation
+    if expect is not None and not expect.source and found.is_open:
+        series = store.collections.series(found.collection_id) if expect.kind == "series" else 0
+        known = counted(expect, store.collections.totals(found.collection_id), series)
+    why = known.why
+    if expect is not None and expect.source and found.is_open and not known.question:
+        why = f"`{expect.source}` is asked when nothing comes any more"
+    return {"expected": known.expected, "missing": known.missing, "why": why}
+
+
+def _expects(found: Collection, store: Store) -> CollectionJSON:
+    """The questions to the source of one, and what it has that is missing."""
+    expect, known = found.terms.expect, found.expectation
+    if expect is None or not expect.source:
+        return {}
+    now, on_the_wall = store.administration.now(), store.administration.on_the_wall
+    was_queried = known.question > 0
+    return {
+        "source": expect.source,
+        "questions": known.question,
+        "queried_at": on_the_wall(known.queried_at).isoformat() if was_queried else None,
+        "is_waiting_for_an_answer": found.is_open and now < known.querying_until,
+        "queried_again_at": on_the_wall(max(known.next_at, now)).isoformat() if found.is_open and was_queried else None,
+        "missing_uids": list(known.missing_uids),
     }
 
 

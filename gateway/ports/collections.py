@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Protocol
 
 from gateway.model.collection import Collection, CollectionResult, CollectionState, End
+from gateway.model.expectation import Expectation
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -70,6 +71,18 @@ class Collections(Protocol):
 
     def totals(self, collection_id: int) -> Mapping[str, int]:
         """Tests that hold for an instance (`Membership.matches`) → the number of such instances."""
+        ...
+
+    def series(self, collection_id: int) -> int:
+        """The number of series that its instances are of."""
+        ...
+
+    def lacking(self, collection_id: int, uid_keys: Sequence[str]) -> builtins.list[str]:
+        """Those of these keys of SOP Instance UIDs that are none of its instances'."""
+        ...
+
+    def expect(self, collection_id: int, expectation: Expectation) -> None:
+        """This is known of the whole of it."""
         ...
 
     def put_off(self, collection_id: int, until: datetime) -> None:

@@ -91,6 +91,7 @@ TABLES: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "repeated",
             "replaced",
             "ignored",
+            "expectation",
         ),
         "collection_instance": (
             "collection_id",

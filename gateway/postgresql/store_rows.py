@@ -51,6 +51,7 @@ TEXTS = frozenset(
             "matches",
             "institution",
             "role",
+            "expectation",
         ),
     }
 )

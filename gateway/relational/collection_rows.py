@@ -9,8 +9,9 @@ from typing import Any
 
 import msgspec
 
-from gateway.model.collection import OUTCOMES, Collection, CollectionState, CollectionTerms
-from gateway.relational.rows import moment
+from gateway.model.collection import NOTHING_EXPECTED, OUTCOMES, Collection, CollectionState, CollectionTerms
+from gateway.model.expectation import Expectation
+from gateway.relational.rows import cleaned, moment
 
 COLLECTED_KEY_COLUMN = 21
 """The column at which a row of `list_collections` and its like has the key of the study."""
@@ -18,11 +19,17 @@ _STATES = {state.value: state for state in CollectionState}
 _decoder = msgspec.json.Decoder(dict[str, Any])
 _FIELDS = frozenset(field.name for field in dataclasses.fields(CollectionTerms))
 _TEXTS_SHOWN = ("name", "level")
+_expectation_decoder = msgspec.json.Decoder(Expectation)
 
 
 def terms_text(terms: CollectionTerms) -> str:
     """Terms as JSON."""
     return msgspec.json.encode(terms).decode()
+
+
+def expectation_text(expectation: Expectation) -> str:
+    """An expectation as JSON, without what a database cannot keep."""
+    return str(*cleaned([msgspec.json.encode(expectation).decode()]))
 
 
 def collection(row: Sequence[Any]) -> Collection:
@@ -59,6 +66,7 @@ def collection(row: Sequence[Any]) -> Collection:
         ignored=row[20],
         institution=row[22],
         unreadable="; ".join(filter(None, faults)),
+        expectation=_expectation(row[23]),
     )
 
 
@@ -79,6 +87,14 @@ def _terms(text: str) -> tuple[CollectionTerms, str]:
         shown = {name: found[name] for name in _TEXTS_SHOWN if isinstance(found.get(name), str)}
         return dataclasses.replace(CollectionTerms(""), **shown), f"terms: {error}"
     return terms, f"terms: {', '.join(unknown)}" if unknown else ""
+
+
+def _expectation(text: str) -> Expectation:
+    """The knowledge of the whole. Of one that another version wrote nothing is: it is counted, or asked, anew."""
+    try:
+        return _expectation_decoder.decode(text) if text else NOTHING_EXPECTED
+    except msgspec.MsgspecError:
+        return NOTHING_EXPECTED
 
 
 def _moment(microseconds_since_1970: int | None) -> datetime | None:

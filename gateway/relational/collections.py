@@ -9,8 +9,9 @@ from typing import Any
 
 from gateway.model.collection import Collection, CollectionOutcome, End
 from gateway.model.delivery import UNMATCHED_RULE
+from gateway.model.expectation import Expectation
 from gateway.ports.collections import CollectionCount, CollectionFilter, LetGo
-from gateway.relational.collection_rows import collection, state_of
+from gateway.relational.collection_rows import collection, expectation_text, state_of
 from gateway.relational.rows import batch, cleaned, microseconds, moment
 from gateway.relational.statements import Statements
 
@@ -42,6 +43,20 @@ class RelationalCollections:
     def totals(self, collection_id: int) -> Mapping[str, int]:
         """Matches → number of instances."""
         return dict(self._statements.rows("collection_totals", collection_id=collection_id))
+
+    def series(self, collection_id: int) -> int:
+        """The number of series that its instances are of."""
+        return int(self._statements.single("series_of_collection", collection_id=collection_id))
+
+    def lacking(self, collection_id: int, uid_keys: Sequence[str]) -> builtins.list[str]:
+        """Those of these keys that are none of its instances'."""
+        wanted = batch(uid_keys)
+        return list(self._statements.json("lacking_in_collection", collection_id=collection_id, wanted=wanted))
+
+    def expect(self, collection_id: int, expectation: Expectation) -> None:
+        """This is known of the whole of it."""
+        text = expectation_text(expectation)
+        self._statements.do("expect_of_collection", collection_id=collection_id, expectation=text)
 
     def put_off(self, collection_id: int, until: datetime) -> None:
         """The next decision is not before `until`."""

@@ -14,7 +14,7 @@ SQL = MappingProxyType(
 )
 """Statement by name."""
 
-SCHEMA_VERSION = 19
+SCHEMA_VERSION = 20
 """The schema version that this code reads and writes; `schema_N.sql` leads from version N - 1 to N."""
 
 APPLICATION_ID = 0x44475731

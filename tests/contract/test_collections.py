@@ -18,8 +18,10 @@ from gateway.model.collection import (
     Membership,
     Wait,
     decide,
+    digest_of,
 )
 from gateway.model.delivery import DeliveryState, Dispatch
+from gateway.model.expectation import Expectation, ExpectedTerms
 from gateway.model.instance import Instance
 from gateway.ports.collections import CollectionCount, CollectionFilter
 from gateway.ports.delivery_administration import DeliveryFilter
@@ -633,3 +635,41 @@ def test_the_deliveries_that_wait_for_an_end_are_counted(queue: Store, clock: Cl
         queue.collections.end(first.collection_id, SENT)
         queue.collections.let_go(first, 2, clock())
     assert queue.collections.waiting(first.collection_id) == 1
+
+
+# --- what is expected -----------------------------------------------------------------------------------------------
+
+
+def test_what_is_known_of_the_whole_is_kept(queue: Store, clock: Clock) -> None:
+    expect = ExpectedTerms("vna", every_s=5, timeout_s=3)
+    put(queue, clock, "1", terms=dataclasses.replace(CHEST, expect=expect))
+    assert (only(queue).terms.expect, only(queue).expectation) == (expect, Expectation())
+    known = Expectation().querying(expect, clock()).answered(expect, "digest", 2, ["1.2.ü\0"], clock())
+    with queue.transaction():
+        queue.collections.expect(only(queue).collection_id, known)
+    kept = only(queue).expectation
+    assert dataclasses.replace(kept, missing_uids=()) == dataclasses.replace(known, missing_uids=())
+    assert kept.missing_uids[0].startswith("1.2.ü")
+    with queue.transaction():
+        taken = queue.collections.take(only(queue).collection_id)
+    assert taken is not None
+    assert taken.expectation == kept
+    assert queue.collections.newest(EVERY, 1)[0].expectation == kept
+
+
+def test_the_number_of_an_object_is_among_the_totals(queue: Store, clock: Clock) -> None:
+    arrivals = [(of("1"), [waits(matches="1")]), (of("2"), [waits(matches="1=3")]), (of("3"), [waits(matches="1=3")])]
+    accept(queue, *arrivals, clock=clock)
+    assert dict(queue.collections.totals(only(queue).collection_id)) == {"1": 1, "1=3": 2}
+
+
+def test_series_are_counted_and_what_is_lacking_is_said(queue: Store, clock: Clock) -> None:
+    first, second = (dataclasses.replace(of(uid), series_instance_uid="1.9") for uid in ("1", "2"))
+    third = dataclasses.replace(of("3"), series_instance_uid="1.8")
+    accept(queue, (first, [waits()]), (second, [waits()]), (third, [waits()]), clock=clock)
+    accept(queue, (of("4", study="9"), [waits(study="9")]), clock=clock)
+    number, other = (one.collection_id for one in queue.collections.list(EVERY, 10))
+    assert (queue.collections.series(number), queue.collections.series(other)) == (2, 1)
+    keys = [digest_of(uid) for uid in ("1", "3", "4", "5")]
+    assert sorted(queue.collections.lacking(number, keys)) == sorted(keys[2:])
+    assert list(queue.collections.lacking(number, [])) == []

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
-from gateway.config.spec.values import Condition, DurationText
+from gateway.config.spec.values import Condition, DurationText, Name
 from gateway.forms.described import Described
 from gateway.forms.groups import ListOf
 from gateway.forms.spec import Spec
@@ -38,6 +38,56 @@ class CollectionWhenSpec(Spec):
 
 
 @dataclass(frozen=True, kw_only=True)
+class CollectionExpectSpec(Spec):
+    """The whole that makes a collection `verified`: the instances of a source, or a number."""
+
+    from_: (
+        Annotated[
+            Name,
+            Described(
+                title="source",
+                examples=("pacs",),
+                description="A peer that has the study too. When nothing comes any more it is asked by C-FIND for all "
+                "instances, and again until it has said the same twice and all of them are here.",
+            ),
+        ]
+        | None
+    ) = None
+    every: Annotated[
+        DurationText,
+        Described(
+            description="The time between two questions. It doubles, up to 10 min, while something is missing or the "
+            "source cannot be asked."
+        ),
+    ] = "30 s"
+    timeout: Annotated[DurationText, Described(description="How long the source may keep us waiting.")] = "10 s"
+    instances: (
+        Annotated[
+            str,
+            Described(
+                title="number",
+                description="The number of instances, or a template that makes it of an object.",
+                min_length=1,
+                examples=("{{ NumberOfStudyRelatedInstances }}", "120"),
+            ),
+        ]
+        | None
+    ) = None
+    series: (
+        Annotated[
+            str,
+            Described(
+                title="number",
+                description="The number of series, or a template that makes it of an object.",
+                min_length=1,
+                examples=("{{ NumberOfStudyRelatedSeries }}", "3"),
+            ),
+        ]
+        | None
+    ) = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class CollectionSpec(Spec):
     """Studies or series as wholes: the objects of a route with `collection` wait until theirs ends, and go together."""
 
@@ -55,6 +105,7 @@ class CollectionSpec(Spec):
             "its objects are as those that the route does not want."
         ),
     ] = "2 h"
+    expect: CollectionExpectSpec | None = None
     late: Annotated[
         Literal["supplement", "new", "ignore"],
         Described(
@@ -75,5 +126,8 @@ class CollectionSpec(Spec):
     ] = "never"
     if_incomplete: Annotated[
         Literal["send", "hold", "drop"],
-        Described(description="What becomes of it when objects still come at `at_most`."),
+        Described(
+            description="What becomes of it when objects still come, or are missing, at `at_most`, and of one with "
+            "`expect` that nobody could verify: but this is never dropped, it is held."
+        ),
     ] = "send"

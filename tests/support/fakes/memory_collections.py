@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from gateway.model.collection import Collection, CollectionResult, CollectionState, End, Membership, digest_of
 from gateway.model.collection_joining import Joining, KnownInstance, generations_of, members_of
 from gateway.model.delivery import DeliveryState, Dispatch, Duty
+from gateway.model.expectation import Expectation
 from gateway.model.instance import Instance, PayloadRef
 from gateway.ports.collections import CollectionCount, CollectionFilter, LetGo
 
@@ -138,6 +139,18 @@ class MemoryCollections:
 
     def totals(self, collection_id: int) -> Mapping[str, int]:
         return Counter(matches for _, _, matches in self._store.collection_members.get(collection_id, {}).values())
+
+    def series(self, collection_id: int) -> int:
+        noted = self._store.collection_members.get(collection_id, {}).values()
+        instances = {row.delivery.instance.instance_id: row.delivery.instance for row in self._store.rows.values()}
+        return len({instances[number].series_instance_uid for _, number, _ in noted})
+
+    def lacking(self, collection_id: int, uid_keys: Sequence[str]) -> builtins.list[str]:
+        noted = self._store.collection_members.get(collection_id, {})
+        return [key for key in uid_keys if key not in noted]
+
+    def expect(self, collection_id: int, expectation: Expectation) -> None:
+        self._change(collection_id, expectation=expectation)
 
     def put_off(self, collection_id: int, until: datetime) -> None:
         self._change(collection_id, deadline_at=until)

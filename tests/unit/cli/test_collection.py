@@ -17,6 +17,7 @@ from gateway.cli.render import local_time
 from gateway.delivery.collection_steps import advance
 from gateway.model.collection import CollectionTerms, Membership
 from gateway.model.delivery import Dispatch
+from gateway.model.expectation import Expectation, ExpectedTerms
 from gateway.sqlite.store import SQLiteStore
 from tests.support.queue_folder import RULES
 from tests.support.samples import NOON, instance
@@ -261,3 +262,28 @@ def test_one_that_another_version_wrote_is_said_and_an_operator_ends_it() -> Non
     assert run("complete", "1").exit_code == 0
     step(1)
     assert shown(1)["state"] == "complete"
+
+
+def test_what_is_expected_and_missing_is_shown_and_why() -> None:
+    expect, uid = ExpectedTerms("vna"), "1.2.840.7"
+    asking = CollectionTerms("asking", expect=expect)
+    counting = CollectionTerms("counting", expect=ExpectedTerms(number=3))
+    with contextlib.closing(store()) as queue, queue.transaction():
+        for number, terms in enumerate((asking, counting), 10):
+            member = Membership(terms, f"9.{number}", patient=PATIENT)
+            queue.deliveries.accept([(instance(number), [Dispatch("all", "pacs", collection=member)])], NOON)
+    assert [shown(3)[name] for name in ("expected", "missing", "questions")] == [None, None, 0]
+    assert shown(3)["why"] == "`vna` is asked when nothing comes any more"
+    assert [shown(4)[name] for name in ("instances", "expected", "missing")] == [1, 3, 2]
+    assert shown(4)["why"] == "1 of 3 instances are here"
+    assert "source" not in shown(4)
+    with contextlib.closing(store()) as queue, queue.transaction():
+        asked = Expectation().querying(expect, NOON).answered(expect, "a", 2, [uid], NOON)
+        queue.collections.expect(3, asked)
+    found = shown(3)
+    assert [found[name] for name in ("source", "questions", "expected", "missing")] == ["vna", 1, 2, 1]
+    assert (found["missing_uids"], found["is_waiting_for_an_answer"]) == ([uid], False)
+    assert uid in run("show", "3").stdout
+    listed_rows = run("list").stdout
+    assert "1 of the 2 instances of `vna` are missing" in listed_rows
+    assert "1 of 3 instances are here" in listed_rows

@@ -8,6 +8,7 @@ import pytest
 
 from gateway.config import load
 from gateway.model.collection import CollectionTerms, CollectionTest
+from gateway.model.expectation import ExpectedTerms
 from tests.support.rules_of_site import loaded, messages
 
 ROUTE = "routes: [{name: r, to: [pacs], collection: chest}]\n"
@@ -69,3 +70,29 @@ def test_a_collection_that_no_route_names_is_said(tmp_path: Path) -> None:
     assert [(code, message) for _, code, message in messages(found)] == [
         ("unused-collection", "no route names the collection `chest`")
     ]
+
+
+@pytest.mark.parametrize(
+    ("expect", "terms", "has_template"),
+    [
+        ("{from: pacs}", ExpectedTerms("pacs"), False),
+        ("{from: pacs, every: 1 min, timeout: 5 s}", ExpectedTerms("pacs", 60.0, 5.0), False),
+        ('{instances: "120"}', ExpectedTerms(number=120), False),
+        ('{series: "3"}', ExpectedTerms(kind="series", number=3), False),
+        ('{instances: "{{ NumberOfStudyRelatedInstances }}"}', ExpectedTerms(), True),
+        ('{series: "{{ NumberOfStudyRelatedSeries }}"}', ExpectedTerms(kind="series"), True),
+    ],
+)
+def test_what_is_expected(tmp_path: Path, expect: str, terms: ExpectedTerms, has_template: bool) -> None:
+    found = loaded(tmp_path, f"collections: {{chest: {{expect: {expect}}}}}\n" + ROUTE)
+    assert (messages(found), found.table is not None) == ([], True)
+    assert found.table is not None
+    collection = found.table.routes[0].collection
+    assert collection is not None
+    assert (collection.terms.expect, collection.expected is not None) == (terms, has_template)
+
+
+def test_every_means_nothing_for_a_number(tmp_path: Path) -> None:
+    found = loaded(tmp_path, 'collections: {chest: {expect: {instances: "3", every: 1 min}}}\n' + ROUTE)
+    assert found.table is not None
+    assert any("`every` means nothing without `from`" in message for message in messages(found))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import dataclasses
 from collections.abc import Callable
 from typing import TypeVar
@@ -12,8 +14,9 @@ from structlog.testing import capture_logs
 from gateway.delivery import collection_keeper
 from gateway.delivery.collection_keeper import CollectionKeeper
 from gateway.delivery.collection_steps import CollectionStep
-from gateway.model.collection import CollectionTerms, Membership
+from gateway.model.collection import CollectionTerms, Membership, digest_of
 from gateway.model.delivery import Dispatch
+from gateway.model.expectation import ExpectedTerms
 from gateway.ports.collections import CollectionFilter
 from gateway.ports.errors import QueueBroken, Temporary
 from gateway.ports.store import Store
@@ -36,7 +39,19 @@ class Site:
         self.reads, self.due = 0, set[str]()
         self.trouble: list[Exception] = []
         self.failures: list[Exception] = []
-        self.keeper = CollectionKeeper(self, lambda: self.arriving, self.meter, lambda: self.is_wanted)
+        self.asked: list[tuple[str, str, str, float]] = []
+        self.answers: dict[str, list[str]] = {}
+        self.go = asyncio.Event()
+        self.go.set()
+        self.keeper = CollectionKeeper(
+            self, lambda: self.arriving, self.meter, self.query_source, lambda: self.is_wanted
+        )
+
+    async def query_source(self, source: str, study: str, series: str, limit_s: float) -> dict[str, str]:
+        """What `answers` say, when `go` lets it."""
+        self.asked.append((source, study, series, limit_s))
+        await self.go.wait()
+        return {digest_of(uid): uid for uid in self.answers.get(study, ())}
 
     async def read(self, function: Callable[[Store], T]) -> T:
         self.reads += 1
@@ -52,10 +67,16 @@ class Site:
         self.due |= step.destinations
         return step
 
-    def put(self, *studies: str) -> None:
+    def put(self, *studies: str, terms: CollectionTerms = TERMS) -> None:
         for number, study in enumerate(studies):
-            member = Membership(TERMS, study, patient="p")
+            member = Membership(terms, study, patient="p")
             self.store.accept([(instance(number), [Dispatch("r", "pacs", collection=member)])], self.clock())
+
+    async def look(self) -> None:
+        """Look, and wait for the answers to all questions that may have one."""
+        await self.keeper.look()
+        while self.go.is_set() and self.keeper.questions.waiting("vna"):
+            await asyncio.sleep(0)
 
     def states(self) -> list[str]:
         return [one.state.value for one in self.store.collections.list(CollectionFilter(), 1000)]
@@ -189,3 +210,73 @@ async def test_an_error_of_the_store_about_one_lets_the_next_look_begin_with_oth
         await site.keeper.look()
     assert site.states() == ["open", "complete"]
     assert [entry["event"] for entry in logs] == ["collections_not_looked_at", "collection_completed"]
+
+
+ASKING = dataclasses.replace(TERMS, expect=ExpectedTerms("vna", every_s=30, timeout_s=10))
+
+
+async def test_a_source_that_says_the_same_twice_verifies(site: Site) -> None:
+    site.put("1.2", terms=ASKING)
+    site.answers["1.2"] = [instance(0).sop_instance_uid]
+    site.clock.advance(60)
+    await site.look()
+    assert (site.states(), site.asked) == (["open"], [("vna", "1.2", "", 10.0)])
+    site.clock.advance(30)
+    with capture_logs() as logs:
+        await site.look()
+    assert (site.states(), len(site.asked)) == (["complete"], 2)
+    (entry,) = logs
+    assert (entry["event"], entry["result"], entry["expected"]) == ("collection_completed", "verified", 1)
+    assert (entry["missing"], entry["why"]) == (0, "")
+    assert site.meter.counted["gateway_collections_completed_total", "chest", "verified"] == 1
+
+
+async def test_a_source_that_hangs_holds_up_no_other_collection(site: Site) -> None:
+    site.put("1.2", terms=ASKING)
+    site.put("1.3")
+    site.go.clear()
+    site.clock.advance(60)
+    await site.look()
+    assert site.states() == ["open", "complete"]
+    site.put("1.4")
+    site.clock.advance(60)
+    await site.look()
+    assert site.states()[0::2] == ["open", "complete"]
+    await site.keeper.questions.close()
+
+
+async def test_a_question_that_is_open_at_the_end_is_asked_again_by_the_next(site: Site) -> None:
+    site.put("1.2", terms=ASKING)
+    site.answers["1.2"] = [instance(0).sop_instance_uid]
+    site.go.clear()
+    site.clock.advance(60)
+    running = asyncio.create_task(site.keeper.run())
+    while not site.asked:
+        await asyncio.sleep(0)
+    running.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await running
+    assert not site.keeper.questions.waiting("vna")
+    site.go.set()
+    site.clock.advance(30)
+    await site.look()
+    site.clock.advance(30)
+    await site.look()
+    assert (site.states(), len(site.asked)) == (["complete"], 3)
+
+
+async def test_an_answer_that_the_store_does_not_take_is_asked_for_again(site: Site) -> None:
+    site.put("1.2", terms=ASKING)
+    site.answers["1.2"] = [instance(0).sop_instance_uid]
+    site.go.clear()
+    site.clock.advance(60)
+    await site.look()
+    site.failures = [Temporary("the disk is slow")]
+    site.go.set()
+    with capture_logs() as logs:
+        await site.look()
+    assert [entry["event"] for entry in logs] == ["collection_answer_lost"]
+    for _ in range(2):
+        site.clock.advance(30)
+        await site.look()
+    assert (site.states(), len(site.asked)) == (["complete"], 3)

@@ -18,6 +18,7 @@ from gateway.model.collection import (
     Late,
     Membership,
     Placement,
+    QuerySource,
     Wait,
     decide,
     digest_of,
@@ -25,6 +26,7 @@ from gateway.model.collection import (
     holds,
     placement,
 )
+from gateway.model.expectation import Expectation, ExpectedTerms
 from tests.support.samples import NOON
 
 TERMS = CollectionTerms("chest", quiet_s=60, at_most_s=600, late_for_s=3600, if_incomplete="hold")
@@ -39,6 +41,84 @@ def collection(terms: CollectionTerms = TERMS, last_s: float = 0.0, not_before_s
     return Collection(
         1, terms, "1.2.3", "", "p", 1, CollectionState.OPEN, NOON, at(last_s), at(600), at(not_before_s), at(60)
     )
+
+
+ASKED = ExpectedTerms("pacs", every_s=30, timeout_s=10)
+ASKING = dataclasses.replace(TERMS, expect=ASKED)
+COUNTING = dataclasses.replace(TERMS, expect=ExpectedTerms(number=3))
+WHOLE = Expectation(3, 0, question=2, queried_at=at(60), next_at=at(91), answer="a")
+ONCE = dataclasses.replace(WHOLE, why="once")
+LACKING = dataclasses.replace(WHOLE, missing=1, why="1 is missing")
+OPEN_QUESTION = dataclasses.replace(ONCE, querying_until=at(80))
+UNKNOWN = Expectation(why="refused", question=1, queried_at=at(60), next_at=at(120))
+
+
+def expecting(known: Expectation, terms: CollectionTerms = ASKING, last_s: float = 0.0) -> Collection:
+    return dataclasses.replace(collection(terms, last_s), expectation=known)
+
+
+def dropping(known: Expectation, terms: CollectionTerms = ASKING, last_s: float = 0.0) -> Collection:
+    return expecting(known, dataclasses.replace(terms, if_incomplete="drop"), last_s)
+
+
+@pytest.mark.parametrize(
+    ("made", "now_s", "is_arriving", "decision"),
+    [
+        pytest.param(expecting(Expectation()), 59, False, Wait(at(60)), id="not quiet: nobody is asked"),
+        pytest.param(expecting(Expectation()), 60, True, Wait(at(120)), id="on its way in: nobody is asked"),
+        pytest.param(expecting(Expectation()), 60, False, QuerySource(), id="quiet"),
+        pytest.param(expecting(OPEN_QUESTION), 79, False, Wait(at(80)), id="a question is open"),
+        pytest.param(expecting(OPEN_QUESTION), 80, False, Wait(at(91)), id="a question is lost"),
+        pytest.param(expecting(ONCE), 90, False, Wait(at(91)), id="said once"),
+        pytest.param(expecting(ONCE), 91, False, QuerySource(), id="said once, and asked again"),
+        pytest.param(expecting(WHOLE), 70, False, End("verified", "send"), id="said twice"),
+        pytest.param(expecting(WHOLE, last_s=65), 70, False, Wait(at(125)), id="said twice, and something came"),
+        pytest.param(expecting(WHOLE, last_s=65), 125, False, QuerySource(), id="and asked again"),
+        pytest.param(expecting(WHOLE), 600, True, End("verified", "send"), id="whole at the last moment"),
+        pytest.param(expecting(LACKING), 70, False, Wait(at(91)), id="something is missing"),
+        pytest.param(expecting(LACKING, last_s=65), 125, False, QuerySource(), id="something came: asked at once"),
+        pytest.param(expecting(LACKING), 600, False, End("overdue", "hold"), id="missing at the end"),
+        pytest.param(dropping(LACKING), 600, False, End("overdue", "drop"), id="missing at the end, dropped"),
+        pytest.param(dropping(LACKING, last_s=100), 600, False, End("unverified", "hold"), id="missing, long ago"),
+        pytest.param(expecting(UNKNOWN), 119, False, Wait(at(120)), id="it cannot be asked"),
+        pytest.param(expecting(UNKNOWN), 120, False, QuerySource(), id="it could not be asked"),
+        pytest.param(expecting(UNKNOWN), 600, False, End("unverified", "hold"), id="it never could be asked"),
+        pytest.param(dropping(UNKNOWN), 600, False, End("unverified", "hold"), id="what may be whole is kept"),
+        pytest.param(expecting(ONCE), 600, False, End("unverified", "hold"), id="once is not enough"),
+        pytest.param(expecting(OPEN_QUESTION), 600, False, End("unverified", "hold"), id="a question is no reason"),
+        pytest.param(expecting(ONCE, last_s=590), 600, False, End("overdue", "hold"), id="objects still come"),
+        pytest.param(
+            expecting(dataclasses.replace(OPEN_QUESTION, queried_at=at(9000), querying_until=at(9020))),
+            *(70, False, QuerySource()),
+            id="the clock was set back",
+        ),
+        pytest.param(expecting(Expectation(3, 0), COUNTING), 60, False, End("verified", "send"), id="all of them"),
+        pytest.param(expecting(Expectation(3, 0), COUNTING), 59, False, Wait(at(60)), id="all, and not quiet"),
+        pytest.param(expecting(Expectation(3, 1, why="2"), COUNTING), 60, False, Wait(at(600)), id="one is missing"),
+        pytest.param(
+            dropping(Expectation(3, 1, why="2"), COUNTING), 600, False, End("overdue", "drop"), id="and never comes"
+        ),
+        pytest.param(
+            dropping(Expectation(3, 0, why="4"), COUNTING), 60, False, End("unverified", "hold"), id="one too many"
+        ),
+        pytest.param(
+            expecting(Expectation(why="none"), COUNTING), 60, False, End("unverified", "hold"), id="no object says it"
+        ),
+        pytest.param(
+            dropping(Expectation(3, 0), COUNTING, 590), 600, False, End("verified", "send"), id="all at the last moment"
+        ),
+    ],
+)
+def test_one_of_which_the_whole_is_expected(
+    made: Collection, now_s: float, is_arriving: bool, decision: Wait | QuerySource | End
+) -> None:
+    assert decide(made, {"": 3}, at(now_s), is_arriving=is_arriving) == decision
+
+
+def test_nobody_is_asked_about_what_is_not_meant() -> None:
+    made = expecting(Expectation(), dataclasses.replace(ANY_CT, expect=ASKED))
+    assert decide(made, {"0": 3}, at(60)) == Wait(at(600))
+    assert decide(made, {"0": 3}, at(600)) == End("unmatched", "unmatched")
 
 
 @pytest.mark.parametrize(

@@ -79,6 +79,7 @@ async def test_what_is_shown_has_times_and_numbers_and_no_patient(access: StoreO
         "outcome": "",
         "unreadable": "",
         "flags": [],
+        **{"expected": None, "missing": None, "why": ""},
     }
     shown = await show_collection(access, 1)
     assert shown == {

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.model.collection import CollectionState, CollectionTerms, CollectionTest
-from gateway.relational.collection_rows import COLLECTED_KEY_COLUMN, collection, state_of, terms_text
+from gateway.model.collection import NOTHING_EXPECTED, CollectionState, CollectionTerms, CollectionTest
+from gateway.model.expectation import Expectation, ExpectedTerms
+from gateway.relational.collection_rows import COLLECTED_KEY_COLUMN, collection, expectation_text, state_of, terms_text
 from gateway.relational.rows import microseconds
 from tests.support.samples import NOON
 
@@ -15,7 +16,7 @@ AT = microseconds(NOON)
 
 def row(terms: str) -> list[object]:
     times = [AT, AT, AT, 0, None, AT]
-    return [7, terms, "1.2", "1.3", "p", 2, "complete", *times, "forced", "send", "patients", *range(5), "key", "i"]
+    return [7, terms, "1.2", "1.3", "p", 2, "complete", *times, "forced", "send", "patients", *range(5), "key", "i", ""]
 
 
 def test_terms_come_back_as_they_were() -> None:
@@ -58,3 +59,16 @@ def test_a_state_or_fate_of_another_version_is_left_to_it(place: int, word: str,
 
 def test_the_states_that_are_counted_are_those_of_this_version_or_one() -> None:
     assert (state_of("open"), state_of("asking")) == (CollectionState.OPEN, CollectionState.UNREADABLE)
+
+
+def test_what_is_expected_comes_back_as_it_was() -> None:
+    terms = CollectionTerms("chest", expect=ExpectedTerms("vna", 5.0, 3.0, "series", 4))
+    known = Expectation(3, 1, ("1.2",), "why", 4, NOON, NOON, NOON, "digest", 2)
+    found = collection([*row(terms_text(terms))[:-1], expectation_text(known)])
+    assert (found.terms, found.expectation) == (terms, known)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"expected":"three"}'])
+def test_of_an_expectation_that_another_version_wrote_nothing_is_known(text: str) -> None:
+    found = collection([*row(terms_text(TERMS))[:-1], text])
+    assert (found.expectation, found.unreadable) == (NOTHING_EXPECTED, "")

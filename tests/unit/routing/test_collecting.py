@@ -8,7 +8,9 @@ import pytest
 
 from gateway.model.collection import CollectionLevel, CollectionTerms, CollectionTest, digest_of
 from gateway.model.delivery import Dispatch
+from gateway.model.expectation import ExpectedTerms
 from gateway.routing.collecting import CollectionDefinition
+from gateway.routing.language.template import Template
 from gateway.routing.route import Route
 from tests.unit.routing.build import MR_IMAGE, facts, predicate, route, table
 
@@ -84,3 +86,26 @@ def test_a_route_without_a_collection_is_as_ever() -> None:
     routing = table(route("direct", {}, "pacs"))
     assert not routing.is_collecting
     assert routing.plan(facts(OBJECT, routing)).dispatches == (Dispatch("direct", "pacs"),)
+
+
+@pytest.mark.parametrize(
+    ("number", "matches"),
+    [("12", "10=12"), (" 7 ", "10=7"), ("", "10"), ("0", "10"), ("many", "10"), ("12345678", "10"), ("-3", "10")],
+)
+def test_the_number_that_an_object_says_stands_behind_its_tests(number: str, matches: str) -> None:
+    terms = dataclasses.replace(definition().terms, expect=ExpectedTerms())
+    expected = Template("{{ NumberOfStudyRelatedInstances }}")
+    counting = CollectionDefinition(terms, definition().conditions, expected)
+    routing = table(dataclasses.replace(route("r", {}, "pacs"), collection=counting))
+    (first,) = routing.plan(facts({**OBJECT, "NumberOfStudyRelatedInstances": number}, routing)).dispatches
+    assert first.collection is not None
+    assert first.collection.matches == matches
+
+
+def test_a_template_that_an_object_breaks_expects_nothing_and_refuses_nothing() -> None:
+    terms = dataclasses.replace(definition().terms, expect=ExpectedTerms())
+    counting = CollectionDefinition(terms, (), Template("{{ 1 // (PatientID | int - 42) }}"))
+    routing = table(dataclasses.replace(route("r", {}, "pacs"), collection=counting))
+    (first,) = routing.plan(facts(OBJECT, routing)).dispatches
+    assert first.collection is not None
+    assert first.collection.matches == ""
