@@ -22,11 +22,11 @@ class Spool:
     """The time that an instance stays after its last delivery settled; dead and held ones stay until discarded."""
     quarantine_retention_s: float = 30 * 86400.0
     """The time that files stay in the folder `quarantine`."""
-    keep_trace_s: float = 30 * 86400.0
-    """The time that is known what became of a study, after the last of its instances was forgotten."""
     segment_bytes: int = 64 * 1024**2
     large_object_bytes: int = 1024**2
     """Above this an object gets a file of its own."""
+    keep_trace_s: float = 30 * 86400.0
+    """The time that is known what became of a study, after the last of its instances was forgotten."""
 
 
 @dataclass(frozen=True, slots=True)

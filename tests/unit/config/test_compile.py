@@ -79,7 +79,7 @@ def test_every_process_setting(compile_text: Compile, working_folder: Path) -> N
             - {port: 0, address: 127.0.0.1, name: plain}
             - {port: 2762, address: "::1", proxy_protocol: {from: [10.0.0.5, 10.0.1.0/24, "fd00::5"]}}
           spool: {path: /srv/spool, min_free: 1.5 GiB, retention: 2 d, quarantine_retention: 90 d, segment_size: 1 GB,
-                  large_object: 500 kB}
+                  large_object: 500 kB, keep_trace: 60 d}
           queue: {sqlite: db/queue.db}
           http: {address: "[::1]:9090"}
           admit: known
@@ -101,7 +101,7 @@ def test_every_process_setting(compile_text: Compile, working_folder: Path) -> N
         Listener("plain", 0, "127.0.0.1"),
         Listener("port-2762---1", 2762, "::1", proxies=("10.0.0.5", "10.0.1.0/24", "fd00::5")),
     )
-    assert settings.spool == Spool("/srv/spool", 1536 * 1024**2, 172800.0, 90 * 86400.0, 10**9, 500_000)
+    assert settings.spool == Spool("/srv/spool", 1536 * 1024**2, 172800.0, 90 * 86400.0, 10**9, 500_000, 60 * 86400.0)
     assert settings.queue_path == str(working_folder / "db/queue.db")
     assert settings.http == HTTP("::1", 9090)
     assert settings.admit == "known"
