@@ -20,6 +20,7 @@ from gateway.config.rules import compile_coercions, compile_retrieve_coercions, 
 from gateway.config.section import compile_section, names_in, with_identity_methods
 from gateway.config.source import Source
 from gateway.config.spec.query_retrieve import QueryRetrieveSpec
+from gateway.config.targets import is_template
 from gateway.config.top_level import check_sections, named, unmatched_policy, unreadable_policy
 from gateway.config.tree import MappingNode, Place, ScalarNode, SequenceNode
 from gateway.config.typed_tree import check
@@ -165,7 +166,10 @@ def _version(source: Source, resources: FileResources) -> str:
 
 def _warn_of_unused(root: Place, peers: dict[str, Peer], context: Context) -> None:
     in_groups = {word for name in names_in(root, "groups") for word in _words(root, "groups", name, "all")}
-    in_routes = {word for index in range(_length(root, "routes")) for word in _words(root, "routes", index, "to")}
+    every_word = [word for index in range(_length(root, "routes")) for word in _words(root, "routes", index, "to")]
+    if any(map(is_template, every_word)):
+        return  # it may name any of them
+    in_routes = set(every_word)
     in_queries = set(_words(root, "query_retrieve", "sources"))
     for section in ("move_destinations", "relay") if root.has("query_retrieve") else ():
         for title in names_in(root.at("query_retrieve"), section):

@@ -54,8 +54,13 @@ def names_of(
 
 def expand(words: Sequence[str], place: Place, names: Names, context: Context) -> tuple[str, ...]:
     """Names of peers and groups → enabled peers and groups that choose, each once."""
+    return expand_some(dict(enumerate(words)), place, names, context)
+
+
+def expand_some(words: Mapping[int, str], place: Place, names: Names, context: Context) -> tuple[str, ...]:
+    """The same, of some of the words at `place`, by their index there."""
     members: dict[str, str] = {}
-    for index, word in enumerate(words):
+    for index, word in words.items():
         at = place.at(index)
         check_destination(word, at, names, context)
         for member in names.members.get(word, ()):

@@ -7,12 +7,13 @@ from collections.abc import Mapping, Sequence
 from gateway.common import setting_faults as faults
 from gateway.config.collections import collection_of
 from gateway.config.compile_context import Context
-from gateway.config.destination_names import Names, expand, recipients
+from gateway.config.destination_names import Names, expand_some, recipients
 from gateway.config.findings import Findings
 from gateway.config.keep import compile_keep
 from gateway.config.rule_names import check_name
 from gateway.config.spec.query_retrieve import RetrieveCoercionSpec
 from gateway.config.spec.rules import CoercionSpec, RouteSpec
+from gateway.config.targets import compile_targets, is_template
 from gateway.config.then import actions_of, check_conversions, stored_actions, then_of
 from gateway.config.tree import Place, SequenceNode, without
 from gateway.config.typed_tree import check, is_broken
@@ -27,6 +28,7 @@ from gateway.routing.language.template import Template
 from gateway.routing.predicates.combining import AllConditions
 from gateway.routing.route_priority import FROM_SENDER, NORMAL, RoutePriority
 from gateway.routing.table import Coercion, RetrieveCoercion, Route
+from gateway.routing.targets import Targets
 
 
 def compile_coercions(place: Place, context: Context) -> tuple[Coercion, ...]:
@@ -64,7 +66,7 @@ def compile_routes(
         if spec is None:
             continue
         check_name(spec.name, at, taken, context)
-        to = () if spec.to is None else expand(spec.to, at.at("to"), names, context)
+        to, targets = _destinations(spec, at.at("to"), names, context)
         when = predicate_of(at, context)
         then = then_of(at)
         actions = actions_of(at, then, context)
@@ -76,18 +78,24 @@ def compile_routes(
             where = f"`{name}` at {mark}"
             message = f"the route `{spec.name}` is never asked: {where} always holds and stops"
             context.findings.warning(at.at("name").mark, "shadowed-route", message)
-        if not to and not is_final(fate_of(actions)):
+        if not to and not targets.templates and not is_final(fate_of(actions)):
             continue
         peers = tuple(name for name in to if name not in names.choosing)
         groups = tuple(names.choosing[name] for name in to if name in names.choosing)
         actions_json = stored_actions(then, actions)
         how = _how(spec, at, collections, context, settings)
-        routes.append(
-            Route(spec.name, when, peers, actions_json, actions, spec.stop, at.mark, marks_of(at), groups, *how)
-        )
+        what = (spec.name, when, peers, actions_json, actions, spec.stop, at.mark, marks_of(at), groups)
+        routes.append(Route(*what, *how, targets=targets))
         if spec.stop and end is None and _always_holds(when) and "when" not in at.lost:
             end = (spec.name, at.at("name").mark)
     return tuple(routes)
+
+
+def _destinations(spec: RouteSpec, at: Place, names: Names, context: Context) -> tuple[tuple[str, ...], Targets]:
+    """The peers and groups that choose which `to` names, and its templates."""
+    words = spec.to or ()
+    named = {index: word for index, word in enumerate(words) if not is_template(word)}
+    return expand_some(named, at, names, context), compile_targets(words, at, names, context)
 
 
 def _how(

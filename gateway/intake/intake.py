@@ -291,6 +291,8 @@ class Intake:
                 raise NotAllowed(UNWANTED)
         for rule in plan.unclear:
             self.log.priority_unclear(incoming, rule)
+        for dispatch in plan.unaimed if table.is_aiming else ():
+            self.log.unaimed(incoming, dispatch, plan.facts)
         decision = plan.decision
         if decision is not None:
             self.log.decided(incoming, decision, plan.facts)

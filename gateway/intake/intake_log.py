@@ -10,7 +10,7 @@ import structlog
 
 from gateway.intake.incoming import Incoming
 from gateway.leniency import tolerated
-from gateway.model.delivery import LOOP_RULE
+from gateway.model.delivery import LOOP_RULE, Dispatch
 from gateway.ports.errors import GatewayError, RejectedByRule, fit_for_log
 from gateway.ports.meter import Meter, peer_label
 from gateway.routing.facts import ObjectFacts
@@ -59,6 +59,13 @@ class IntakeLog:
         if self._is_first(f"{incoming.facts.association_id} priority {rule}"):
             hint = f"`gateway explain` shows what `priority` gives; {MORE} and rule"
             self._warn("priority_not_recognised", incoming, rule=rule, consequence="its delivery is normal", more=hint)
+
+    def unaimed(self, incoming: Incoming, dispatch: Dispatch, facts: ObjectFacts) -> None:
+        """A template under `to` of a route gave no destination for it."""
+        self.meter.count("gateway_decided_instances_total", rule=dispatch.rule, action="hold")
+        if self._is_first(f"{incoming.facts.association_id} to {dispatch.rule}"):
+            fields = {"rule": dispatch.rule, "reason": dispatch.reason, "more": f"{MORE} and rule"}
+            self._warn("instance_held", incoming, study_instance_uid=facts.study_instance_uid, **fields)
 
     def looping(self, incoming: Incoming, reason: str, facts: ObjectFacts) -> None:
         """It goes round in a ring, and is held."""

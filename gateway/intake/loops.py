@@ -43,9 +43,12 @@ def is_forwarder(facts: AssociationFacts, table: RoutingTable) -> bool:
 
 
 def held(dispatches: Sequence[Dispatch], reason: str) -> tuple[Dispatch, ...]:
-    """The same, held for `reason`."""
+    """The same, held for `reason`; what is held for nobody keeps its own."""
     held_ = DeliveryState.HELD
-    return tuple(replace(dispatch, rule=LOOP_RULE, state=held_, reason=reason) for dispatch in dispatches)
+    return tuple(
+        replace(dispatch, rule=LOOP_RULE, state=held_, reason=reason) if dispatch.destination else dispatch
+        for dispatch in dispatches
+    )
 
 
 class _RecentObjects(Generic[T]):

@@ -32,8 +32,8 @@ NEVER = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
 """The time at which a delivery is due that waits for its collection."""
 
 Duty = tuple[str, str]
-"""Destination, or ``group`` and the name of the group that it was chosen of, behind ``collection`` and its identifier
-where it belongs to one; and actions."""
+"""Destination, or ``group`` and the name of the group that it was chosen of, or ``rule`` and the rule of what is held
+for nobody, behind ``collection`` and its identifier where it belongs to one; and actions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ class Dispatch:
     @property
     def duty(self) -> Duty:
         """Two dispatches of one object with the same are one promise."""
-        place = f"group {self.group_name}" if self.group_name else self.destination
+        place = f"group {self.group_name}" if self.group_name else self.destination or f"rule {self.rule}"
         if self.collection is not None:
             place = f"collection {self.collection.collection_id or self.collection.terms.name} {place}"
         return place, self.actions_json

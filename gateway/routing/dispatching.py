@@ -22,6 +22,9 @@ def bundled(dispatches: Sequence[Dispatch], facts: ObjectFacts) -> Iterator[Disp
 
 
 def held(dispatches: Sequence[Dispatch], decision: FateDecision | None) -> tuple[Dispatch, ...]:
-    """The same, held for the reason of the decision."""
+    """The same, held for the reason of the decision, and for that which each has."""
     reason = "" if decision is None else decision.held_reason
-    return tuple(dataclasses.replace(each, state=DeliveryState.HELD, reason=reason) for each in dispatches)
+    return tuple(
+        dataclasses.replace(each, state=DeliveryState.HELD, reason="; ".join(filter(None, (reason, each.reason))))
+        for each in dispatches
+    )

@@ -67,6 +67,11 @@ class RoutingPlan(NamedTuple):
     unclear: tuple[str, ...] = ()
     """Routes whose template gave no priority for it: its delivery is normal."""
 
+    @property
+    def unaimed(self) -> tuple[Dispatch, ...]:
+        """Dispatches that are held because a template under `to` gave no destination."""
+        return () if self.is_unmatched else tuple(each for each in self.dispatches if not each.destination)
+
 
 @dataclass(frozen=True, slots=True)
 class RoutingTable:
@@ -95,6 +100,8 @@ class RoutingTable:
     """The attributes that the local index keeps of every object; () without one."""
     is_choosing: bool = field(init=False, repr=False, compare=False)
     """True when routes name groups of which one member gets the object."""
+    is_aiming: bool = field(init=False, repr=False, compare=False)
+    """True when templates give destinations of routes."""
     is_collecting: bool = field(init=False, repr=False, compare=False)
     """True when objects of a route wait until their study or series is whole."""
     destination_ae_titles: frozenset[str] = field(init=False, repr=False, compare=False)
@@ -121,7 +128,8 @@ class RoutingTable:
         needed_paths += self.indexed
         titles = frozenset(peer.ae_title for peer in self.peers.values() if peer.host)
         object.__setattr__(self, "destination_ae_titles", titles)
-        object.__setattr__(self, "is_choosing", any(route.groups for route in self.routes))
+        object.__setattr__(self, "is_choosing", any(route.is_choosing for route in self.routes))
+        object.__setattr__(self, "is_aiming", any(route.targets.templates for route in self.routes))
         object.__setattr__(self, "is_collecting", any(route.collection for route in self.routes))
         object.__setattr__(self, "attributes_needed", needed(needed_paths))
         object.__setattr__(self, "_wanted", wanted(self.attributes_needed))
@@ -226,8 +234,8 @@ class RoutingTable:
                     return RoutingPlan((), (), False, facts, here)
                 decision = decision or here
             made = route.dispatches
-            if route.priority.is_from_object and made:
-                made, is_clear = route.with_priority(facts, sent_as)
+            if route.is_by_object:
+                made, is_clear = route.dispatches_of(facts, sent_as)
                 unclear += () if is_clear else (route.name,)
             is_held = here is not None or held_by is not None
             made = held(made, held_by or here) if is_held else route.collected(facts, made)
@@ -259,9 +267,8 @@ class RoutingTable:
         for route in self.routes:
             reason = reason_for(route.when, current, with_values=with_values, marks=route.marks)
             edits, refusal = _tried(route.actions, current)[1:] if reason.holds and is_reached else ((), "")
-            one = Verdict(
-                route.name, route.mark, reason, is_reached=is_reached, edits=edits, to=route.names, refusal=refusal
-            )
+            to = route.names_for(current) if reason.holds and is_reached else route.names
+            one = Verdict(route.name, route.mark, reason, is_reached=is_reached, edits=edits, to=to, refusal=refusal)
             routes.append(one)
             is_reached = is_reached and not (reason.holds and (route.stop or is_final(route.fate)))
         if any(one.refusal and one.is_applied for one in coercions):

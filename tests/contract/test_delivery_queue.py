@@ -12,6 +12,7 @@ from gateway.model.association import AssociationFacts
 from gateway.model.delivery import Delivery, DeliveryState, Dispatch
 from gateway.model.instance import Instance
 from gateway.model.likeness import ExcludedLikenesses, alone, likeness_of, of_its_kind
+from gateway.ports.delivery_administration import DeliveryFilter
 from gateway.ports.delivery_queue import AcceptedInstance
 from gateway.ports.store import Store
 from tests.support.fakes.memory_store import MemoryStore
@@ -192,6 +193,22 @@ def test_a_held_arrival_waits_without_a_destination(queue: Store, clock: Clock) 
     assert [each.state for each in queue.administration.list(ANY, 10)] == [DeliveryState.HELD]
     (again,) = accept(queue, (instance(1), [HELD]), clock=clock)
     assert again.deliveries == 0
+
+
+def test_what_two_rules_hold_for_nobody_is_owed_twice(queue: Store, clock: Clock) -> None:
+    """Each of them would send it to a destination of its own."""
+    other = dataclasses.replace(HELD, rule="other", reason="held by other: its `to` gives an empty text")
+    for deliveries in (2, 0):
+        (accepted,) = accept(queue, (instance(1), [HELD, other]), clock=clock)
+        assert accepted.deliveries == deliveries
+    (accepted,) = accept(queue, (instance(2), [other, TO_PACS]), clock=clock)
+    assert accepted.deliveries == 2
+    held = queue.administration.list(DeliveryFilter(state=DeliveryState.HELD), 10)
+    assert [(each.rule, each.destination, each.reason) for each in held] == [
+        (HELD.rule, "", HELD.reason),
+        ("other", "", other.reason),
+        ("other", "", other.reason),
+    ]
 
 
 def test_an_instance_without_routes_is_kept_until_it_is_forgotten(queue: Store, clock: Clock) -> None:

@@ -174,6 +174,30 @@ async def test_queue_commands_reach_a_running_gateway(running: AsyncExitStack, t
     assert await gateway.metric("gateway_queue_deliveries") == 0
 
 
+async def test_what_a_template_sends_nowhere_waits_for_an_operator(running: AsyncExitStack, tmp_path: Path) -> None:
+    rules = {
+        "peers": {"files": {"folder": {"path": f"{tmp_path}/files/{{{{ SOPInstanceUID }}}}.dcm"}}},
+        "routes": [
+            {"name": "by title", "to": ["{{ 'files' if association.called_ae_title == 'FILES' else Modality }}"]}
+        ],
+        "unmatched": "reject",
+    }
+    gateway = await running.enter_async_context(
+        GatewayProcess(tmp_path, rules, settings={"called_ae_titles": ["FILES"]})
+    )
+    for called in ("FILES", "GATEWAY"):
+        association = await call(gateway.port, called=called)
+        assert (await store_new(association)).status == 0
+        await association.release()
+    await until(lambda: len(list((tmp_path / "files").glob("*.dcm"))) == 1)
+    shown = await command("queue", "list", "--state", "held", "--format", "json", rules=gateway.rules_folder)
+    assert '"rule": "by title"' in shown.output
+    assert re.search(r"held by by title: its `to` \(.*10-site.yaml:\d+\) gives a name that no", shown.output)
+    done = await command("queue", "release", "--rule", "by title", "--to", "files", rules=gateway.rules_folder)
+    assert "1 delivery released" in done.output
+    await until(lambda: len(list((tmp_path / "files").glob("*.dcm"))) == 2)
+
+
 @pytest.mark.peers
 async def test_queue_retry_has_a_destination_that_was_down_probed_at_once(
     running: AsyncExitStack, tmp_path: Path

@@ -42,8 +42,10 @@ class RouteSpec(Spec):
             ListOf[Text],
             Described(
                 min_length=1,
-                description="Names of peers and groups. A route that drops or rejects has none.",
-                examples=(["pacs"],),
+                description="Names of peers and groups, and templates that give one such name for each object. Where a "
+                "template gives an empty text or a name that no enabled destination and no group has, the object is "
+                "held for nobody, with this reason. A route that drops or rejects has no `to`.",
+                examples=(["pacs"], ["{{ association.called_ae_title | lookup('called.csv', 'pacs') }}"]),
             ),
         ]
         | None

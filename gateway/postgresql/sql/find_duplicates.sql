@@ -7,7 +7,8 @@
 WITH found AS MATERIALIZED (
     SELECT json_agg(json_build_array(
         arrival.key - 1, instance.instance_id, coalesce('collection ' || delivery.collection_id || ' ', '') ||
-        CASE delivery.group_name WHEN '' THEN delivery.destination ELSE 'group ' || delivery.group_name END,
+        CASE WHEN delivery.group_name <> '' THEN 'group ' || delivery.group_name
+             WHEN delivery.destination = '' THEN 'rule ' || delivery.rule ELSE delivery.destination END,
         delivery.actions_json,
         payload_name, payload_offset, payload_length, association.facts
     ) ORDER BY delivery.delivery_id) AS owed

@@ -129,6 +129,7 @@ def _leaving(leaving: OutgoingObject, *, with_values: bool) -> dict[str, Any]:
         "waits": leaving.waits,
         "priority": leaving.priority.word,
         "one_association": leaving.is_one_association,
+        **({"reason": leaving.reason} if leaving.reason else {}),
         **({"keep_s": leaving.keep_s} if leaving.keep_s else {}),
         **(_group_json(leaving) if leaving.group_name else {}),
     }

@@ -9,7 +9,7 @@ from gateway.dataset.dictionary import name_of as keyword_or_tag
 from gateway.dataset.difference import Difference
 from gateway.leniency import LENIENCIES
 from gateway.model.attribute_path import AttributePath
-from gateway.model.delivery import DeliveryState
+from gateway.model.delivery import IN_PLACE_OF_ROUTES, DeliveryState
 from gateway.model.priority import Priority
 from gateway.rehearsal.explain.explanation import (
     DestinationProposal,
@@ -59,6 +59,8 @@ def answer_lines(answer: InstanceExplanation, *, with_values: bool = False) -> I
             yield from (f"         {text}" for text in (_together(leaving), leaving.ring, leaving.waits) if text)
             if leaving.keep_s:
                 yield f"         its copy here is kept for {duration(leaving.keep_s)} after delivery"
+        elif leaving.reason and leaving.rule not in IN_PLACE_OF_ROUTES:
+            yield f"     {leaving.reason}"
     for owed in answer.owed:
         what = "delivered" if owed.state.value == "delivered" else f"{owed.state.value}, owed"
         where = owed.destination or "no destination yet"

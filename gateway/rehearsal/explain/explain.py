@@ -199,6 +199,7 @@ def _as_leaving(
         is_one_association=bool(dispatch.bundle),
         stand_ins=_stand_ins(table, dispatch),
         priority=dispatch.priority,
+        reason=dispatch.reason,
     )
 
 

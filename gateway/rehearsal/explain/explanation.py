@@ -75,6 +75,8 @@ class OutgoingObject:
     """The members that get the object while the destination is given up, in order; of a balance group those that may
     get it as well."""
     priority: Priority = Priority.NORMAL
+    reason: str = ""
+    """The reason of what is held."""
 
 
 @dataclass(frozen=True, slots=True)

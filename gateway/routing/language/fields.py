@@ -50,6 +50,9 @@ PrivateCreator = NewType("PrivateCreator", str)
 class TableFile(dict[str, str]):
     """A file's rows, loaded: first column → second column, or line → empty text. Not to be changed."""
 
+    lines: tuple[int, ...] = ()
+    """The line of each row in its file."""
+
     def __repr__(self) -> str:
         return f"TableFile({len(self)} rows)"  # they may name patients
 

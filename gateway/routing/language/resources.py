@@ -165,7 +165,9 @@ def _table(content: bytes, path: str) -> TableFile:
             raise ValueError(f"{path!r}, line {line}: what stands first is in line {first[1]} with another value")
     if not rows:
         raise ValueError(f"the file {path!r} holds no rows")
-    return TableFile((key, value) for key, (value, _line) in rows.items())
+    table = TableFile((key, value) for key, (value, _line) in rows.items())
+    table.lines = tuple(line for _value, line in rows.values())
+    return table
 
 
 def _rows(text: str, delimiter: str, path: str) -> Iterator[tuple[int, list[str]]]:

@@ -2,7 +2,8 @@
 -- [index of the arrival, instance, destination or ``group`` and its name with its collection (`Dispatch.duty`), actions, payload name, offset, length,
 -- facts of its association].
 SELECT json_group_array(json_array(arrival.key, instance.instance_id, coalesce('collection ' || delivery.collection_id || ' ', '') ||
-        CASE delivery.group_name WHEN '' THEN delivery.destination ELSE 'group ' || delivery.group_name END,
+        CASE WHEN delivery.group_name <> '' THEN 'group ' || delivery.group_name
+             WHEN delivery.destination = '' THEN 'rule ' || delivery.rule ELSE delivery.destination END,
                                    delivery.actions_json,
                                    payload_name, payload_offset, payload_length, association.facts)
                         ORDER BY delivery.delivery_id)

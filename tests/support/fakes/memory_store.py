@@ -877,7 +877,7 @@ def _former(change: DeliveryChange) -> Delivery:
 
 
 def _duty(delivery: Delivery) -> tuple[str, str]:
-    dispatch = Dispatch("", delivery.destination, delivery.actions_json, group_name=delivery.group_name)
+    dispatch = Dispatch(delivery.rule, delivery.destination, delivery.actions_json, group_name=delivery.group_name)
     place, actions_json = dispatch.duty
     return (place if delivery.collection_id is None else f"collection {delivery.collection_id} {place}"), actions_json
 

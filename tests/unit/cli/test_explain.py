@@ -95,3 +95,25 @@ def test_times_that_cannot_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, w
     write_file(tmp_path, "1.2.3").rename(tmp_path / "image.dcm")
     done = CliRunner().invoke(explain, [*words, "--calling-ae", "CT1"])
     assert (done.exit_code, said in done.output) == (2, True), done.output
+
+
+@pytest.mark.parametrize(
+    ("template", "to", "destinations"),
+    [("{{ 'pacs' }}", ["pacs"], ["pacs"]), ("{{ SOPInstanceUID }}", [], [])],
+    ids=["a peer", "no peer"],
+)
+def test_a_template_under_to_is_explained(
+    tmp_path: Path, template: str, to: list[str], destinations: list[str]
+) -> None:
+    (tmp_path / "site.yaml").write_text(RULES.replace("[pacs]", f'["{template}"]') % "{}")
+    command = [str(write_file(tmp_path, "1.2.3")), "--rules", str(tmp_path / "site.yaml"), "--calling-ae", "CT1"]
+    done = CliRunner().invoke(explain, [*command, "--format", "json"])
+    assert done.exit_code == 0, done.output
+    (one,) = json.loads(done.stdout)["objects"]
+    assert one["routes"][0]["to"] == to
+    assert one["destinations"] == destinations
+    text = CliRunner().invoke(explain, command).stdout
+    reason = "gives a name that no enabled destination and no group has"
+    assert (reason in text) is (not destinations)
+    assert ("site.yaml:5" in text.partition(reason)[0].rpartition("\n")[2]) is (not destinations)
+    assert [reason in delivery.get("reason", "") for delivery in one["deliveries"]] == [not destinations]

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import structlog
 
 from gateway.model.delivery import DeliveryState, Dispatch
+from gateway.model.problem import Mark
 from gateway.ports.errors import RejectedByRule
+from gateway.routing.language.template import Template
+from gateway.routing.targets import Targets, TargetTemplate
 from tests.support.caller import data_set
 from tests.unit.handlers.test_store import UID, Bench, coercion, route, table
 
@@ -48,6 +53,23 @@ async def test_what_is_held_is_kept_with_its_edits() -> None:
     assert b"North" in payload
     assert bench.meter.counted == {(COUNTED, "tag", "hold"): 2}
     assert [line["event"] for line in told] == ["instance_held"]
+
+
+async def test_what_a_template_sends_nowhere_is_held_and_said_without_values() -> None:
+    targets = Targets((TargetTemplate(Template("{{ SOPInstanceUID }}"), Mark("routes.yaml", 3, 1)),))
+    nowhere = replace(route("by name", {}, "pacs"), targets=targets)
+    bench = Bench(table(routes=(nowhere,)), data_set(UID))
+    with structlog.testing.capture_logs() as told:
+        assert [await bench.handle() for _ in range(2)] == [0x0000] * 2
+    (_, _, dispatches), _ = bench.journal.committed
+    reason = "held by by name: its `to` (routes.yaml:3) gives a name that no enabled destination and no group has"
+    assert dispatches == (
+        Dispatch("by name", "pacs"),
+        Dispatch("by name", "", state=DeliveryState.HELD, reason=reason),
+    )
+    assert bench.meter.counted == {(COUNTED, "by name", "hold"): 2}
+    (line,) = told
+    assert (line["event"], line["rule"], line["reason"]) == ("instance_held", "by name", reason)
 
 
 async def test_a_rule_that_is_not_asked_decides_nothing() -> None:
