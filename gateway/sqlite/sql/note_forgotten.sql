@@ -1,5 +1,5 @@
 -- Keep what is known of instances that are forgotten, by study and sender, and by study and destination: senders are rows of
--- [association, its Calling AE Title].
+-- [association, its Calling AE Title]. CROSS JOIN keeps the order: by sender first, all that it ever sent would be read.
 WITH sender AS MATERIALIZED (
     SELECT value ->> 0 AS association_id, value ->> 1 AS name FROM json_each(:senders)
 )
@@ -10,14 +10,14 @@ SELECT study, role, name, count(*), sum(delivered), sum(payload_length), max(att
 FROM (
     SELECT study_instance_uid AS study, 'sender' AS role, sender.name,
            0 AS delivered, payload_length, 0 AS attempts, received_at, NULL AS delivered_at
-    FROM json_each(:ids) AS gone JOIN instance ON instance.instance_id = gone.value
-        JOIN sender USING (association_id)
+    FROM json_each(:ids) AS gone CROSS JOIN instance ON instance.instance_id = gone.value
+        CROSS JOIN sender USING (association_id)
     UNION ALL
     SELECT study_instance_uid, 'destination', destination, CASE state WHEN 'delivered' THEN 1 ELSE 0 END, payload_length, attempts,
            received_at, (SELECT max(started_at + duration_us) FROM attempt
                          WHERE attempt.delivery_id = delivery.delivery_id AND attempt.state = 'delivered')
-    FROM json_each(:ids) AS gone JOIN instance ON instance.instance_id = gone.value
-        JOIN delivery ON delivery.instance_id = instance.instance_id
+    FROM json_each(:ids) AS gone CROSS JOIN instance ON instance.instance_id = gone.value
+        CROSS JOIN delivery ON delivery.instance_id = instance.instance_id
 ) AS known
 WHERE length(study) BETWEEN 1 AND :longest
 GROUP BY study, role, name
