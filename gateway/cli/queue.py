@@ -35,7 +35,7 @@ from gateway.operations.delivery_listing import (
     show_delivery,
     study_json,
 )
-from gateway.operations.pausing import paused
+from gateway.operations.pausing import all_paused
 from gateway.operations.queue_administration import Verb, missing
 from gateway.operations.store_on_file import StoreOnFile
 from gateway.ports.delivery_administration import DeliveryFilter, DeliveryOrder
@@ -138,7 +138,7 @@ def list_(
             studies = done(list_studies(access, which, limit, is_newest_first=sort == "newest"))
         else:
             found = done(list_deliveries(access, which, limit, order=sort, with_values=show_values))
-            found = with_waits(found, done(paused(access, "destination")), rules, datetime.now(UTC))
+            found = with_waits(found, done(all_paused(access)), rules, datetime.now(UTC))
     if by_study:
         described = [study_json(row, with_values=show_values) for row in studies]
         number = len({row.study_instance_uid for row in studies})
@@ -165,7 +165,7 @@ def show(delivery_id: int, rules: Path, show_values: bool, form: str) -> None:
         for sentence in done(missing(access, DeliveryFilter(ids=(delivery_id,)))):
             fail(sentence)
         details = done(show_delivery(access, delivery_id, with_values=show_values))
-        pauses = done(paused(access, "destination"))
+        pauses = done(all_paused(access))
     if details is None:
         fail(f"there is no delivery {delivery_id}")
     details, tries = with_wait(details, pauses, rules, datetime.now(UTC)), details["attempts"]
@@ -269,6 +269,7 @@ def pausable(command: Callable[..., Any]) -> Callable[..., Any]:
     options = (
         click.option("--destination", metavar="PEER", callback=given, help="A peer that gets nothing."),
         click.option("--sender", metavar="NAME", callback=given, help="A peer, or AE title, that sends."),
+        click.option("--rule", metavar="NAME", callback=given, help="A route."),
         rules_option,
         DRY_RUN,
         WHY,
@@ -281,13 +282,15 @@ def pausable(command: Callable[..., Any]) -> Callable[..., Any]:
 @queue.command()
 @pausable
 def pause(rules: Path, is_dry_run: bool, why: str, **names: str) -> None:
-    """Pause a destination or a sender until it is resumed, on any node; restarts keep it paused.
+    """Pause a destination, a sender or a rule until it is resumed, on any node; restarts keep it paused.
 
     \b
     --destination  no delivery is begun for it. What is in flight is finished; what arrives for it is
                    taken and kept, and is not given up for its age meanwhile.
     --sender       what it sends is refused with 0xA700 (Out of Resources), so that it keeps it and sends
                    it again. What it sent before is delivered; it may ask and retrieve as before.
+    --rule         what this route wants is taken and waits, also what waits already; what is in flight is
+                   finished. Other routes go on.
     """
     kind, name = queue_pause.chosen(**names)
     with opened(rules, is_read_only=is_dry_run) as access:

@@ -41,6 +41,17 @@ def require_sender(name: str, rules: Path) -> None:
     raise click.BadParameter(f"{name!r} {what}{near} (known: {', '.join(known) or 'none'})", param_hint="--sender")
 
 
+def require_rule(name: str, access: StoreAccess, rules: Path) -> None:
+    """Refuse the name of a rule that is no route, and made nothing that is there. Exits 2."""
+    table = load_rules(rules).table
+    known = sorted(route.name for route in table.routes) if table is not None else []
+    if name in known or (name not in IN_PLACE_OF_ROUTES and done(is_known_rule(access, name))):
+        return
+    what = "is no route" if table is not None else "cannot be looked up in rules with errors"
+    near = did_you_mean(name, known)
+    raise click.BadParameter(f"{name!r} {what}{near} (known: {', '.join(known) or 'none'})", param_hint="--rule")
+
+
 def require_known(which: DeliveryFilter, access: StoreAccess, rules: Path) -> None:
     """Refuse the name of a destination or rule that neither the queue nor the rules know: `nothing` would be no
     answer."""

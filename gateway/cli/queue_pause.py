@@ -1,4 +1,4 @@
-"""`gateway queue pause` and `resume`: a destination gets nothing, or a sender is refused, until it is resumed."""
+"""`gateway queue pause` and `resume`: a destination gets nothing, a sender is refused, or what a rule wants waits."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from gateway.cli.options import fail
-from gateway.cli.queue_names import require_known, require_sender
+from gateway.cli.queue_names import require_known, require_rule, require_sender
 from gateway.cli.queue_verbs import done, operator_name
 from gateway.cli.render import count, local_time
 from gateway.operations.pausing import begin_pause, end_pause, paused, waiting_for
@@ -20,13 +20,14 @@ from gateway.ports.store_access import StoreAccess
 BEGUN = {
     "destination": "and what arrives for it is kept",
     "sender": "what it sends is refused with 0xA700 until it is resumed",
+    "rule": "and what it wants is kept",
 }
 """The consequences of a pause."""
 
 
 def chosen(**names: str) -> tuple[PausedKind, str]:
     """The kind and name of the option that was given. Wrong usage where it is not one."""
-    kinds: tuple[PausedKind, ...] = ("destination", "sender")
+    kinds: tuple[PausedKind, ...] = ("destination", "sender", "rule")
     given = [(kind, names[kind]) for kind in kinds if names[kind]]
     if len(given) != 1:
         raise click.UsageError(f"name one of {', '.join(f'--{kind}' for kind in kinds)}")
@@ -37,6 +38,8 @@ def pause(access: StoreAccess, kind: PausedKind, name: str, rules: Path, why: st
     """Pause it and say how many deliveries wait. Exits 1 when it is paused already. Raises GatewayError."""
     if kind == "sender":
         require_sender(name, rules)
+    elif kind == "rule":
+        require_rule(name, access, rules)
     else:
         require_known(DeliveryFilter(destination=name), access, rules)
     number = done(waiting_for(access, kind, name))

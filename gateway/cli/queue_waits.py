@@ -1,5 +1,5 @@
-"""Deliveries of `gateway queue` that wait: for the end of their collection, or because their destination is paused or
-has a window or a rate by the rules."""
+"""Deliveries of `gateway queue` that wait: for the end of their collection, or because their destination or
+rule is paused, or their destination has a window or a rate by the rules."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from gateway.delivery.waits import why_it_waits
 from gateway.model.delivery import Delivery, DeliveryState
 from gateway.model.priority import Priority
 from gateway.operations.delivery_listing import DeliveryListing
-from gateway.ports.pauses import Pause
+from gateway.ports.pauses import Pause, PausedKind
 
-PausesByName = Mapping[str, Pause]
-"""Paused destination → its pause."""
+PausesByName = Mapping[tuple[PausedKind, str], Pause]
+"""Kind and name of what is paused → its pause."""
 
 
 def with_waits(found: DeliveryListing, pauses: PausesByName, rules: Path, now: datetime) -> DeliveryListing:
@@ -31,7 +31,7 @@ def with_waits(found: DeliveryListing, pauses: PausesByName, rules: Path, now: d
     reasons = {
         row.delivery_id: _collected(row.collection_id)
         if row.is_waiting
-        else _reason(row.destination, row.reason, pauses, limits, now, is_passing=row.is_passing)
+        else _reason(row.destination, row.rule, row.reason, pauses, limits, now, is_passing=row.is_passing)
         for row in _pending(found)
     }
     rows = [dataclasses.replace(row, reason=reasons.get(row.delivery_id, row.reason)) for row in found.rows]
@@ -47,8 +47,8 @@ def with_wait(details: dict[str, Any], pauses: PausesByName, rules: Path, now: d
         return {**details, "reason": _collected(details["collection"])}
     limits = config.peer_limits(rules, os.environ)
     is_passing = details["passes_window"] and details["priority"] == Priority.URGENT.word
-    where, reason = details["destination"], details["reason"]
-    return {**details, "reason": _reason(where, reason, pauses, limits, now, is_passing=is_passing)}
+    where, rule, reason = details["destination"], details["rule"], details["reason"]
+    return {**details, "reason": _reason(where, rule, reason, pauses, limits, now, is_passing=is_passing)}
 
 
 def _pending(found: DeliveryListing) -> list[Delivery]:
@@ -61,6 +61,7 @@ def _collected(collection_id: int | None) -> str:
 
 def _reason(
     destination: str,
+    rule: str,
     reason: str,
     pauses: PausesByName,
     limits: Mapping[str, DeliveryLimits],
@@ -69,8 +70,10 @@ def _reason(
     is_passing: bool,
 ) -> str:
     why = ""
-    if (pause := pauses.get(destination)) is not None:
+    if (pause := pauses.get(("destination", destination))) is not None:
         why = f"paused since {local_time(pause.began_at)} by {pause.operator}"
+    elif (pause := pauses.get(("rule", rule))) is not None:
+        why = f"its rule is paused since {local_time(pause.began_at)} by {pause.operator}"
     elif (limit := limits.get(destination)) is not None:
         why = why_it_waits(**{**limit, "window": None} if is_passing else limit, now=now)
     return f"{why}; before: {reason}" if why and reason else why or reason

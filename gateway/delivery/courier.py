@@ -21,7 +21,7 @@ from gateway.common.steady_clock import loop_clock_s
 from gateway.delivery.bundle_sending import BundleSender
 from gateway.delivery.courier_context import CourierContext
 from gateway.delivery.courier_status import CourierStatus, WaitsFor
-from gateway.delivery.destination_state import DestinationState
+from gateway.delivery.destination_state import DestinationState, LeaseOver
 from gateway.delivery.fallback import fall_back
 from gateway.delivery.feeder import FRESH_S, LARGE_DEBT_S, Feeder
 from gateway.delivery.outcome_handler import OutcomeHandler, not_made
@@ -50,10 +50,6 @@ log = structlog.get_logger()
 
 IDLE_S = 3.0
 """A channel is kept this long without work: associating costs a peer some 10 ms, and senders pause between series."""
-
-
-class _LeaseOver(Exception):
-    """The lease of the destination ends: no object may be begun."""
 
 
 class Courier:
@@ -141,9 +137,11 @@ class Courier:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._ledger.settler.run(self._after_settling))
             watch = group.create_task(self._state.watch.run(self._window_changed))
+            holds = group.create_task(self._state.holds.run())
             async with asyncio.TaskGroup() as self._group:
                 self._group.create_task(self._feeder.run())
             watch.cancel()
+            holds.cancel()
             self._feeder.return_ready()
             self._ledger.settler.close()
 
@@ -272,8 +270,7 @@ class Courier:
     async def _handle(self, worker: Worker, claim: ClaimedDelivery) -> None:
         """Send one object and settle the outcome, now or when it comes."""
         begun_s, delivery = loop_clock_s(), claim.delivery
-        if begun_s - claim.at_s > FRESH_S or not self._may_send(self.name):
-            self._ledger.returned(delivery)
+        if self._is_put_off(claim, begun_s):
             return
         body: EncodedDataSet | None = None
         try:
@@ -283,7 +280,7 @@ class Courier:
             outcome = await self._send_in_some_form(worker, claim, outbound, begun_s)
             if outcome is None:
                 return
-        except _LeaseOver:
+        except LeaseOver:
             self._ledger.returned(delivery)
             return
         except (DestinationDown, DestinationRefuses) as error:
@@ -309,6 +306,13 @@ class Courier:
             if body is not None:
                 body.close()
         self._outcomes.finish(worker, delivery, outcome, loop_clock_s() - begun_s)
+
+    def _is_put_off(self, claim: ClaimedDelivery, begun_s: float) -> bool:
+        """True for one that may not be begun now, which is settled so: its claim is old, or its rule is paused."""
+        if begun_s - claim.at_s > FRESH_S or not self._may_send(self.name):
+            self._ledger.returned(claim.delivery)
+            return True
+        return self._state.holds.hold(claim.delivery)
 
     async def _send_in_some_form(
         self, worker: Worker, claim: ClaimedDelivery, outbound: StoredOutbound, begun_s: float
@@ -337,7 +341,7 @@ class Courier:
             if not worker.is_open:
                 worker.is_open = True
                 self._hire()
-        self._require_lease()
+        self._state.require_lease()
         arrived_as, sent_as = delivery.instance.sop_instance_uid, outbound.sop_instance_uid
         self._on_sending(self._state.peer, arrived_as, sent_as, outbound.body.length_bytes)
         self._state.pace.begun(delivery.delivery_id, outbound.body.length_bytes)
@@ -346,11 +350,6 @@ class Courier:
             return await channel.send(outbound)
         answered = partial(self._answered, worker, claim, begun_s)
         return await worker.begin(windowed, claim, outbound, answered, partial(self._lost, worker))
-
-    def _require_lease(self) -> None:
-        """Raises _LeaseOver: another node may send to this destination soon."""
-        if not self._may_send(self.name):
-            raise _LeaseOver
 
     def _answered(self, worker: Worker, claim: ClaimedDelivery, begun_s: float, outcome: Outcome) -> None:
         """The outcome of an object that did not wait for it."""
@@ -373,10 +372,10 @@ class Courier:
 
     async def _fall_back(self, worker: Worker, outbound: StoredOutbound, refused: Refused) -> Outcome:
         async def channel_for(kind: Kind) -> Channel:
-            self._require_lease()
+            self._state.require_lease()
             channel = await worker.channel(self._destination, outbound.facts.association)
             await channel.prepare(worker.kinds(kind, self._feeder.sight))
-            self._require_lease()
+            self._state.require_lease()
             return channel
 
         return await fall_back(outbound, refused, self._state.peer.fallback, channel_for, self._converter)

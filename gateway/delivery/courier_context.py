@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from random import Random
 from types import MappingProxyType
@@ -14,6 +14,7 @@ from gateway.ports.converter import Converter
 from gateway.ports.journal import Journal
 from gateway.ports.kinds import Resources
 from gateway.ports.meter import Meter
+from gateway.ports.pauses import PausedNames
 
 OnSending = Callable[[Peer, str, str, int], None]
 """Called before an object is sent: the peer that it is sent to, the SOP Instance UID that it arrived with, the one it
@@ -47,5 +48,7 @@ class CourierContext:
     on_sending: OnSending
     keeps: Callable[[], Mapping[str, float]] = lambda: NOTHING_KEPT
     """Name of the route → seconds for which what was delivered by it is kept, by the rules in force."""
+    paused: PausedNames = field(default_factory=PausedNames)
+    """The rules whose deliveries wait."""
     may_send: Callable[[str], bool] = lambda destination: True
     """False when the lease of a destination is about to end (`gateway.ports.destination_leases`)."""

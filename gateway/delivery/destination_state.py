@@ -11,6 +11,7 @@ from gateway.delivery.ledger import Ledger
 from gateway.delivery.pace import Pace
 from gateway.delivery.refusals import RefusalCount
 from gateway.delivery.retry import is_given_up
+from gateway.delivery.rule_holds import RuleHolds
 from gateway.delivery.standing import Standing
 from gateway.delivery.suspects import Suspects
 from gateway.delivery.window_watch import WindowWatch
@@ -21,6 +22,10 @@ from gateway.model.peer import Peer
 log = structlog.get_logger()
 
 
+class LeaseOver(Exception):
+    """The lease of the destination ends: no object may be begun."""
+
+
 class DestinationState:
     """Shared by the parts of one courier, which feed it, send, and settle. `resumed_at`: the end of its last pause, in
     the queue's time."""
@@ -29,12 +34,13 @@ class DestinationState:
         self.name = peer.name
         self.peer = peer
         self.ledger = Ledger(context.journal, peer.name, context.meter, context.now, context.wall, context.objects)
+        self.holds = RuleHolds(peer.name, self.ledger, context.journal, context.paused)
         self.standing = Standing(peer.name, context.meter, context.random)
         self.refusals = RefusalCount(context.random)
         self.suspects = Suspects()
         self.watch = WindowWatch(peer, context.wall, context.meter)
         self.pace = Pace(peer, context.meter)
-        self._now = context.now
+        self._now, self._may_send = context.now, context.may_send
         self._resumed_at = resumed_at
 
     def replace(self, peer: Peer) -> None:
@@ -49,6 +55,11 @@ class DestinationState:
     def may_begin(self) -> bool:
         """True when something may be sent now: the destination is not waited for, and its window is open."""
         return not self.standing.wait_s() and not self.watch.closed_s()
+
+    def require_lease(self) -> None:
+        """Raises LeaseOver: another node may send to this destination soon."""
+        if not self._may_send(self.name):
+            raise LeaseOver
 
     def go_on(self, standing: DestinationStanding) -> None:
         """Go on with how it stood at the node that worked on it before."""

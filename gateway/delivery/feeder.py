@@ -208,7 +208,7 @@ class Feeder:
         if gather_s > 0 and not (is_probe or self._was_full):
             return gather_s
         self._is_more_expected = self._has_come = False
-        limit = 1 if is_probe else self._next_limit()
+        limit = 1 if is_probe and not self._state.holds.are_expected else self._next_limit()
         if is_probe and refusals.is_held:
             batch = await self._claim_probe()
         elif refusals.number_left_out and not is_probe:
@@ -319,7 +319,10 @@ class Feeder:
         """Put a claimed batch in line, unless the world changed meanwhile."""
         ledger, standing = self._state.ledger, self._state.standing
         claimed_at_s = loop_clock_s()
-        fresh = [delivery for delivery in batch if ledger.claimed(delivery)]
+        claimed = [delivery for delivery in batch if ledger.claimed(delivery)]
+        fresh = [delivery for delivery in claimed if not self._state.holds.hold(delivery)]
+        if len(fresh) < len(claimed):
+            self._wake.set()
         if fresh and not standing.is_closed:
             probe = fresh.pop(0)
             for delivery in fresh:
@@ -349,6 +352,8 @@ class Feeder:
             batch = [delivery for delivery in await self._claim(SWEEP) if state.ledger.claimed(delivery)]
             are_all_old = len(batch) == SWEEP
             for delivery in batch:
+                if state.holds.hold(delivery):
+                    continue
                 if not state.is_given_up(delivery):
                     state.ledger.returned(delivery)
                     are_all_old = False

@@ -89,6 +89,10 @@ class Ledger:
         due_at = self.place_of(delivery)
         self._add(delivery, DeliveryState.PENDING, "returned", None, 0.0, delivery.reason, due_at=due_at)
 
+    def held(self, delivery: Delivery, reason: str) -> None:
+        """Keep a delivery that was not tried until somebody releases it, with its place in the queue."""
+        self._add(delivery, DeliveryState.HELD, "held", None, 0.0, reason, due_at=self.place_of(delivery))
+
     def place_of(self, delivery: Delivery) -> datetime:
         """The time at which it was due as it was claimed; now, when the clock was set back since."""
         return min(delivery.due_at, self._now())

@@ -171,6 +171,7 @@ class DeliveryService:
     def follow_pauses(self, pauses: Sequence[Pause]) -> None:
         """The couriers of paused destinations begin nothing more: what is in flight is finished, what is ready is given
         back. One that is resumed begins anew, when the one before has finished. Other parts go on as ever."""
+        self._context.paused.follow(pauses)
         self._pauses = {each.name: each for each in pauses if each.kind == "destination"}
         if self._ended is None or self._is_draining:
             return

@@ -26,8 +26,9 @@ queue an fsync, and no requestor waits for the settlement of a success."""
 PAUSE_S = 1.0
 """The pause before the journal is asked again after it had no room."""
 
-SettledAs = Literal["delivered", "deferred", "refused", "expired", "returned"]
-"""The meaning of a settlement: refused and expired are dead letters; `returned` goes back as if never claimed."""
+SettledAs = Literal["delivered", "deferred", "refused", "expired", "returned", "held"]
+"""The meaning of a settlement: refused and expired are dead letters; `returned` goes back as if never claimed; `held`
+waits, untried."""
 
 AttemptEnd = Literal["delivered", "deferred", "refused"]
 
@@ -155,7 +156,7 @@ class Settler:
         held = sum(are_held)
         if held < len(group):
             log.warning("lease_lost", destination=self._destination, result=result, count=len(group) - held)
-        if result == "returned" or not held:
+        if result in ("returned", "held") or not held:
             return
         if result != "deferred":
             self._meter.count("gateway_deliveries_total", held, destination=self._destination, outcome=result)

@@ -98,7 +98,7 @@ class Intake:
         loops: notices what comes back again and again.
         objects: logs what is stored.
         members: gives each dispatch to a group the member that gets the object.
-        paused: the senders that are refused.
+        paused: the senders that are refused, and the rules whose deliveries wait.
     """
 
     def __init__(
@@ -166,7 +166,7 @@ class Intake:
                 raise
             return await self._hold_unreadable(incoming, error)
         check_identified(facts)
-        plan = table.plan(facts, incoming.sent_as)
+        plan = table.plan(facts, incoming.sent_as, self._paused.rules)
         if table.is_choosing and plan.dispatches:
             chosen = await self._members.chosen(plan.dispatches, table.groups, plan.facts.study_instance_uid)
             plan = plan._replace(dispatches=chosen)
@@ -190,7 +190,7 @@ class Intake:
                 raise
             return self.accept(incoming, table)
         check_identified(facts)
-        plan = table.plan(facts, incoming.sent_as)
+        plan = table.plan(facts, incoming.sent_as, self._paused.rules)
         if table.is_choosing and plan.dispatches:
             chosen = self._members.at_once(plan.dispatches, table.groups, plan.facts.study_instance_uid)
             if chosen is None:

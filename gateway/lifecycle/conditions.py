@@ -23,7 +23,7 @@ CODES = (
     *("spool_full", "database_full", "journal_full", "spool_not_writable", "database_not_writable"),
     *("not_in_place", "journal_broken", "listener_down"),
     *("reload_refused", "certificate_expired", "handler_failing", "destination_down", "destination_paused"),
-    "sender_paused",
+    *("sender_paused", "rule_paused"),
     "destination_not_configured",
     *("deliveries_held", "dead_letters", "nodes_differ", "payloads_not_sealed"),
 )
@@ -191,12 +191,15 @@ def _paused(courier: CourierView, since: datetime, number: int) -> OperatingCond
     )
 
 
-CONSEQUENCES: Mapping[PausedKind, str] = {"sender": "what it sends is refused with 0xA700"}
+CONSEQUENCES: Mapping[PausedKind, str] = {
+    "sender": "what it sends is refused with 0xA700",
+    "rule": "what it wants waits, pending and held",
+}
 """Kind → what its pause means, but for destinations."""
 
 
 def of_pauses(going_on: Iterable[Pause]) -> Iterator[OperatingCondition]:
-    """Senders that an operator paused. Paused destinations are told with their deliveries."""
+    """Senders and rules that an operator paused. Paused destinations are told with their deliveries."""
     for pause in going_on:
         if pause.kind in CONSEQUENCES:
             yield OperatingCondition(

@@ -28,6 +28,9 @@ read (`unreadable: hold`), its redo record was damaged.
 """
 IN_PLACE_OF_ROUTES = (UNMATCHED_RULE, LOOP_RULE, UNREADABLE_RULE, RECOVERED_RULE)
 
+RULE_PAUSED = "its rule was paused"
+"""The reason of what is held until its rule is resumed, and no longer."""
+
 NEVER = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
 """The time at which a delivery is due that waits for its collection."""
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from gateway.model.delivery import DeliveryState
+from gateway.model.delivery import RULE_PAUSED, DeliveryState
 from gateway.operations.queue_administration import Operator
 from gateway.ports.delivery_administration import DeliveryFilter
 from gateway.ports.operation_log import OperationRecord, OperationState
@@ -17,12 +17,16 @@ from gateway.ports.store_access import StoreAccess
 
 
 async def waiting_for(access: StoreAccess, kind: PausedKind, name: str) -> int:
-    """The number of deliveries that a pause or its end means: those that wait for the destination. A pause of a sender
-    means none: what it sends is refused."""
+    """The number of deliveries that a pause or its end means: those that wait for the destination, or were made by the
+    rule. A pause of a sender means none: what it sends is refused."""
     if kind == "sender":
         return 0
-    which = DeliveryFilter(destination=name)
-    return await access.read(lambda store: store.administration.count(which, (DeliveryState.PENDING,)))
+    which = DeliveryFilter(destination=name) if kind == "destination" else DeliveryFilter(rule=name)
+    number = await access.read(lambda store: store.administration.count(which, (DeliveryState.PENDING,)))
+    if kind == "destination":
+        return number
+    held = replace(which, reason=RULE_PAUSED)
+    return number + await access.read(lambda store: store.administration.count(held, (DeliveryState.HELD,)))
 
 
 async def begin_pause(access: StoreAccess, pause: Pause, meant: int) -> Pause | None:
@@ -58,6 +62,12 @@ async def paused(access: StoreAccess, kind: PausedKind) -> dict[str, Pause]:
     """Name → its pause that goes on."""
     found = await access.read(lambda store: store.pauses.all_pauses())
     return {each.name: each for each in found if each.goes_on and each.kind == kind}
+
+
+async def all_paused(access: StoreAccess) -> dict[tuple[PausedKind, str], Pause]:
+    """Kind and name → the pause that goes on."""
+    found = await access.read(lambda store: store.pauses.all_pauses())
+    return {(each.kind, each.name): each for each in found if each.goes_on}
 
 
 def _going_on(pauses: Sequence[Pause], kind: PausedKind, name: str) -> Pause | None:

@@ -30,6 +30,7 @@ class DeliveryFilter:
     created_before: datetime | None = None
     created_after: datetime | None = None
     priority: Priority | None = None
+    reason: str = ""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

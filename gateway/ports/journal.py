@@ -11,6 +11,7 @@ from gateway.model.delivery import Delivery, Dispatch, Settlement
 from gateway.model.instance import Instance, PayloadRef
 from gateway.model.likeness import ExcludedLikenesses
 from gateway.ports.affinities import AffinityWish
+from gateway.ports.delivery_administration import DeliveryFilter
 from gateway.ports.delivery_queue import IN_ORDER, ClaimOrder, GroupPlace, QueueDepth
 from gateway.ports.encoded_data_set import DataSetReceiver, EncodedDataSet
 
@@ -101,6 +102,12 @@ class Journal(Protocol):
 
     async def pending_at(self, destinations: Sequence[str], most: int) -> dict[str, int]:
         """The number of pending deliveries at each of these; no more than `most` are counted. Raises Temporary."""
+        ...
+
+    async def release_held(self, which: DeliveryFilter, after: int, limit: int) -> tuple[int, int]:
+        """Release held deliveries of one destination that fit: how many of a page of `limit` behind `after`, in the
+        order of their identifiers, and the last of these; 0 when there is no further one. Raises Temporary, SpoolFull.
+        """
         ...
 
     async def keep_affinities(self, wishes: Sequence[AffinityWish]) -> list[str]:

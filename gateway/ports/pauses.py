@@ -5,7 +5,7 @@ Nothing is begun for a destination. The objects of a sender are refused. Deliver
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol
@@ -40,12 +40,16 @@ class PausedNames:
     def __init__(self) -> None:
         self.senders: frozenset[str] = frozenset()
         self.rules: frozenset[str] = frozenset()
+        self.resumed_rules: frozenset[str] = frozenset()
+        """Those that were paused before."""
 
-    def follow(self, pauses: Iterable[Pause]) -> None:
+    def follow(self, pauses: Sequence[Pause]) -> None:
         """These are the pauses of the store."""
         going_on = [each for each in pauses if each.goes_on]
         self.senders = frozenset(each.name for each in going_on if each.kind == "sender")
         self.rules = frozenset(each.name for each in going_on if each.kind == "rule")
+        were_paused = {each.name for each in pauses if each.kind == "rule"}
+        self.resumed_rules = frozenset(were_paused - self.rules)
 
 
 class Pauses(Protocol):

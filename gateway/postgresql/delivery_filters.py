@@ -19,6 +19,7 @@ CONDITIONS = {
     "sop_instance_uid": "instance.sop_instance_uid = %(sop_instance_uid)s",
     "study_instance_uid": "instance.study_instance_uid = %(study_instance_uid)s",
     "rule": "delivery.rule = %(rule)s",
+    "reason": "delivery.reason = %(reason)s",
     "priority": "delivery.priority = %(priority)s",
     "created_before": "delivery.created_at < %(created_before)s",
     "created_after": "delivery.created_at > %(created_after)s",
@@ -98,6 +99,7 @@ def _values(which: DeliveryFilter) -> dict[str, Any]:
         "sop_instance_uid": which.sop_instance_uid or None,
         "study_instance_uid": which.study_instance_uid or None,
         "rule": which.rule or None,
+        "reason": which.reason or None,
     }
     values: dict[str, Any] = {
         "ids": [*which.ids] or None,

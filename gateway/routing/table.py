@@ -51,6 +51,8 @@ MOST_LOOKUPS = 16
 UNMATCHED_HELD = (Dispatch(UNMATCHED_RULE, "", "", DeliveryState.HELD, reason="no route wants it"),)
 """The dispatches of such an object."""
 
+NONE_PAUSED: frozenset[str] = frozenset()
+
 
 class RoutingPlan(NamedTuple):
     """The decision about one object. A tuple, since one is made for each object."""
@@ -199,7 +201,7 @@ class RoutingTable:
         """
         return keep(facts.level, self._kept) if self._kept else ""
 
-    def plan(self, facts: ObjectFacts, sent_as: int = MEDIUM) -> RoutingPlan:
+    def plan(self, facts: ObjectFacts, sent_as: int = MEDIUM, paused: frozenset[str] = NONE_PAUSED) -> RoutingPlan:
         """Coercions in order, each seeing the edits of the former; then every route whose condition holds, until one
         says `stop`. Two routes to the same destination with equal actions make one dispatch, the first's, with the
         higher priority.
@@ -209,6 +211,7 @@ class RoutingTable:
         Args:
             facts: of the object.
             sent_as: Priority (0000,0700) of its C-STORE request.
+            paused: names of routes whose deliveries wait: another one's dispatch of the same duty is made in place.
 
         Raises:
             Refusal: an action cannot be done on this object.
@@ -242,7 +245,7 @@ class RoutingTable:
             for dispatch in bundled(made, facts) if route.is_one_association else made:
                 there = dispatches.setdefault(dispatch.duty, dispatch)
                 if there is not dispatch:
-                    dispatches[dispatch.duty] = there.at_least_as(dispatch)
+                    dispatches[dispatch.duty] = _one_of(there, dispatch, paused)
             if route.stop:
                 break
         unmatched = UNMATCHED_HELD if self.unmatched == "hold" else ()
@@ -312,6 +315,13 @@ class RoutingTable:
             decision = decision or here
             number = end
         return facts, edits, decision
+
+
+def _one_of(first: Dispatch, other: Dispatch, paused: frozenset[str]) -> Dispatch:
+    """One dispatch for two of one duty, the first's; the other's where the first's route alone is paused."""
+    if (first.rule in paused) is (other.rule in paused):
+        return first.at_least_as(other)
+    return other if first.rule in paused else first
 
 
 def _index_of(rules: Sequence[Coercion | Route]) -> RuleIndex | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
@@ -11,11 +12,12 @@ from typing import Any, Protocol, TypeVar
 
 from gateway.common.buffer import Buffer
 from gateway.common.completion import Completion
-from gateway.model.delivery import Delivery, Dispatch, Settlement
+from gateway.model.delivery import Delivery, DeliveryState, Dispatch, Settlement
 from gateway.model.instance import Instance, PayloadRef
 from gateway.model.likeness import ExcludedLikenesses
 from gateway.ports.affinities import AffinityWish
 from gateway.ports.collections import CollectionCount
+from gateway.ports.delivery_administration import DeliveryFilter
 from gateway.ports.delivery_queue import IN_ORDER, ClaimOrder, GroupPlace, QueueDepth
 from gateway.ports.encoded_data_set import DataSetReceiver, EncodedDataSet
 from gateway.ports.errors import Temporary
@@ -246,6 +248,21 @@ class StoreJournal(ABC):
         if moved:
             self._due({target})
         return moved
+
+    async def release_held(self, which: DeliveryFilter, after: int, limit: int) -> tuple[int, int]:
+        def found(store: Store) -> Sequence[int]:
+            some, states = store.administration, (DeliveryState.HELD,)
+            if not some.count(DeliveryFilter(destination=which.destination), states):
+                return ()  # an index says so; all deliveries are looked at for the rest
+            return some.page(which, states, after=after, last=some.last(), limit=limit)
+
+        ids = await self.read(found)
+        if not ids:
+            return 0, 0
+        those = dataclasses.replace(which, ids=tuple(ids))
+        released = await self._call(lambda store: store.administration.release(those, store.administration.now()))
+        self._due({which.destination or ""})
+        return released, ids[-1]
 
     async def movable_in_group(self, group_name: str, source: str, limit: int) -> list[tuple[int, str]]:
         return await self._read(lambda store: store.deliveries.movable_in_group(group_name, source, limit))

@@ -41,6 +41,7 @@ FILTERS = {
     "SOP instance": (DeliveryFilter(sop_instance_uid="1.2.3.4.5.4"), "4"),
     "study": (DeliveryFilter(study_instance_uid="9.9"), "5"),
     "rule": (DeliveryFilter(rule="second"), "2"),
+    "reason": (DeliveryFilter(reason="0xC000"), "2"),
     "older": (DeliveryFilter(created_before=NOON + timedelta(seconds=1)), "245"),
     "newer": (DeliveryFilter(created_after=NOON + timedelta(seconds=1)), "13"),
     "several": (DeliveryFilter(destination="pacs", state=DeliveryState.PENDING), "1"),

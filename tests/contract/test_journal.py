@@ -13,7 +13,7 @@ from typing import Protocol
 
 import pytest
 
-from gateway.model.delivery import DeliveryState, Dispatch
+from gateway.model.delivery import RULE_PAUSED, DeliveryState, Dispatch
 from gateway.model.instance import Instance, PayloadRef
 from gateway.model.listener import Limits
 from gateway.model.settings import Spool
@@ -474,6 +474,34 @@ async def test_what_goes_into_a_file_is_not_committed_by_completion(journal: Jou
     small = await receive(journal, content(10))
     assert journal.commit_soon(instance(), small, [bytes(LARGE_BYTES), b"more"], [TO_PACS]) is None
     assert await journal.claim("pacs", 10, 60.0) == []
+
+
+async def test_what_was_held_for_a_paused_rule_is_released_in_pages(journal: Journal) -> None:
+    """Of one destination and rule, in order; what is held for another reason stays. A reason of that kind is gone."""
+    for number in range(1, 7):
+        _, body = await commit(journal, b"data", number=number)
+        body.close()
+    claimed = await journal.claim("pacs", 10, 60.0)
+    await journal.settle(
+        [
+            settlement(
+                each, DeliveryState.HELD, reason=RULE_PAUSED if number < 5 else "another", is_attempt=number == 0
+            )
+            for number, each in enumerate(claimed)
+        ]
+    )
+    which = DeliveryFilter(destination="pacs", rule=TO_PACS.rule, reason=RULE_PAUSED)
+    assert await journal.claim("pacs", 10, 60.0) == []
+    assert await journal.release_held(dataclasses.replace(which, rule="other"), 0, 3) == (0, 0)
+    assert await journal.release_held(dataclasses.replace(which, destination="vna"), 0, 3) == (0, 0)
+    ids = [each.delivery_id for each in claimed]
+    assert await journal.release_held(which, 0, 3) == (3, ids[2])
+    assert await journal.release_held(which, ids[2], 3) == (2, ids[4])
+    assert await journal.release_held(which, ids[4], 3) == (0, 0)
+    again = await journal.claim("pacs", 10, 60.0)
+    assert [(each.delivery_id, each.attempts, each.reason) for each in again] == [
+        (number, int(number == ids[0]), "") for number in ids[:5]
+    ]
 
 
 async def test_after_close_nothing_is_begun(site: Site) -> None:

@@ -462,6 +462,35 @@ async def test_sender_paused(running: AsyncExitStack, tmp_path: Path) -> None:
     assert await gateway.stored() == 0x0000
 
 
+async def test_rule_paused(running: AsyncExitStack, tmp_path: Path) -> None:
+    """What it wants waits over a kill, and is delivered after it is resumed, each object once."""
+    peer = await running.enter_async_context(StockSCP(tmp_path / "stock"))
+    gateway = await running.enter_async_context(Site(tmp_path, to(peer.port)))
+    rule = "all"
+    done = await gateway_command("queue", "pause", "--rule", rule, rules=gateway.rules_folder)
+    assert done.returncode == 0, done.output
+    await until(lambda: '"pause_begun"' in gateway.log)
+    assert await gateway.stored() == 0x0000
+    await until(lambda: _has_held(gateway, 1))
+    assert await gateway.codes() == ["rule_paused", "deliveries_held"]
+    gateway.kill()
+    await gateway.restart()
+    assert await gateway.stored() == 0x0000
+    await until(lambda: _has_held(gateway, 2))
+    told = await gateway.told()
+    assert re.search(rf"- rule_paused: {rule}: paused since .* by .*; what it wants waits", told)
+    done = await gateway_command("queue", "resume", "--rule", rule, rules=gateway.rules_folder)
+    assert done.output == f"{rule} resumed; 2 deliveries wait for it\n"
+    await until(lambda: '"rule_resumed"' in gateway.log)
+    await gateway.idle()
+    assert await gateway.codes() == []
+
+
+async def _has_held(gateway: Site, number: int) -> bool:
+    found = (await gateway.metrics()).get("gateway_queue_deliveries", [])
+    return sum(value for labels, value in found if labels["state"] == "held") == number
+
+
 async def test_held_without_a_destination(site: Site) -> None:
     assert await site.stored() == 0x0000
     assert await site.readiness() == (200, ["ok"])

@@ -7,7 +7,7 @@ WITH released AS (
         destination = CASE WHEN %(destination)s <> '' THEN %(destination)s ELSE destination END,
         group_name = CASE WHEN %(destination)s <> '' THEN '' ELSE group_name END,
         is_doubtful = CASE WHEN %(destination)s IN ('', destination) THEN is_doubtful ELSE 0 END,
-        reason = CASE WHEN attempts = 0 THEN '' ELSE reason END -- of the last attempt, not of being held
+        reason = CASE WHEN attempts = 0 OR reason = 'its rule was paused' THEN '' ELSE reason END -- of the last attempt, not of being held
     FROM jsonb_array_elements_text(%(ids)s::jsonb) AS wanted
     WHERE delivery_id = wanted::bigint AND state = 'held' AND (destination <> '' OR %(destination)s <> '')
         AND (%(even_if_doubtful)s OR is_doubtful = 0 OR %(destination)s IN ('', destination))

@@ -2,6 +2,6 @@
 -- may have stays, unless it is wanted as well.
 UPDATE delivery
 SET actions_json = :actions, corrected_by = :corrected_by, state = 'pending', due_at = :now, renewed_at = :now, lease = lease + 1,
-    reason = CASE attempts WHEN 0 THEN '' ELSE reason END
+    reason = CASE WHEN attempts = 0 OR reason = 'its rule was paused' THEN '' ELSE reason END
 WHERE delivery_id = :delivery_id AND actions_json = :former AND state IN ('dead', 'held') AND destination <> ''
     AND (:even_if_doubtful OR is_doubtful = 0);

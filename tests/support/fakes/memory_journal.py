@@ -16,6 +16,7 @@ from gateway.model.instance import Instance, PayloadRef
 from gateway.model.likeness import ExcludedLikenesses
 from gateway.model.priority import Priority
 from gateway.ports.affinities import AffinityWish
+from gateway.ports.delivery_administration import DeliveryFilter
 from gateway.ports.delivery_queue import IN_ORDER, ClaimOrder, GroupPlace, QueueDepth
 from gateway.ports.encoded_data_set import DataSetReceiver, EncodedDataSet
 from gateway.ports.errors import GatewayError, ObjectTooLarge, PayloadLost, PayloadMissing
@@ -169,6 +170,7 @@ class MemoryJournal:
         bundle_place: int = 0,
         series_instance_uid: str = "1.2.3",
         is_told: bool = True,
+        rule: str = "rule",
     ) -> int:
         """One more delivery, due at once; its ID. Nobody hears of it unless it `is_told`, as of another node's."""
         made_at = self.now() - timedelta(seconds=age_s)
@@ -184,7 +186,7 @@ class MemoryJournal:
         )
         how: dict[str, Any] = {"priority": priority, "passes_window": passes_window}
         how |= {"group_name": group_name, "bundle": bundle, "bundle_place": bundle_place}
-        dispatch = Dispatch("rule", destination, actions_json, **how)
+        dispatch = Dispatch(rule, destination, actions_json, **how)
         before = len(self.store.rows)
         self._accept(instance, [dispatch], made_at, is_told=is_told)
         assert len(self.store.rows) > before, "a duplicate of what is still owed"
@@ -328,6 +330,17 @@ class MemoryJournal:
         for listener in self._listeners if moved else ():
             listener(target)
         return moved
+
+    async def release_held(self, which: DeliveryFilter, after: int, limit: int) -> tuple[int, int]:
+        await asyncio.sleep(0)
+        last = self.store.last()
+        ids = self.store.page(which, (DeliveryState.HELD,), after=after, last=last, limit=limit)
+        if not ids:
+            return 0, 0
+        released = self.store.release(replace(which, ids=tuple(ids)), self.now())
+        for listener in self._listeners:
+            listener(which.destination or "")
+        return released, ids[-1]
 
     async def movable_in_group(self, group_name: str, source: str, limit: int) -> list[tuple[int, str]]:
         await asyncio.sleep(0)

@@ -17,7 +17,7 @@ from typing import Any
 
 from gateway.model.association import AssociationFacts
 from gateway.model.collection import Collection
-from gateway.model.delivery import NEVER, Attempt, Delivery, DeliveryState, Dispatch, Settlement
+from gateway.model.delivery import NEVER, RULE_PAUSED, Attempt, Delivery, DeliveryState, Dispatch, Settlement
 from gateway.model.instance import Instance, PayloadRef
 from gateway.model.likeness import ExcludedLikenesses, likeness_of
 from gateway.model.migration import MigrationMark
@@ -454,7 +454,7 @@ class MemoryStore:
                 destination=destination or row.delivery.destination,
                 group_name="" if destination else row.delivery.group_name,
                 is_doubtful=row.delivery.is_doubtful and destination in (None, row.delivery.destination),
-                reason=row.delivery.reason if row.delivery.attempts else "",
+                reason=_reason_of_attempt(row.delivery),
             )
         return len(rows)
 
@@ -489,7 +489,7 @@ class MemoryStore:
         row.change(
             actions_json=correction.actions_json,
             corrected_by=correction.operation_id,
-            reason=row.delivery.reason if row.delivery.attempts else "",
+            reason=_reason_of_attempt(row.delivery),
             state=DeliveryState.PENDING,
             due_at=now,
             renewed_at=now,
@@ -867,6 +867,11 @@ class MemoryStore:
         pass
 
 
+def _reason_of_attempt(delivery: Delivery) -> str:
+    """Its reason, where that is not of being held."""
+    return delivery.reason if delivery.attempts and delivery.reason != RULE_PAUSED else ""
+
+
 def _image(delivery: Delivery) -> str:
     return base64.b64encode(pickle.dumps(delivery)).decode()
 
@@ -920,6 +925,7 @@ def _fits(delivery: Delivery, which: DeliveryFilter) -> bool:
         and which.sop_instance_uid in ("", delivery.instance.sop_instance_uid)
         and which.study_instance_uid in ("", delivery.instance.study_instance_uid)
         and which.rule in ("", delivery.rule)
+        and which.reason in ("", delivery.reason)
         and (which.priority is None or delivery.priority is which.priority)
         and (which.created_before is None or delivery.created_at < which.created_before)
         and (which.created_after is None or delivery.created_at > which.created_after)

@@ -126,6 +126,14 @@ def test_a_paused_sender_is_a_condition_that_blocks_nothing() -> None:
     assert condition.text.endswith("refused with 0xA700; `gateway queue resume --sender 'CT 1'`")
 
 
+def test_a_paused_rule_is_a_condition_that_blocks_nothing() -> None:
+    bench = Bench()
+    bench.pauses = [Pause("rule", "chest", "anna", "", NOW)]
+    [condition] = [each for each in bench.health.conditions([]) if each.code.endswith("_paused")]
+    assert (condition.code, condition.is_blocking) == ("rule_paused", False)
+    assert condition.text.endswith("waits, pending and held; `gateway queue resume --rule chest`")
+
+
 def test_an_applied_reload_is_no_condition() -> None:
     bench = Bench()
     bench.reloader.last = ReloadReport(1, NOW, True, "2", ("a warning",))

@@ -6,13 +6,15 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from gateway.model.delivery import RULE_PAUSED, DeliveryState
 from gateway.operations.operation_listing import list_operations
 from gateway.operations.pausing import begin_pause, end_pause, paused, waiting_for
 from gateway.operations.queue_administration import Operator
 from gateway.operations.store_on_file import StoreOnFile
 from gateway.ports.pauses import Pause, PausedKind
+from gateway.ports.store import Store
 from tests.support.fakes.memory_store import MemoryStore
-from tests.support.samples import NOON, TO_PACS, TO_VNA, Clock, instance
+from tests.support.samples import NOON, TO_PACS, TO_VNA, Clock, instance, settlement
 
 ANNA, BERT = Operator("anna", "it moves"), Operator("bert")
 
@@ -39,7 +41,7 @@ def of(kind: PausedKind, by: Operator, began_at: datetime = NOON) -> Pause:
     return Pause(kind, "pacs", by.name, by.why, began_at)
 
 
-WAITING: dict[PausedKind, int] = {"destination": 2, "sender": 0}
+WAITING: dict[PausedKind, int] = {"destination": 2, "sender": 0, "rule": 0}
 """Kind → deliveries that a pause of `pacs` means."""
 
 
@@ -78,3 +80,15 @@ async def test_a_destination_and_a_sender_of_one_name_are_two(access: StoreOnFil
     assert await begin_pause(access, of("sender", ANNA), 0) is None
     assert await end_pause(access, "destination", "pacs", ANNA, 2, NOON)
     assert [*await paused(access, "sender")] == ["pacs"]
+
+
+async def test_a_pause_of_a_rule_means_what_waits_or_is_held_for_it(access: StoreOnFile, clock: Clock) -> None:
+    def hold(store: Store, reason: str) -> None:
+        (claimed,) = store.deliveries.claim("pacs", 1, 60.0, clock())
+        store.deliveries.settle([settlement(claimed, DeliveryState.HELD, reason=reason)])
+
+    assert await waiting_for(access, "rule", TO_PACS.rule) == 3
+    await access.write(lambda store: hold(store, "an operator"))
+    assert await waiting_for(access, "rule", TO_PACS.rule) == 2
+    await access.write(lambda store: hold(store, RULE_PAUSED))
+    assert await waiting_for(access, "rule", TO_PACS.rule) == 2

@@ -20,5 +20,8 @@ def test_names_are_those_that_are_paused_now() -> None:
     assert (names.senders, names.rules) == (frozenset(), frozenset())
     names.follow([sender, rule, replace(sender, kind="destination", name="pacs")])
     assert (names.senders, names.rules) == (frozenset({"ct1"}), frozenset({"chest"}))
+    assert names.resumed_rules == frozenset()
     names.follow([replace(sender, resumed_at=NOON), rule])
     assert (names.senders, names.rules) == (frozenset(), frozenset({"chest"}))
+    names.follow([replace(rule, resumed_at=NOON)])
+    assert (names.rules, names.resumed_rules) == (frozenset(), frozenset({"chest"}))

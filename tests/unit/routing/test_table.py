@@ -71,6 +71,15 @@ def test_plans(routes: tuple[Route, ...], expected: list[tuple[str, str, str]]) 
 
 
 @pytest.mark.parametrize(
+    ("paused", "rule"), [((), "a"), (("a",), "b"), (("b",), "a"), (("a", "b"), "a"), (("a", "b", "c"), "a")]
+)
+def test_a_duty_of_two_routes_is_that_of_one_that_is_not_paused(paused: tuple[str, ...], rule: str) -> None:
+    routing = table(route("a", MR, "pacs"), route("b", {}, "pacs"), route("c", CT, "vna"))
+    (dispatch,) = routing.plan(facts(OBJECT, routing), paused=frozenset(paused)).dispatches
+    assert dispatch.rule == rule
+
+
+@pytest.mark.parametrize(
     ("held_by_coercion", "reason"),
     [
         ("wait", "held by first (coercions.yaml:1): wait"),
