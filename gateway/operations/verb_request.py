@@ -20,6 +20,9 @@ from gateway.ports.errors import GatewayError
 LONGEST_REASON = 200
 """Characters of `why`."""
 MOST_IDS = 5000
+LARGEST_ID = 2**63 - 1
+NO_CHARACTER = re.compile("[\0\ud800-\udfff]")
+"""JSON can have these in a text; databases do not take them."""
 LONGEST_AGE_S = 3653 * 86400.0
 VERBS = {
     "hold": verbs.HOLD,
@@ -133,6 +136,8 @@ def _text(value: object, key: str) -> str:
     """A filter without a value, as of a variable that is not set, would mean everything."""
     if not isinstance(value, str) or not value.strip():
         raise WrongRequest(f"`{key}`: expected a text that is not empty; leave it out to mean any")
+    if NO_CHARACTER.search(value):
+        raise WrongRequest(f"`{key}`: expected a text without NUL and without halves of characters")
     return value
 
 
@@ -158,6 +163,8 @@ def _ids(value: object, key: str) -> tuple[int, ...]:
         raise WrongRequest(f"`{key}`: expected a list of whole numbers that is not empty")
     if len(value) > MOST_IDS:
         raise WrongRequest(f"`{key}`: {len(value)} are too many at once; at most {MOST_IDS}")
+    if not all(1 <= each <= LARGEST_ID for each in value):
+        raise WrongRequest(f"`{key}`: expected whole numbers from 1 to {LARGEST_ID}")
     return tuple(value)
 
 

@@ -104,7 +104,7 @@ class OperatorPages:
 
     async def _operations(self, request: web.Request, operator: str) -> Answer:
         text = request.query.get("limit", str(DEFAULT_LIMIT))
-        if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= LARGEST_LIMIT):
+        if not (text.isascii() and text.isdigit() and len(text) < 9 and 1 <= int(text) <= LARGEST_LIMIT):
             return Answer(400, {"message": f"`limit`: expected a whole number from 1 to {LARGEST_LIMIT}"})
         return await self._surface.operations(int(text))
 

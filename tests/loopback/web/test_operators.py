@@ -156,6 +156,7 @@ async def test_operations_are_listed_looked_up_and_undone(
         "/-/operations?limit=x": 400,
         "/-/operations?limit=-1": 400,
         f"/-/operations?limit={'1' * 30}": 400,
+        f"/-/operations?limit={'0' * 8}1{'9' * 30}": 400,
         "/-/operations/x": 404,
         f"/-/operations/{'9' * 30}": 404,
     }.items():
