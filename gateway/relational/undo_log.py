@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+from gateway.model.delivery import RULE_PAUSED, DeliveryState
 from gateway.ports.store_rows import TABLES, StoredRow
 from gateway.ports.undo_log import DeliveryChange, UndoCount, mark_of
 from gateway.relational.rows import batch
@@ -13,6 +14,7 @@ from gateway.relational.statements import Statements
 
 COLUMNS = TABLES["delivery"]
 LEASE, INSTANCE = COLUMNS.index("lease"), COLUMNS.index("instance_id")
+STATE, REASON = COLUMNS.index("state"), COLUMNS.index("reason")
 
 
 class DeliveryRows(Protocol):
@@ -124,10 +126,13 @@ def _row(change: DeliveryChange) -> StoredRow | None:
 
 
 def _renewed(before: StoredRow, after: StoredRow | None) -> StoredRow:
-    """The row with a fencing token that nobody has."""
+    """The row with a fencing token that nobody has. What a paused rule held waits for its turn: the rule may go on
+    since, and what was held for it was let go then."""
     lease = 1 + max(int(row[LEASE]) for row in (before, after) if row is not None)
     values: list[Any] = [*before]
     values[LEASE] = lease
+    if (values[STATE], values[REASON]) == (DeliveryState.HELD.value, RULE_PAUSED):
+        values[STATE], values[REASON] = DeliveryState.PENDING.value, ""
     return tuple(values)
 
 

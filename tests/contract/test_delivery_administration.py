@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from gateway.model.delivery import DeliveryState, Dispatch
+from gateway.model.delivery import RULE_PAUSED, DeliveryState, Dispatch
 from gateway.ports.delivery_administration import DeliveryFilter, DeliveryOrder, DeliveryTotal
 from gateway.ports.delivery_queue import QueueDepth
 from gateway.ports.store import Store
@@ -374,6 +374,25 @@ def test_retarget_moves_what_nobody_works_on(site: Store, clock: Clock) -> None:
     assert settle_all(site, moved, DeliveryState.DELIVERED) == 2
     depths = {(row.destination, row.state.value, row.count) for row in site.deliveries.depths()}
     assert depths == {("vna", "held", 1), ("vna", "pending", 1)}
+
+
+def test_what_a_paused_rule_holds_is_moved_as_what_waits(queue: Store, clock: Clock) -> None:
+    accept(queue, *((instance(number), [TO_PACS]) for number in (1, 2, 3)), clock=clock)
+    with queue.transaction():
+        of_rule, of_operator, of_both = queue.deliveries.claim("pacs", 3, LEASE_S, clock())
+        held = DeliveryState.HELD
+        of_rules = [settlement(each, held, reason=RULE_PAUSED, is_attempt=False) for each in (of_rule, of_both)]
+        queue.deliveries.settle([*of_rules, settlement(of_operator, held, reason="", is_attempt=False)])
+    clock.advance(1)
+    with queue.transaction():
+        assert queue.administration.retarget(ANY, clock(), "vna") == 3
+        assert queue.administration.hold(DeliveryFilter(ids=(of_both.delivery_id,))) == 1
+    found = {each.delivery_id: (each.state.value, each.reason) for each in queue.administration.list(ANY, 9)}
+    expected = {of_rule: ("pending", ""), of_operator: ("held", ""), of_both: ("held", "")}
+    assert found == {each.delivery_id: words for each, words in expected.items()}
+    moved = claim(queue, clock, "vna")
+    assert [each.delivery_id for each in moved] == [of_rule.delivery_id]
+    assert settle_all(queue, moved, DeliveryState.DELIVERED) == 1
 
 
 def test_what_was_moved_is_settled_by_no_former_lease(queue: Store, clock: Clock) -> None:

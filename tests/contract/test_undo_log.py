@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from gateway.model.delivery import Delivery, DeliveryState, Dispatch
+from gateway.model.delivery import RULE_PAUSED, Delivery, DeliveryState, Dispatch
 from gateway.model.priority import Priority
 from gateway.operations.kept_changes import kept_changes
 from gateway.ports.delivery_administration import CorrectedDelivery, DeliveryFilter
 from gateway.ports.store import Store
 from gateway.ports.undo_log import DeliveryChange, UndoCount
-from tests.support.samples import TO_PACS, Clock, instance
-from tests.support.store_rig import ANY, accept, claim, settle_all
+from tests.support.samples import TO_PACS, Clock, instance, settlement
+from tests.support.store_rig import ANY, LEASE_S, accept, claim, settle_all
 
 HELD_AT_PACS = Dispatch("rule", "pacs", "", DeliveryState.HELD, reason="routes.yaml:7")
 OPERATION = 7
@@ -193,3 +193,19 @@ def test_a_transaction_that_fails_puts_nothing_back(site: Store, clock: Clock) -
         fail()
     assert rows(site) == {}
     assert site.undo.changes_of(OPERATION, 0, 100) == changes
+
+
+@pytest.mark.parametrize("name", ["release", "retarget", "discard", "priority"])
+def test_what_a_paused_rule_held_waits_for_its_turn_when_it_is_put_back(queue: Store, clock: Clock, name: str) -> None:
+    accept(queue, (instance(1), [TO_PACS]), clock=clock)
+    with queue.transaction():
+        (one,) = queue.deliveries.claim("pacs", 1, LEASE_S, clock())
+        held = settlement(one, DeliveryState.HELD, due_at=clock(), reason=RULE_PAUSED, is_attempt=False)
+        assert queue.deliveries.settle([held]) == [True]
+    clock.advance(1)
+    do(queue, VERBS[name], clock, ids=(one.delivery_id,))
+    assert put_back(queue) == UndoCount(1, 0, 0)
+    (claimed,) = claim(queue, clock)
+    assert (claimed.delivery_id, claimed.reason) == (one.delivery_id, "")
+    assert settle_all(queue, [claimed], DeliveryState.DELIVERED) == 1
+    assert claim(queue, clock, "vna") == []

@@ -1,8 +1,9 @@
--- Deliveries that nobody works on go to another destination, due now. Held ones stay held, for that one. What the former one may
--- have (doubtful, or under a lease that nobody settled) stays, unless it is wanted as well. No group chose the new one.
+-- Deliveries that nobody works on go to another destination, due now. Held ones stay held, for that one; those of a paused
+-- rule wait for their turn, as long as it is paused. What the former one may have (doubtful, or under a lease that nobody settled)
+-- stays, unless it is wanted as well. No group chose the new one.
 WITH chosen AS (
-    SELECT delivery.delivery_id, delivery.likeness, delivery.lease, delivery.state, delivery.priority,
-           delivery.passes_window,
+    SELECT delivery.delivery_id, delivery.likeness, delivery.lease, delivery.priority, delivery.passes_window,
+           CASE WHEN delivery.state = 'held' AND delivery.reason = 'its rule was paused' THEN 'dead' ELSE delivery.state END AS state,
            CASE delivery.destination WHEN %(destination)s THEN delivery.is_doubtful ELSE 0 END AS is_doubtful
     FROM jsonb_array_elements_text(%(ids)s::jsonb) AS wanted
     JOIN delivery ON delivery.delivery_id = wanted::bigint AND delivery.state IN ('dead', 'held', 'pending')
@@ -20,17 +21,18 @@ WITH chosen AS (
 ), again AS (
     INSERT INTO due (delivery_id, destination, likeness, is_doubtful, priority, passes_window, due_at, entered_at, lease)
     SELECT delivery_id, %(destination)s, likeness, is_doubtful, priority, passes_window, %(now)s, %(now)s, lease + 1
-    FROM chosen WHERE state = 'dead'
+    FROM chosen WHERE state = 'dead' -- or of a paused rule
     ON CONFLICT DO NOTHING
     RETURNING delivery_id, is_doubtful
 )
 UPDATE delivery
-SET destination = %(destination)s, state = CASE delivery.state WHEN 'held' THEN 'held' ELSE 'pending' END,
-    lease = delivery.lease + CASE delivery.state WHEN 'held' THEN 1 ELSE 0 END, -- `due` has it while it is pending
+SET destination = %(destination)s, state = CASE WHEN taken.is_held THEN 'held' ELSE 'pending' END,
+    lease = delivery.lease + CASE WHEN taken.is_held THEN 1 ELSE 0 END, -- `due` has it while it is pending
+    reason = CASE delivery.reason WHEN 'its rule was paused' THEN '' ELSE delivery.reason END,
     due_at = %(now)s, renewed_at = %(now)s, group_name = '', is_doubtful = taken.is_doubtful
 FROM (
-    SELECT delivery_id, is_doubtful FROM moved
-    UNION ALL SELECT delivery_id, is_doubtful FROM again
-    UNION ALL SELECT delivery_id, is_doubtful FROM chosen WHERE state = 'held'
+    SELECT delivery_id, is_doubtful, false AS is_held FROM moved
+    UNION ALL SELECT delivery_id, is_doubtful, false FROM again
+    UNION ALL SELECT delivery_id, is_doubtful, true FROM chosen WHERE state = 'held'
 ) AS taken
 WHERE delivery.delivery_id = taken.delivery_id;

@@ -470,10 +470,13 @@ class MemoryStore:
         ]
         for row in rows:
             row.end_lease()
-            state = DeliveryState.HELD if row.delivery.state is DeliveryState.HELD else DeliveryState.PENDING
+            is_of_paused_rule = row.delivery.reason == RULE_PAUSED
+            is_held = row.delivery.state is DeliveryState.HELD and not is_of_paused_rule
+            state = DeliveryState.HELD if is_held else DeliveryState.PENDING
+            reason = "" if is_of_paused_rule else row.delivery.reason
             moved = {"destination": destination, "due_at": now, "renewed_at": now, "lease": row.delivery.lease + 1}
             is_doubtful = row.delivery.is_doubtful and row.delivery.destination == destination
-            row.change(state=state, group_name="", is_doubtful=is_doubtful, **moved)
+            row.change(state=state, reason=reason, group_name="", is_doubtful=is_doubtful, **moved)
         return len(rows)
 
     def correct(self, correction: CorrectedDelivery, now: datetime, *, even_if_doubtful: bool = False) -> bool:
@@ -629,6 +632,8 @@ class MemoryStore:
             now = self.rows.pop(each.delivery_id, None)
             if each.before:
                 former = _former(each)
+                if (former.state, former.reason) == (DeliveryState.HELD, RULE_PAUSED):
+                    former = dataclasses.replace(former, state=DeliveryState.PENDING, reason="")
                 lease = 1 + max(former.lease, now.delivery.lease if now else 0)
                 attempts = now.attempts if now else []
                 self.rows[each.delivery_id] = Row(dataclasses.replace(former, lease=lease), None, attempts)
