@@ -324,10 +324,12 @@ async def test_a_response_that_comes_before_the_request_was_sent_counts_when_it_
                     return
             while not is_last(await peer.pdu()):
                 pass
+        has_read_all.set()
         await until_closed(peer)
 
+    sent_early, has_read_all = asyncio.Event(), asyncio.Event()
     async with acceptor(script, associate=ANY) as peer:
-        association, answers, sent_early = await open_to(peer), Answers(), asyncio.Event()
+        association, answers = await open_to(peer), Answers()
         await begin(association, answers, "1")
         sending = asyncio.ensure_future(begin(association, answers, "2", data=b"x" * 30_000_000))
         async with asyncio.timeout(GUARD_S):
@@ -337,6 +339,8 @@ async def test_a_response_that_comes_before_the_request_was_sent_counts_when_it_
         sent_early.set()
         await sending
         assert await answers.until(2) == [("1", 0), ("2", 0 if is_read else None)]
+        if is_read:  # what is on its way would be cut off
+            await has_read_all.wait()
         association.close_now()
 
 
