@@ -63,7 +63,7 @@ COMMANDS = {
     "queue": Lazy(f"{HERE}queue:queue", "See and change what is owed to whom; safe while the gateway runs."),
     "collection": Lazy(
         f"{HERE}collection:collection",
-        "See and end studies and series that are collected; safe while the gateway runs.",
+        "See, end and discard studies and series that are collected; safe while the gateway runs.",
     ),
     "operations": Lazy(
         f"{HERE}operations:operations",

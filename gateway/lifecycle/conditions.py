@@ -16,7 +16,7 @@ from typing import Protocol
 from gateway.model.delivery import DeliveryState
 from gateway.model.node import ClusterView
 from gateway.ports.delivery_queue import QueueDepth
-from gateway.ports.pauses import Pause, PausedKind
+from gateway.ports.pauses import Pause
 
 CODES = (
     *("starting", "recovering", "draining"),
@@ -191,21 +191,22 @@ def _paused(courier: CourierView, since: datetime, number: int) -> OperatingCond
     )
 
 
-CONSEQUENCES: Mapping[PausedKind, str] = {
-    "sender": "what it sends is refused with 0xA700",
-    "rule": "what it wants waits, pending and held",
+CONSEQUENCES: Mapping[str, str] = {
+    "sender_paused": "what it sends is refused with 0xA700",
+    "rule_paused": "what it wants waits, pending and held",
 }
-"""Kind → what its pause means, but for destinations."""
+"""Code → what the pause means, but for destinations."""
 
 
 def of_pauses(going_on: Iterable[Pause]) -> Iterator[OperatingCondition]:
     """Senders and rules that an operator paused. Paused destinations are told with their deliveries."""
     for pause in going_on:
-        if pause.kind in CONSEQUENCES:
+        code = f"{pause.kind}_paused"
+        if code in CONSEQUENCES:
             yield OperatingCondition(
-                f"{pause.kind}_paused",
+                code,
                 f"{pause.name}: paused since {pause.began_at:%Y-%m-%d %H:%M} UTC by {pause.operator}; "
-                f"{CONSEQUENCES[pause.kind]}; `gateway queue resume --{pause.kind} {quote(pause.name)}`",
+                f"{CONSEQUENCES[code]}; `gateway queue resume --{pause.kind} {quote(pause.name)}`",
             )
 
 

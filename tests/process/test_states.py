@@ -524,7 +524,7 @@ async def test_dead_letters(running: AsyncExitStack, tmp_path: Path) -> None:
 def test_every_state_of_the_code_has_a_row() -> None:
     source = (REPOSITORY / "gateway" / "lifecycle" / "conditions.py").read_text()
     codes = set(re.findall(r'Condition\(\s*"([a-z_]+)"', source))
-    codes |= set(re.findall(r'^    "([a-z]+)": "', source, re.MULTILINE))
+    codes |= set(re.findall(r'^    "([a-z_]+)": "', source, re.MULTILINE))
     codes |= {f"{place}_{what}" for place in ("spool", "database") for what in ("full", "not_writable")}
     codes |= {"journal_full"}
     rows = re.findall(r"^\| `([a-z_]+)` \|", DOCUMENT.read_text(), re.MULTILINE)
