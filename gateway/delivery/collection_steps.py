@@ -139,7 +139,7 @@ def _decide(
     if not can_query(expect.source):
         store.collections.put_off(number, min(now + expect.every, collection.at_most_at))
         return CollectionStep(collection)
-    querying = collection.expectation.querying(expect, now)
+    querying = collection.expectation.querying(expect, now, collection.last_arrival_at)
     store.collections.expect(number, querying)
     store.collections.put_off(number, min(querying.querying_until, collection.at_most_at))
     return CollectionStep(dataclasses.replace(collection, expectation=querying), is_querying=True)

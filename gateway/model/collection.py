@@ -322,14 +322,14 @@ def decide(
     if not holds(terms, totals):
         return End("unmatched", "unmatched") if is_last else Wait(collection.at_most_at)
     if terms.expect is not None:
-        return _decide_expected(collection, terms.expect, now, is_quiet=is_quiet)
+        return _decide_expected(collection, terms.expect, now, is_quiet=is_quiet, is_arriving=is_arriving)
     if not is_quiet:
         return End("overdue", terms.if_incomplete)
     return End("unverified", "send")
 
 
 def _decide_expected(
-    collection: Collection, expect: ExpectedTerms, now: datetime, *, is_quiet: bool
+    collection: Collection, expect: ExpectedTerms, now: datetime, *, is_quiet: bool, is_arriving: bool
 ) -> Wait | QuerySource | End:
     """The decision about one that is quiet, or that may wait no longer, of which the rules say what is expected."""
     terms, known = collection.terms, collection.expectation.known_at(now)
@@ -337,10 +337,10 @@ def _decide_expected(
     is_current = not expect.source or known.queried_at >= collection.last_arrival_at
     if known.is_whole and is_current and (is_quiet or is_last):
         return End("verified", "send")
+    if is_last and is_current and known.missing and not is_arriving:
+        return End("overdue", terms.if_incomplete)
     if is_last:
-        if not is_quiet or (is_current and known.missing):
-            return End("overdue", terms.if_incomplete)
-        return End("unverified", unsure(terms))
+        return End("unverified" if is_quiet else "overdue", unsure(terms))
     if expect.source:
         if now < known.querying_until:
             return Wait(min(known.querying_until, collection.at_most_at))

@@ -70,10 +70,17 @@ class Expectation:
     tries: int = 0
     """Questions in a row without an answer that we have all of."""
 
-    def querying(self, terms: ExpectedTerms, now: datetime) -> Expectation:
-        """The same, with the next question."""
+    def querying(self, terms: ExpectedTerms, now: datetime, last_arrival_at: datetime) -> Expectation:
+        """The same, with the next question. What was known before the last arrival is known no more: the question may
+        have no answer."""
+        is_old = self.queried_at < last_arrival_at
         return dataclasses.replace(
-            self, question=self.question + 1, queried_at=now, querying_until=now + terms.longest_question
+            self,
+            question=self.question + 1,
+            queried_at=now,
+            querying_until=now + terms.longest_question,
+            missing=None if is_old else self.missing,
+            missing_uids=() if is_old else self.missing_uids,
         )
 
     def failed(self, terms: ExpectedTerms, why: str, now: datetime) -> Expectation:

@@ -644,7 +644,7 @@ def test_what_is_known_of_the_whole_is_kept(queue: Store, clock: Clock) -> None:
     expect = ExpectedTerms("vna", every_s=5, timeout_s=3)
     put(queue, clock, "1", terms=dataclasses.replace(CHEST, expect=expect))
     assert (only(queue).terms.expect, only(queue).expectation) == (expect, Expectation())
-    known = Expectation().querying(expect, clock()).answered(expect, "digest", 2, ["1.2.ü\0"], clock())
+    known = Expectation().querying(expect, clock(), clock()).answered(expect, "digest", 2, ["1.2.ü\0"], clock())
     with queue.transaction():
         queue.collections.expect(only(queue).collection_id, known)
     kept = only(queue).expectation

@@ -278,7 +278,7 @@ def test_what_is_expected_and_missing_is_shown_and_why() -> None:
     assert shown(4)["why"] == "1 of 3 instances are here"
     assert "source" not in shown(4)
     with contextlib.closing(store()) as queue, queue.transaction():
-        asked = Expectation().querying(expect, NOON).answered(expect, "a", 2, [uid], NOON)
+        asked = Expectation().querying(expect, NOON, NOON).answered(expect, "a", 2, [uid], NOON)
         queue.collections.expect(3, asked)
     found = shown(3)
     assert [found[name] for name in ("source", "questions", "expected", "missing")] == ["vna", 1, 2, 1]

@@ -261,6 +261,32 @@ def test_a_lost_question_is_asked_again(site: Site) -> None:
     assert (step.is_querying, site.expectation.question) == (True, 2)
 
 
+def test_a_lost_question_after_an_arrival_is_not_answered_by_what_was_known_before(site: Site) -> None:
+    site.put(1, terms=ASKING)
+    site.advance(60)
+    site.answer(1)
+    site.advance(30)
+    site.clock.advance(5)
+    site.answer(1, arriving="1.2.3")
+    site.put(2, terms=ASKING)
+    assert site.advance(60).is_querying, "something came: the source may have more now"
+    step = site.advance(25)
+    assert (step.is_completed, step.is_querying) == (False, True), "whoever asked died"
+    assert not site.answer(1, 2, 3).is_completed
+    assert site.expectation.missing == 1
+
+
+def test_what_was_missing_and_came_is_not_dropped_while_the_source_is_asked(site: Site) -> None:
+    terms = dataclasses.replace(ASKING, if_incomplete="drop")
+    site.put(1, terms=terms)
+    site.advance(60)
+    site.answer(1, 2)
+    site.clock.advance(450)
+    site.put(2, terms=terms)
+    assert site.advance(75).is_querying
+    assert result(site.advance(15)) == (True, "unverified", "hold"), "the answer did not come in time"
+
+
 def test_a_source_with_too_many_questions_is_asked_later(site: Site) -> None:
     site.put(1, terms=ASKING)
     site.clock.advance(60)

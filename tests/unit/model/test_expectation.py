@@ -61,26 +61,36 @@ def test_the_number_of_an_object_stands_behind_its_tests() -> None:
 
 
 def test_two_equal_answers_that_we_have_all_of_are_whole() -> None:
-    first = Expectation().querying(ASKING, NOON).answered(ASKING, "a", 3, [], at(1))
+    first = Expectation().querying(ASKING, NOON, NOON).answered(ASKING, "a", 3, [], at(1))
     assert (first.expected, first.missing, first.is_whole, first.next_at) == (3, 0, False, at(31))
     assert first.why == "`pacs` has said so once, and is asked once more"
-    second = first.querying(ASKING, at(31)).answered(ASKING, "a", 3, [], at(32))
+    second = first.querying(ASKING, at(31), NOON).answered(ASKING, "a", 3, [], at(32))
     assert (second.question, second.is_whole, second.why) == (2, True, "")
-    other = first.querying(ASKING, at(31)).answered(ASKING, "b", 4, [], at(32))
+    other = first.querying(ASKING, at(31), NOON).answered(ASKING, "b", 4, [], at(32))
     assert not other.is_whole, "it is still growing there"
-    assert other.querying(ASKING, at(62)).answered(ASKING, "b", 4, [], at(63)).is_whole
+    assert other.querying(ASKING, at(62), NOON).answered(ASKING, "b", 4, [], at(63)).is_whole
 
 
 def test_a_question_waits_for_its_answer_for_twice_its_limit_and_some() -> None:
-    asked = Expectation().querying(ASKING, NOON)
+    asked = Expectation().querying(ASKING, NOON, NOON)
     assert (asked.question, asked.queried_at, asked.querying_until) == (1, NOON, at(25))
     assert asked.failed(ASKING, "refused", at(1)).querying_until < NOON
+
+
+def test_a_question_after_an_arrival_forgets_what_was_known_before_it() -> None:
+    whole = Expectation(3, 0, question=2, queried_at=at(60), answer="a")
+    assert whole.querying(ASKING, at(90), at(60)).is_whole
+    asked = whole.querying(ASKING, at(130), at(61))
+    assert (asked.is_whole, asked.missing, asked.question) == (False, None, 3)
+    assert asked.answered(ASKING, "a", 3, [], at(131)).is_whole
+    lacking = Expectation(3, 1, ("1.2",), "missing", queried_at=at(60)).querying(ASKING, at(130), at(61))
+    assert (lacking.missing, lacking.missing_uids) == (None, ())
 
 
 def test_what_is_missing_is_said_and_asked_for_ever_more_rarely() -> None:
     known, pauses, lacking = Expectation(), [], [f"1.{number:02}" for number in range(15)]
     for _ in range(8):
-        known = known.querying(ASKING, NOON).answered(ASKING, "a", 20, lacking, NOON)
+        known = known.querying(ASKING, NOON, NOON).answered(ASKING, "a", 20, lacking, NOON)
         pauses.append((known.next_at - NOON).total_seconds())
     assert pauses == [30, 60, 120, 240, 480, 600, 600, 600]
     assert LONGEST_PAUSE.total_seconds() == 600
@@ -109,7 +119,7 @@ def test_a_source_that_does_not_have_it_says_nothing_of_the_whole() -> None:
 
 
 def test_a_clock_that_is_set_back_lets_it_be_asked_anew() -> None:
-    known = Expectation().querying(ASKING, at(7200))
+    known = Expectation().querying(ASKING, at(7200), NOON)
     assert known.known_at(at(7200)) == known
     assert known.known_at(NOON).querying_until < NOON
     assert (known.known_at(NOON).question, known.known_at(NOON).next_at < NOON) == (1, True)
