@@ -156,6 +156,9 @@ class CollectionKeeper:
         except GatewayError as error:
             log.warning("collection_answer_lost", collection_id=collection_id, error=str(error))
             return True
+        except Exception as error:  # the trouble of this collection alone, also when the gateway starts again
+            self._trouble(collection_id, f"{type(error).__name__}: {error}", None)
+            return True
         self._log_completed(step)
         return not step.is_held
 

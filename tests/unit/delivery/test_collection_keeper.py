@@ -280,3 +280,21 @@ async def test_an_answer_that_the_store_does_not_take_is_asked_for_again(site: S
         site.clock.advance(30)
         await site.look()
     assert (site.states(), len(site.asked)) == (["complete"], 3)
+
+
+async def test_an_answer_that_fails_is_the_trouble_of_its_collection(site: Site) -> None:
+    site.put("1.2", terms=ASKING)
+    site.put("1.3")
+    site.go.clear()
+    site.clock.advance(60)
+    await site.look()
+    site.failures = [ZeroDivisionError("a mistake")]
+    site.go.set()
+    with capture_logs() as logs:
+        await site.look()
+        await site.look()
+    assert site.states() == ["open", "complete"]
+    (entry,) = logs
+    assert (entry["event"], entry["collection_id"]) == ("collection_not_decided", 1)
+    assert entry["error"] == "ZeroDivisionError: a mistake"
+    assert site.meter.counted["gateway_collection_problems_total", ""] == 1
