@@ -108,7 +108,8 @@ class DeliveryQueue(Protocol):
         ...
 
     def settle(self, settlements: Sequence[Settlement]) -> list[bool]:
-        """Write attempts and states, fenced by the lease; each answer says whether that lease was still held."""
+        """Write attempts and states, fenced by the lease; each answer says whether that lease was still held. An attempt
+        that was written before, and is handed in again since its answer was lost, held it."""
         ...
 
     def next_due(self, destination: str) -> datetime | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -116,13 +116,16 @@ class RelationalDeliveryQueue(ABC):
         return ids
 
     def settle(self, settlements: Sequence[Settlement]) -> list[bool]:
-        """Write attempts and states of those that still hold their lease; of one delivery the first counts."""
+        """Write attempts and states of those that still hold their lease; of one delivery the first counts. Those that
+        were written before hold too: the answer was lost."""
         if not settlements:
             return []
         leases = batch([(each.delivery_id, each.lease) for each in settlements])
         attempts_before: dict[int, int] = {}
         held: dict[int, Settlement] = {}
-        for index, attempts in sorted(self._leased(settlements, leases)):
+        leased = sorted(self._leased(settlements, leases))
+        written = self._written_before(settlements, {index for index, _ in leased})
+        for index, attempts in leased:
             settlement = settlements[index]
             if settlement.delivery_id not in attempts_before:
                 attempts_before[settlement.delivery_id] = attempts
@@ -130,7 +133,17 @@ class RelationalDeliveryQueue(ABC):
         if held:
             self._write_attempts([each for each in held.values() if each.is_attempt], attempts_before)
             self._write_states(list(held.values()))
-        return [index in held for index in range(len(settlements))]
+        return [index in held or index in written for index in range(len(settlements))]
+
+    def _written_before(self, settlements: Sequence[Settlement], leased: Collection[int]) -> Collection[int]:
+        """Indexes of those attempts that the queue has already. `leased`: those that it does not have."""
+        some = [index for index, each in enumerate(settlements) if index not in leased and each.is_attempt]
+        if not some:
+            return ()
+        found = self._statements.json(
+            "find_settled", settlements=batch([rows.settled_row(settlements[i]) for i in some])
+        )
+        return {some[place] for place in found}
 
     def _leased(self, settlements: Sequence[Settlement], leases: str) -> Iterable[tuple[int, int]]:
         """Those of the settlements that hold: index, and attempts that ended before. They hold until the transaction

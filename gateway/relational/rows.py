@@ -189,6 +189,12 @@ def attempt(row: Sequence[Any]) -> Attempt:
     )
 
 
+def settled_row(settlement: Settlement) -> tuple[Any, ...]:
+    """Values for `find_settled`."""
+    _, _, started_at, duration_us, state, status, _ = attempt_row(settlement, 0)
+    return settlement.delivery_id, settlement.lease, started_at, duration_us, state, status
+
+
 def study_deliveries(rows: Iterable[Sequence[Any]]) -> list[StudyDeliveries]:
     """Rows of `sum_studies`, one a study, destination and state, as one a study and destination."""
     found: dict[tuple[str, str], StudyDeliveries] = {}

@@ -327,6 +327,31 @@ def test_settling_says_of_each_whether_it_held_its_lease(queue: Store, clock: Cl
     assert queue.deliveries.settle([]) == []
 
 
+@pytest.mark.parametrize("state", [DeliveryState.DELIVERED, DeliveryState.DEAD, DeliveryState.PENDING])
+def test_an_attempt_that_is_settled_again_since_its_answer_was_lost_held_its_lease(
+    queue: Store, clock: Clock, state: DeliveryState
+) -> None:
+    accept(queue, *((instance(number), [TO_PACS]) for number in (1, 2)), clock=clock)
+    one, two = claim(queue, clock)
+    written = settlement(one, state, status=0x0000, due_at=clock() + timedelta(hours=1))
+    with queue.transaction():
+        assert queue.deliveries.settle([written]) == [True]
+    before = queue.administration.list(ANY, 10)
+    others = (
+        dataclasses.replace(written, started_at=NOON + timedelta(seconds=1)),
+        dataclasses.replace(written, status=0xA700),
+        dataclasses.replace(written, lease=written.lease + 1),
+        dataclasses.replace(written, is_attempt=False),
+        settlement(dataclasses.replace(two, lease=two.lease + 1)),
+    )
+    with queue.transaction():
+        assert queue.deliveries.settle([*others, written]) == [*(False for _ in others), True]
+    assert queue.administration.list(ANY, 10) == before
+    assert [each.number for each in queue.administration.attempts(one.delivery_id)] == [1]
+    with queue.transaction():
+        assert queue.deliveries.settle([written, settlement(two)]) == [True, True]
+
+
 # --- claiming what is unlike something else -----------------------------------------------------------------------
 
 

@@ -323,7 +323,18 @@ class MemoryStore:
         return sorted(rows, key=lambda row: (row.due_at, row.delivery.delivery_id))
 
     def settle(self, settlements: Sequence[Settlement]) -> builtins.list[bool]:
-        return [self._settle_one(settlement) for settlement in settlements]
+        before = [self._is_written(settlement) for settlement in settlements]
+        return [self._settle_one(each) or is_written for each, is_written in zip(settlements, before, strict=True)]
+
+    def _is_written(self, settlement: Settlement) -> bool:
+        """True when this attempt ended before, and nobody claimed the delivery since."""
+        row = self.rows.get(settlement.delivery_id)
+        if row is None or row.leased_until is not None or row.delivery.lease != settlement.lease or not row.attempts:
+            return False
+        last = row.attempts[-1]
+        written = (last.started_at, last.duration_s, last.state, last.status)
+        given = (settlement.started_at, settlement.duration_s, settlement.state, settlement.status)
+        return settlement.is_attempt and last.number == row.delivery.attempts and written == given
 
     def _settle_one(self, settlement: Settlement) -> bool:
         row = self.rows.get(settlement.delivery_id)

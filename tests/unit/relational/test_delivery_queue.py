@@ -91,9 +91,18 @@ def test_no_settlements_run_no_statement() -> None:
 
 
 def test_settlements_without_their_lease_write_nothing() -> None:
-    statements = RecordedStatements(find_leased=[])
+    statements = RecordedStatements(find_leased=[], find_settled=[])
     assert queue_on(statements).settle([settled(1), settled(2)]) == [False, False]
-    assert statements.names == ["find_leased"]
+    assert statements.names == ["find_leased", "find_settled"]
+
+
+def test_settlements_that_were_written_before_hold_and_write_nothing() -> None:
+    statements = RecordedStatements(find_leased=[[1, 0]], find_settled=[1])
+    back = settled(4, DeliveryState.PENDING, is_attempt=False)
+    assert queue_on(statements).settle([settled(1), settled(2), settled(3), back]) == [False, True, True, False]
+    written = dict(statements.ran)
+    assert [row[0] for row in json.loads(written["find_settled"]["settlements"])] == [1, 3]
+    assert [row[0] for row in json.loads(written["insert_attempts"]["attempts"])] == [2]
 
 
 def test_of_one_delivery_the_first_settlement_counts_in_whatever_order_the_rows_come() -> None:

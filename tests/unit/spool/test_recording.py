@@ -173,6 +173,24 @@ def test_a_claim_whose_commit_had_no_answer_is_made_again_at_once(
     assert [each.instance.sop_instance_uid for each in again.answer] == ["1.2.3.4.5.1", "1.2.3.4.5.2"]
 
 
+def test_settlements_whose_commit_had_no_answer_held_when_they_come_again(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else what was delivered would be neither counted nor logged."""
+    bench.recording.add(bench.acceptances(1, 2))
+    claimed = claims()
+    bench.record(claimed)
+    settled = [settlement(each) for each in claimed.answer]
+    lost, again = (Settling(Completion(), settlements=settled) for _ in range(2))
+    with monkeypatch.context() as patched:
+        patched.setattr(bench.store, "transaction", without_answer(bench.store))
+        bench.record(lost)
+    assert type(lost.error) is SpoolFull
+    bench.record(again)
+    assert again.answer == [True, True]
+    assert bench.store.connection.execute("SELECT count(*) FROM attempt").fetchone() == (2,)
+
+
 @pytest.mark.parametrize("dispatches", [[TO_PACS], []], ids=["with a delivery", "that owe nothing"])
 @pytest.mark.parametrize("error", [SpoolFull("the connection was lost"), RuntimeError("unlucky")], ids=type_name)
 def test_instances_whose_commit_had_no_answer_are_there_once(
