@@ -108,7 +108,7 @@ class DeliveryQueue(Protocol):
         ...
 
     def settle(self, settlements: Sequence[Settlement]) -> list[bool]:
-        """Write attempts and states, fenced by the lease; each answer says whether that lease was still held. An attempt
+        """Write attempts and states, fenced by the lease; each answer says whether that lease was still held. One
         that was written before, and is handed in again since its answer was lost, held it."""
         ...
 

@@ -1,7 +1,10 @@
 -- Keep what is known of instances that are forgotten, by study and sender, and by study and destination: senders are rows of
--- [association, its Calling AE Title].
+-- [association, its Calling AE Title]. Instances are found first: by sender first, all that it ever sent would be read.
 WITH sender AS MATERIALIZED (
     SELECT (value ->> 0)::bigint AS association_id, value ->> 1 AS name FROM jsonb_array_elements(%(senders)s::jsonb)
+), gone AS MATERIALIZED (
+    SELECT instance_id, association_id, study_instance_uid, payload_length, received_at
+    FROM jsonb_array_elements_text(%(ids)s::jsonb) AS wanted JOIN instance ON instance_id = wanted::bigint
 )
 INSERT INTO trace_entry (study_instance_uid, role, name, instances, delivered, size_bytes, most_attempts,
                          first_received_at, last_received_at, last_delivered_at, changed_at)
@@ -10,14 +13,12 @@ SELECT study, role, name, count(*), sum(delivered), sum(payload_length), max(att
 FROM (
     SELECT study_instance_uid AS study, 'sender' AS role, sender.name,
            0 AS delivered, payload_length, 0 AS attempts, received_at, NULL::bigint AS delivered_at
-    FROM jsonb_array_elements_text(%(ids)s::jsonb) AS gone JOIN instance ON instance.instance_id = gone::bigint
-        JOIN sender USING (association_id)
+    FROM gone JOIN sender USING (association_id)
     UNION ALL
     SELECT study_instance_uid, 'destination', destination, CASE state WHEN 'delivered' THEN 1 ELSE 0 END, payload_length, attempts,
            received_at, (SELECT max(started_at + duration_us) FROM attempt
                          WHERE attempt.delivery_id = delivery.delivery_id AND attempt.state = 'delivered')
-    FROM jsonb_array_elements_text(%(ids)s::jsonb) AS gone JOIN instance ON instance.instance_id = gone::bigint
-        JOIN delivery ON delivery.instance_id = instance.instance_id
+    FROM gone JOIN delivery USING (instance_id)
 ) AS known
 WHERE length(study) BETWEEN 1 AND %(longest)s
 GROUP BY study, role, name

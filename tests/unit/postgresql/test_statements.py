@@ -41,6 +41,8 @@ RUN: dict[str, dict[str, Any]] = {
     "read_deliveries": {"ids": "[7, 8]"},
     "read_instances": {"ids": "[7, 8]"},
     "find_leased": {"settlements": "[[7, 1]]", "tokens": '{"peer1": 3}'},
+    "find_settled": {"settlements": '[[7, 1, 1, 1, "delivered", 0]]'},
+    "note_forgotten": {"ids": "[8, 9]", "senders": '[[1, "CT1"]]', "now": 10, "longest": 64},
     "free_claimed": {"destinations": '["peer1"]'},
     "settle": {"settlements": '[[7, 1, "delivered", 5, "", 1]]', "now": 10},
     "mark_settled": {"ids": "[7]", "now": 10},
@@ -87,6 +89,14 @@ def filled() -> Iterator[psycopg.Connection[tuple[str]]]:
 def test_rows_are_found_by_an_index(filled: psycopg.Connection[tuple[str]], name: str) -> None:
     plan = "\n".join(row[0] for row in filled.execute(f"EXPLAIN {SQL[name].rstrip(';')}".encode(), RUN[name]))
     assert not re.search(r"Seq Scan on (instance|delivery|due|attempt|association)\b", plan), plan
+
+
+def test_what_is_forgotten_is_found_by_its_identifiers(filled: psycopg.Connection[tuple[str]]) -> None:
+    """By sender first, all that it ever sent would be read: statistics know how much senders send on average."""
+    statement = f"EXPLAIN {SQL['note_forgotten'].rstrip(';')}".encode()
+    plan = "\n".join(row[0] for row in filled.execute(statement, RUN["note_forgotten"]))
+    assert "using instance_pkey on instance" in plan, plan
+    assert "instance_by_association" not in plan, plan
 
 
 def test_a_claim_of_each_priority_reads_the_index_of_priorities_alone(filled: psycopg.Connection[tuple[str]]) -> None:

@@ -232,6 +232,7 @@ HOT = (
     "read_deliveries",
     "read_associations",
     "find_leased",
+    "find_settled",
     "insert_attempts",
     "drop_old_attempts",
     "settle",
@@ -310,6 +311,44 @@ def test_a_claim_reads_nothing_of_what_it_leaves_out(queue: SQLiteStore) -> None
         assert [each.instance.sop_instance_uid for each in claimed] == [each.sop_instance_uid for each in in_order]
         steps.append(count)
     assert steps[1] < steps[0] + 5, steps
+
+
+def test_forgetting_reads_what_it_forgets_and_not_all_of_its_sender(path: Path, clock: Clock) -> None:
+    """Steps of SQLite's virtual machine, in hundreds, in `forget` of ten instances. One association sent them all."""
+    steps: list[int] = []
+    for size in (200, 3000):
+        queue = SQLiteStore(path.with_name(f"{size}.db"), now=clock)
+        with queue.transaction():
+            queue.deliveries.accept([(instance(number), [TO_PACS]) for number in range(size)], clock())
+        with queue.transaction():
+            claimed = queue.deliveries.claim("pacs", size, 60.0, clock())
+            queue.deliveries.settle([settlement(each) for each in claimed])
+        clock.advance(10)
+        count = 0
+
+        def step() -> bool:
+            nonlocal count
+            count += 1
+            return False
+
+        with queue.transaction():
+            queue.connection.set_progress_handler(step, 100)
+            assert queue.deliveries.forget(clock(), 10) == 10
+            queue.connection.set_progress_handler(None)
+        queue.close()
+        steps.append(count)
+    assert steps[1] < steps[0] + 20, steps
+
+
+def test_what_is_forgotten_is_found_by_its_identifiers(queue: SQLiteStore) -> None:
+    values = {"ids": "[1]", "senders": '[[1, "CT1"]]', "now": 1, "longest": 64}
+    plan = [row[3] for row in queue._connection.execute(f"EXPLAIN QUERY PLAN {SQL['note_forgotten']}", values)]
+    found = [step for step in plan if re.match(r"(SCAN|SEARCH) (instance|delivery)\b", step)]
+    by_instance, by_id = (
+        "SEARCH delivery USING INDEX delivery_by_instance (instance_id=?)",
+        "INTEGER PRIMARY KEY (rowid=?)",
+    )
+    assert found == [f"SEARCH instance USING {by_id}", f"SEARCH instance USING {by_id}", by_instance], plan
 
 
 def test_claims_come_out_of_the_index_in_order(queue: SQLiteStore) -> None:
