@@ -6,6 +6,8 @@ import dataclasses
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from datetime import datetime
 
+import structlog
+
 from gateway.common.setting_faults import did_you_mean
 from gateway.common.steady_clock import utc_now
 from gateway.operations.background_verbs import BackgroundVerbs
@@ -19,6 +21,8 @@ from gateway.ports.operation_log import OPERATIONS_KEPT
 from gateway.ports.store_access import StoreAccess
 from gateway.spool.journal_state import JournalClosed
 from gateway.web.operators import Answer
+
+log = structlog.get_logger()
 
 
 class GatewayOperators:
@@ -89,6 +93,9 @@ class GatewayOperators:
         why, is_dry_run = read_undo(body)
         by = Operator(by_http(operator), why)
         undone = await undo(self._access, operation_id, by, self._wall(), is_dry_run=is_dry_run)
+        if not is_dry_run:
+            fields = {"verb": undone.verb, "deliveries": undone.done, "user": by.name}
+            log.info("operation_undone", operation=operation_id, **fields)
         return Answer(200, dataclasses.asdict(undone) | {"dry_run": is_dry_run})
 
 

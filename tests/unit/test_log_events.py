@@ -24,7 +24,7 @@ MAY_LOG = re.compile(rf"{LOGGERS.pattern}|\b{WRAPPERS.pattern}\(")
 
 IRREGULAR = (
     *("cut", "found", "held", "kept", "left", "lost", "read", "sent", "set", "shrunk", "taken", "written"),
-    *("begun", "bound", "done", "forgotten", "given", "hidden", "made", "put", "seen", "sought"),
+    *("begun", "bound", "done", "undone", "forgotten", "given", "hidden", "made", "put", "seen", "sought"),
 )
 FORM = re.compile(rf"[a-z]+(_[a-z]+)*?(_not)?_([a-z]+ed|{'|'.join(IRREGULAR)})(_[a-z]+){{0,3}}")
 """Up to three words follow the verb: `instance_held_after_recovery`, `handler_yielded_too_many`."""

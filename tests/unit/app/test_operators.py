@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from gateway.app.operators import GatewayOperators, answered
 from gateway.model.delivery import DeliveryState
@@ -66,7 +67,10 @@ async def test_a_verb_and_its_undo(site: Site) -> None:
     looked_at = body(await site.operators.undo(1, {"dry_run": True}, "day"))
     assert (looked_at["dry_run"], looked_at["done"]) == (True, NUMBER)
     assert await site.number(DeliveryState.HELD) == NUMBER
-    undone = body(await site.operators.undo(1, {"why": "the wrong one"}, "day"))
+    with capture_logs() as logs:
+        undone = body(await site.operators.undo(1, {"why": "the wrong one"}, "day"))
+    said = {"event": "operation_undone", "verb": "hold", "deliveries": NUMBER, "user": "day (HTTP)", "operation": 1}
+    assert logs == [{**said, "log_level": "info"}]
     assert (undone["verb"], undone["done"], undone["not_kept"]) == ("hold", NUMBER, 0)
     assert await site.number(DeliveryState.PENDING) == NUMBER
     assert "was undone already" in body(await site.operators.undo(1, {}, "day"), 409)["message"]
