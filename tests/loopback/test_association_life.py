@@ -197,11 +197,12 @@ async def test_a_peer_that_stops_reading_is_let_go() -> None:
         await Peer.associated(running.port) as peer,
     ):
         (association,) = running.server.associations
-        for transport in (peer.writer.transport, association._transport):  # what the system would take lasts for long
-            assert transport is not None
-            connection = transport.get_extra_info("socket")
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        assert association._transport is not None
+        for transport, buffer in (  # of the answers alone: what the system would take lasts for long
+            (peer.writer.transport, socket.SO_RCVBUF),
+            (association._transport, socket.SO_SNDBUF),
+        ):
+            transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, buffer, 65536)
         peer.writer.transport.pause_reading()  # type: ignore[attr-defined]
         requests = message(ECHO_ID, echo_command()) * 2000
         with contextlib.suppress(OSError):
