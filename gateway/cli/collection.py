@@ -15,7 +15,7 @@ from gateway.cli.queue_filters import given
 from gateway.cli.queue_verbs import done, operator_name
 from gateway.cli.render import age, count, local_time, table
 from gateway.common.plain_text import UID
-from gateway.common.setting_faults import did_you_mean
+from gateway.common.setting_faults import names_nothing
 from gateway.model.collection import CollectionState
 from gateway.operations import collection_administration
 from gateway.operations.collection_administration import MOST_EXTENDED, CollectionChange
@@ -183,13 +183,9 @@ def _require_known(name: str, access: StoreAccess, rules: Path) -> None:
     found = load_rules(rules).table
     terms = [route.collection.terms.name for route in found.routes if route.collection] if found is not None else []
     if name not in terms:
-        known = sorted(set(terms))
-        what = (
-            "is no collection of a route, and" if found is not None else "cannot be looked up in rules with errors, and"
-        )
-        listed = f" (known: {', '.join(known) or 'none'})"
+        what = "is no collection of a route" if found is not None else "cannot be looked up in rules with errors"
         raise click.BadParameter(
-            f"{name!r} {what} nothing was collected by it{did_you_mean(name, known)}{listed}", param_hint="--name"
+            names_nothing(name, f"{what}, and nothing was collected by it", terms), param_hint="--name"
         )
 
 

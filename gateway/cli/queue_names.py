@@ -8,7 +8,7 @@ import click
 
 from gateway.cli.options import load_rules, usable_table
 from gateway.cli.queue_verbs import done
-from gateway.common.setting_faults import did_you_mean
+from gateway.common.setting_faults import did_you_mean, names_nothing
 from gateway.model.ae_title import fault_of_ae_title
 from gateway.model.delivery import IN_PLACE_OF_ROUTES
 from gateway.operations.delivery_listing import destinations, is_known_destination, is_known_rule
@@ -18,12 +18,9 @@ from gateway.ports.store_access import StoreAccess
 
 def require_destination(name: str, rules: Path) -> None:
     """Refuse the name of what nothing can be sent to. Exits 2."""
-    known = sorted(peer.name for peer in usable_table(rules).peers.values() if peer.is_destination)
+    known = [peer.name for peer in usable_table(rules).peers.values() if peer.is_destination]
     if name not in known:
-        near = did_you_mean(name, known)
-        raise click.BadParameter(
-            f"{name!r} is no destination{near} (known: {', '.join(known) or 'none'})", param_hint="--to"
-        )
+        raise click.BadParameter(names_nothing(name, "is no destination", known), param_hint="--to")
 
 
 def require_sender(name: str, rules: Path) -> None:
@@ -35,21 +32,18 @@ def require_sender(name: str, rules: Path) -> None:
         return
     if table is not None and table.settings.admit == "any" and not fault_of_ae_title(name):
         return
-    known = sorted({*peers, *titles})
     what = "is no peer and no AE title of one" if table else "cannot be looked up in rules with errors"
-    near = did_you_mean(name, known)
-    raise click.BadParameter(f"{name!r} {what}{near} (known: {', '.join(known) or 'none'})", param_hint="--sender")
+    raise click.BadParameter(names_nothing(name, what, {*peers, *titles}), param_hint="--sender")
 
 
 def require_rule(name: str, access: StoreAccess, rules: Path) -> None:
     """Refuse the name of a rule that is no route, and made nothing that is there. Exits 2."""
     table = load_rules(rules).table
-    known = sorted(route.name for route in table.routes) if table is not None else []
+    known = [route.name for route in table.routes] if table is not None else []
     if name in known or (name not in IN_PLACE_OF_ROUTES and done(is_known_rule(access, name))):
         return
     what = "is no route" if table is not None else "cannot be looked up in rules with errors"
-    near = did_you_mean(name, known)
-    raise click.BadParameter(f"{name!r} {what}{near} (known: {', '.join(known) or 'none'})", param_hint="--rule")
+    raise click.BadParameter(names_nothing(name, what, known), param_hint="--rule")
 
 
 def require_known(which: DeliveryFilter, access: StoreAccess, rules: Path) -> None:
@@ -73,10 +67,8 @@ def _require_known_destination(which: DeliveryFilter, access: StoreAccess, rules
     peers = table.peers if table is not None else {}
     if which.destination in peers:
         return
-    known = sorted({*peers, *done(destinations(access))})
-    near = did_you_mean(which.destination, known)
     what = "is no peer, and" if table is not None else "cannot be looked up in rules with errors, and"
+    known = {*peers, *done(destinations(access))}
     raise click.BadParameter(
-        f"{which.destination!r} {what} nothing is queued for it{near} (known: {', '.join(known) or 'none'})",
-        param_hint="--destination",
+        names_nothing(which.destination, f"{what} nothing is queued for it", known), param_hint="--destination"
     )

@@ -70,6 +70,13 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return meant(near) if near else ""
 
 
+def names_nothing(name: str, what: str, known: Iterable[str]) -> str:
+    """`` 'pasc' is no peer (did you mean `pacs`?) (known: pacs, vna)``: a name that an operator gave, and is not known.
+    `what` says why."""
+    known = sorted({*known})
+    return f"{name!r} {what}{did_you_mean(name, known)} (known: {', '.join(known) or 'none'})"
+
+
 def likely(word: str, known: Iterable[str]) -> str:
     """The known word that is near enough to be meant; empty when none is."""
     return nearest(word, known, ALIKE)
