@@ -8,21 +8,21 @@ from datetime import datetime
 
 import structlog
 
-from gateway.common.setting_faults import did_you_mean
+from gateway.common.setting_faults import names_nothing
 from gateway.common.steady_clock import utc_now
 from gateway.operations.background_verbs import BackgroundVerbs
 from gateway.operations.delivery_listing import is_known_destination
-from gateway.operations.operation_listing import list_operations
+from gateway.operations.operation_listing import list_operations, show_operation
 from gateway.operations.queue_administration import Operator
 from gateway.operations.undoing import CannotUndo, undo
 from gateway.operations.verb_request import WrongRequest, read_request, read_undo
 from gateway.ports.errors import GatewayError, Temporary
-from gateway.ports.operation_log import OPERATIONS_KEPT
 from gateway.ports.store_access import StoreAccess
 from gateway.spool.journal_state import JournalClosed
 from gateway.web.operators import Answer
 
 log = structlog.get_logger()
+NO_DESTINATION = "is no destination"
 
 
 class GatewayOperators:
@@ -50,10 +50,10 @@ class GatewayOperators:
     async def _begin_verb(self, name: str, body: Mapping[str, object], operator: str) -> Answer:
         request = read_request(name, body, self._wall())
         if request.to and request.to not in self._destinations():
-            raise WrongRequest(f"`to`: {self._no_destination(request.to)}")
+            raise WrongRequest(f"`to`: {names_nothing(request.to, NO_DESTINATION, self._destinations())}")
         named = request.which.destination
         if named and named not in self._destinations() and not await is_known_destination(self._access, named):
-            raise WrongRequest(f"`filter.destination`: {self._no_destination(named)}")
+            raise WrongRequest(f"`filter.destination`: {names_nothing(named, NO_DESTINATION, self._destinations())}")
         begun = await self._verbs.begin(request, Operator(by_http(operator), request.why))
         described = {
             "verb": name,
@@ -63,10 +63,6 @@ class GatewayOperators:
             "left_out": begun.left_out,
         }
         return Answer(202 if begun.operation_id else 200, described)
-
-    def _no_destination(self, name: str) -> str:
-        known = sorted(self._destinations())
-        return f"{name!r} is no destination{did_you_mean(name, known)} (known: {', '.join(known) or 'none'})"
 
     async def operations(self, limit: int) -> Answer:
         """200 with the last ones, the newest first."""
@@ -80,10 +76,10 @@ class GatewayOperators:
         return await answered(self._operation(operation_id))
 
     async def _operation(self, operation_id: int) -> Answer:
-        for each in await list_operations(self._access, OPERATIONS_KEPT, self._wall()):
-            if each["id"] == operation_id:
-                return Answer(200, each)
-        return Answer(404, {"message": f"there is no operation {operation_id}"})
+        found = await show_operation(self._access, operation_id, self._wall())
+        return (
+            Answer(404, {"message": f"there is no operation {operation_id}"}) if found is None else Answer(200, found)
+        )
 
     async def undo(self, operation_id: int, body: Mapping[str, object], operator: str) -> Answer:
         """200 with the numbers of what it put back."""

@@ -67,14 +67,13 @@ SHOW_VALUES = click.option(
 EVEN_IF_DOUBTFUL = click.option("--even-if-doubtful", is_flag=True, help="Also those that their destination may have.")
 EVERYTHING = click.option("--all", "everything", is_flag=True, help="Every delivery, instead of a filter.")
 DRY_RUN = click.option("--dry-run", "is_dry_run", is_flag=True, help="Say how many it means, and do nothing.")
-LONGEST_REASON = 200
 
 
 def _reason(context: click.Context, option: click.Parameter, value: str | None) -> str:
     """A short line for the record."""
     reason = given(context, option, value)
-    if len(reason) > LONGEST_REASON or not reason.isprintable():
-        raise click.BadParameter(f"write one line of at most {LONGEST_REASON} characters")
+    if fault := queue_administration.fault_of_reason(reason):
+        raise click.BadParameter(fault)
     return reason
 
 

@@ -152,9 +152,7 @@ def _secrets(root: Place, context: Context) -> dict[str, bytes]:
             context.error(place, "short-key", message)
         else:
             secrets[name] = node.text.encode()
-            if not node.is_secret:
-                message = "the secret stands in the file; keep it in one of its own, as ${file:PATH}"
-                context.findings.warning(place.mark, "plain-secret", message)
+            context.warn_of_plain(place, "secret")
     return secrets
 
 

@@ -12,7 +12,7 @@ from gateway.common import setting_faults as faults
 from gateway.common.quantity import duration_s
 from gateway.common.setting_faults import SettingFault
 from gateway.config.findings import Findings
-from gateway.config.tree import Place, Step, without_secrets
+from gateway.config.tree import Place, ScalarNode, Step, without_secrets
 from gateway.ports.kinds import Predicate, Resources
 
 if TYPE_CHECKING:
@@ -58,6 +58,12 @@ class Context:
     def knowing_identity_methods(self, names: Iterable[str]) -> Context:
         """The same, with the names of `user_identities`; they prove nothing unless all files were read."""
         return replace(self, identity_methods=frozenset(names) if self.is_complete else None)
+
+    def warn_of_plain(self, place: Place, what: str) -> None:
+        """Warn of a secret that stands in the YAML file; `what` it is."""
+        if not (isinstance(place.node, ScalarNode) and place.node.is_secret):
+            message = f"the {what} stands in the file; keep it in one of its own, as ${{file:PATH}}"
+            self.findings.warning(place.mark, "plain-secret", message)
 
     def error(self, place: Place, code: str, message: str) -> None:
         """Report a mistake at the value of `place`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from gateway.config.compile_context import Context
-from gateway.config.tree import Place, ScalarNode
+from gateway.config.tree import Place
 
 SHORTEST_TOKEN = 32
 """Characters: as many as nobody guesses."""
@@ -23,7 +23,5 @@ def compile_operators(tokens: Mapping[str, str], place: Place, context: Context)
             context.error(at, "duplicate-token", f"`{found[token]}` has the same token; give each operator one")
         else:
             found[token] = name
-            if not (isinstance(at.node, ScalarNode) and at.node.is_secret):
-                message = "the token stands in the file; keep it in one of its own, as ${file:PATH}"
-                context.findings.warning(at.mark, "plain-secret", message)
+            context.warn_of_plain(at, "token")
     return tuple((name, token) for token, name in found.items())

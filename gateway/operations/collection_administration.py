@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
-import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -13,10 +11,10 @@ from typing import Any
 from gateway.delivery.collection_steps import complete_now, discard_now
 from gateway.model.collection import Collection, CollectionState
 from gateway.model.expectation import counted
+from gateway.operations.administration_record import note_whole
 from gateway.operations.queue_administration import Operator
 from gateway.ports.collections import CollectionFilter
 from gateway.ports.errors import ConfigurationError
-from gateway.ports.operation_log import OperationRecord, OperationState
 from gateway.ports.store import Store
 from gateway.ports.store_access import StoreAccess
 
@@ -108,14 +106,8 @@ async def complete_collection(
         SpoolFull, Temporary, QueueBroken: of the store.
     """
 
-    def look(store: Store) -> CollectionChange:
-        return CollectionChange(_open(store, collection_id, "complete"), store.collections.waiting(collection_id))
-
-    def change(store: Store, found: CollectionChange) -> None:
-        complete_now(store, collection_id)
-        _record(store, "complete", found, by, now)
-
-    return await _changed(access, collection_id, look, change, pause, is_dry_run=is_dry_run)
+    by_verb = _ended_by(collection_id, "complete", "complete", complete_now, by, now)
+    return await _changed(access, collection_id, *by_verb, pause, is_dry_run=is_dry_run)
 
 
 async def discard_collection(
@@ -130,14 +122,23 @@ async def discard_collection(
     """End an open one as `discarded`, and record who did. Whoever looks at what is due deletes the deliveries that wait
     for it. Raises as `complete_collection`."""
 
+    by_verb = _ended_by(collection_id, "discard", "discard collection", discard_now, by, now)
+    return await _changed(access, collection_id, *by_verb, pause, is_dry_run=is_dry_run)
+
+
+def _ended_by(
+    collection_id: int, verb: str, recorded_as: str, end: Callable[[Store, int], None], by: Operator, now: datetime
+) -> tuple[Callable[[Store], CollectionChange], Callable[[Store, CollectionChange], None]]:
+    """A verb that ends an open one now: its look, and its change."""
+
     def look(store: Store) -> CollectionChange:
-        return CollectionChange(_open(store, collection_id, "discard"), store.collections.waiting(collection_id))
+        return CollectionChange(_open(store, collection_id, verb), store.collections.waiting(collection_id))
 
     def change(store: Store, found: CollectionChange) -> None:
-        discard_now(store, collection_id)
-        _record(store, "discard collection", found, by, now)
+        end(store, collection_id)
+        _record(store, recorded_as, found, by, now)
 
-    return await _changed(access, collection_id, look, change, pause, is_dry_run=is_dry_run)
+    return look, change
 
 
 async def extend_collection(
@@ -222,9 +223,7 @@ def _record(store: Store, verb: str, found: CollectionChange, by: Operator, now:
     which = {"collection": one.collection_id, "name": one.terms.name, "study_instance_uid": one.study_instance_uid}
     if found.not_before is not None:
         which["not_before"] = found.not_before.isoformat(timespec="seconds")
-    number = found.deliveries
-    record = OperationRecord(verb, by.name, by.why, "", json.dumps(which), number, began_at=now, changed_at=now)
-    store.operations.begin_operation(dataclasses.replace(record, done=number, state=OperationState.COMPLETE))
+    note_whole(store, verb, which, found.deliveries, by, now)
 
 
 def collection_json(found: Collection, store: Store) -> CollectionJSON:

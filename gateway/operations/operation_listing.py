@@ -11,7 +11,7 @@ from typing import Any
 
 from gateway.model.priority import Priority
 from gateway.ports.delivery_administration import DeliveryFilter
-from gateway.ports.operation_log import OperationRecord
+from gateway.ports.operation_log import OPERATIONS_KEPT, OperationRecord
 from gateway.ports.store_access import StoreAccess
 
 OPERATION_FIELDS = (
@@ -24,6 +24,12 @@ async def list_operations(access: StoreAccess, limit: int, now: datetime) -> lis
     """The last operations as JSON, the newest first. `now` is the wall clock's time."""
     found = await access.read(lambda store: store.operations.last_operations(limit))
     return [operation_json(each, now) for each in found]
+
+
+async def show_operation(access: StoreAccess, operation_id: int, now: datetime) -> dict[str, Any] | None:
+    """One of those that are kept, as JSON; None when it is not. `now` is the wall clock's time."""
+    found = await access.read(lambda store: store.operations.last_operations(OPERATIONS_KEPT))
+    return next((operation_json(each, now) for each in found if each.operation_id == operation_id), None)
 
 
 def operation_json(operation: OperationRecord, now: datetime) -> dict[str, Any]:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
 from gateway.model.delivery import RULE_PAUSED, DeliveryState
+from gateway.operations.administration_record import note_whole
 from gateway.operations.queue_administration import Operator
 from gateway.ports.delivery_administration import DeliveryFilter
-from gateway.ports.operation_log import OperationRecord, OperationState
 from gateway.ports.pauses import Pause, PausedKind
 from gateway.ports.store import Store
 from gateway.ports.store_access import StoreAccess
@@ -36,7 +35,8 @@ async def begin_pause(access: StoreAccess, pause: Pause, meant: int) -> Pause | 
     def begin(store: Store) -> Pause | None:
         if not store.pauses.begin_pause(pause):
             return _going_on(store.pauses.all_pauses(), pause.kind, pause.name)
-        _record(store, "pause", pause.kind, pause.name, Operator(pause.operator, pause.why), meant, pause.began_at)
+        by = Operator(pause.operator, pause.why)
+        note_whole(store, "pause", {pause.kind: pause.name}, meant, by, pause.began_at)
         return None
 
     before = await access.write(begin)
@@ -50,7 +50,7 @@ async def end_pause(access: StoreAccess, kind: PausedKind, name: str, by: Operat
     def end(store: Store) -> bool:
         if not store.pauses.end_pause(kind, name, store.administration.now()):
             return False
-        _record(store, "resume", kind, name, by, meant, now)
+        note_whole(store, "resume", {kind: name}, meant, by, now)
         return True
 
     is_done = await access.write(end)
@@ -60,8 +60,7 @@ async def end_pause(access: StoreAccess, kind: PausedKind, name: str, by: Operat
 
 async def paused(access: StoreAccess, kind: PausedKind) -> dict[str, Pause]:
     """Name → its pause that goes on."""
-    found = await access.read(lambda store: store.pauses.all_pauses())
-    return {each.name: each for each in found if each.goes_on and each.kind == kind}
+    return {name: each for (of, name), each in (await all_paused(access)).items() if of == kind}
 
 
 async def all_paused(access: StoreAccess) -> dict[tuple[PausedKind, str], Pause]:
@@ -72,9 +71,3 @@ async def all_paused(access: StoreAccess) -> dict[tuple[PausedKind, str], Pause]
 
 def _going_on(pauses: Sequence[Pause], kind: PausedKind, name: str) -> Pause | None:
     return next((each for each in pauses if each.goes_on and (each.kind, each.name) == (kind, name)), None)
-
-
-def _record(store: Store, verb: str, kind: PausedKind, name: str, by: Operator, meant: int, now: datetime) -> None:
-    which = json.dumps({kind: name})
-    record = OperationRecord(verb, by.name, by.why, "", which, meant, began_at=now, changed_at=now)
-    store.operations.begin_operation(replace(record, done=meant, state=OperationState.COMPLETE))

@@ -72,6 +72,16 @@ WAITING_REMEDY = "`gateway collection complete {0}` sends it, `extend {0}` puts 
 """The verbs for deliveries that wait, in place of those of the queue."""
 
 
+LONGEST_REASON = 200
+"""Characters of a reason."""
+
+
+def fault_of_reason(why: str) -> str:
+    """The reason why a reason cannot stand in the record; empty when it can."""
+    is_line = len(why) <= LONGEST_REASON and why.isprintable()
+    return "" if is_line else f"write one line of at most {LONGEST_REASON} characters"
+
+
 @dataclass(frozen=True, slots=True)
 class Operator:
     """The name of an operator, and the reason in their words."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
+from gateway.operations.administration_record import note_whole
 from gateway.operations.queue_administration import Operator
 from gateway.ports.errors import ConfigurationError
 from gateway.ports.operation_log import OPERATIONS_KEPT, OperationRecord, OperationState
@@ -183,11 +184,7 @@ async def _pause_undone(
             store.pauses.end_pause(kind, name, store.administration.now())
         else:
             store.pauses.begin_pause(Pause(kind, name, by.name, by.why, now))
-        which = json.dumps({"operation": operation.operation_id})
-        record = OperationRecord("undo", by.name, by.why, "", which, operation.done, began_at=now, changed_at=now)
-        store.operations.begin_operation(
-            dataclasses.replace(record, done=operation.done, state=OperationState.COMPLETE)
-        )
+        note_whole(store, "undo", {"operation": operation.operation_id}, operation.done, by, now)
 
     await (access.read(do) if is_dry_run else access.write(do))
     if not is_dry_run:

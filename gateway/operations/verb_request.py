@@ -17,8 +17,6 @@ from gateway.operations.queue_administration import Verb
 from gateway.ports.delivery_administration import DeliveryFilter
 from gateway.ports.errors import GatewayError
 
-LONGEST_REASON = 200
-"""Characters of `why`."""
 MOST_IDS = 5000
 LARGEST_ID = 2**63 - 1
 NO_CHARACTER = re.compile("[\0\ud800-\udfff]")
@@ -90,8 +88,8 @@ def read_undo(body: Mapping[str, object]) -> tuple[str, bool]:
 def _reason(value: object, key: str) -> str:
     """One short line for the record."""
     text = _text(value, key)
-    if len(text) > LONGEST_REASON or not text.isprintable():
-        raise WrongRequest(f"`{key}`: write one line of at most {LONGEST_REASON} characters")
+    if fault := verbs.fault_of_reason(text):
+        raise WrongRequest(f"`{key}`: {fault}")
     return text
 
 
